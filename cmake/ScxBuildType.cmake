@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Language level, warnings, sanitizers and the folders of an installation, for every target of this tree.
+
+get_property(multi_config GLOBAL PROPERTY GENERATOR_IS_MULTI_CONFIG)
+if(NOT multi_config AND NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "Build type" FORCE)
+endif()
+
+# C++23 for std::expected; the SDK headers themselves stay at C++20 (plugins/sdk).
+set(CMAKE_CXX_STANDARD 23)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_C_STANDARD 11)
+set(CMAKE_C_EXTENSIONS ON)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_CXX_VISIBILITY_PRESET hidden)
+set(CMAKE_C_VISIBILITY_PRESET hidden)
+set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+
+# The plugin folder is part of the documented layout, so it does not follow a distribution's multiarch folder.
+set(CMAKE_INSTALL_LIBDIR lib CACHE STRING "Folder of libraries below the prefix")
+include(GNUInstallDirs)
+set(SCXHOST_PLUGIN_DIR ${CMAKE_INSTALL_LIBDIR}/scxhost/plugins)
+set(SCXHOST_CONFIG_DIR ${CMAKE_INSTALL_DATADIR}/scxhost/configs)
+
+add_library(scxhost_warnings INTERFACE)
+target_compile_options(scxhost_warnings INTERFACE
+  -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wcast-align -Wformat=2 -Wundef
+  $<$<BOOL:${SCXHOST_WERROR}>:-Werror>)
+target_compile_options(scxhost_warnings INTERFACE $<$<COMPILE_LANGUAGE:C>:-Wno-non-virtual-dtor -Wno-overloaded-virtual>)
+
+set(SCXHOST_SANITIZE "" CACHE STRING "Sanitizers, as in -fsanitize=")
+if(SCXHOST_SANITIZE)
+  add_compile_options(-fsanitize=${SCXHOST_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${SCXHOST_SANITIZE})
+endif()

@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Every library and tool that the build needs. Nothing is fetched here: `./dev setup` installs what is missing.
+
+find_package(PkgConfig REQUIRED)
+# 1.7: bpf_program__assoc_struct_ops.
+pkg_check_modules(LIBBPF REQUIRED IMPORTED_TARGET libbpf>=1.7)
+find_package(Threads REQUIRED)
+find_package(Boost 1.74 REQUIRED COMPONENTS filesystem)
+find_package(spdlog REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(nlohmann_json REQUIRED)
+pkg_check_modules(TOMLPLUSPLUS REQUIRED IMPORTED_TARGET tomlplusplus)
+if(SCXHOST_TESTS)
+  find_package(GTest REQUIRED)
+endif()
+if(SCXHOST_BENCH)
+  find_package(benchmark REQUIRED)
+endif()
