@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# scx_add_plugin(): builds a scheduler plugin from a BPF source and, where it has one, a user-space half. Used by this
+# repository and, installed with the SDK, by plugins elsewhere.
+#
+#   scx_add_plugin(NAME
+#     SUMMARY "one line for `scxhost list`"
+#     BPF file.bpf.c
+#     [SOURCES file.cpp ...]        # one of them holds SCXHOST_PLUGIN(Class)
+#     [VERSION text]                # default: PROJECT_VERSION
+#     [STRUCT_OPS map]              # needed only when the object has several
+#     [DEPENDS header ...]          # extra dependencies of the BPF object (included headers are found by themselves)
+#     [NO_INSTALL])
+#
+# Makes the module NAME.so, with the BPF object embedded, and NAME.bpf.o beside it in SCXHOST_PLUGIN_OUTPUT_DIR (default:
+# lib/scxhost/plugins in the build folder), and installs both into SCXHOST_PLUGIN_DIR.
+include_guard(GLOBAL)
+
+# Arena pointers need address-space casts, which clang emits for the BPF target from 19 on.
+set(SCXHOST_BPF_CLANG_MINIMUM 19)
+
+function(scxhost_is_bpf_clang result candidate)
+  execute_process(COMMAND ${candidate} -dumpversion OUTPUT_VARIABLE version ERROR_QUIET OUTPUT_STRIP_TRAILING_WHITESPACE)
+  if(NOT version VERSION_GREATER_EQUAL SCXHOST_BPF_CLANG_MINIMUM)
+    set(${result} FALSE PARENT_SCOPE)
+  endif()
+endfunction()
+
+find_program(SCXHOST_BPF_CLANG NAMES clang-19 clang-20 clang-21 clang-22 clang VALIDATOR scxhost_is_bpf_clang
+             DOC "clang ${SCXHOST_BPF_CLANG_MINIMUM} or newer, for the BPF target")
+if(NOT SCXHOST_BPF_CLANG)
+  message(FATAL_ERROR "clang ${SCXHOST_BPF_CLANG_MINIMUM} or newer is needed to compile BPF programs; "
+                      "install it or set SCXHOST_BPF_CLANG")
+endif()
+get_filename_component(scxhost_clang_real ${SCXHOST_BPF_CLANG} REALPATH)
+get_filename_component(scxhost_clang_dir ${scxhost_clang_real} DIRECTORY)
+find_program(SCXHOST_LLVM_STRIP NAMES llvm-strip llvm-strip-19 llvm-strip-20 llvm-strip-21 llvm-strip-22
+             HINTS ${scxhost_clang_dir} DOC "llvm-strip, to drop DWARF from BPF objects")
+if(NOT SCXHOST_LLVM_STRIP)
+  message(FATAL_ERROR "llvm-strip is needed to make BPF objects small; install LLVM's tools or set SCXHOST_LLVM_STRIP")
+endif()
+
+set(SCXHOST_PLUGIN_OUTPUT_DIR ${CMAKE_BINARY_DIR}/lib/scxhost/plugins CACHE PATH "Where built plugins are put")
+
+# Compiles `source` to `output`. The include folders are those of the SDK and of libbpf, plus the source's own.
+function(scxhost_compile_bpf source output)
+  cmake_parse_arguments(arg "" "" "DEPENDS" ${ARGN})
+  get_filename_component(source ${source} ABSOLUTE)
+  get_filename_component(name ${output} NAME)
+  file(RELATIVE_PATH shown ${CMAKE_BINARY_DIR} ${output})
+  cmake_path(RELATIVE_PATH output BASE_DIRECTORY ${CMAKE_BINARY_DIR} OUTPUT_VARIABLE target)
+  set(includes "$<TARGET_PROPERTY:scxhost::sdk,INTERFACE_INCLUDE_DIRECTORIES>")
+  # Sanitizers and hardening of the host do not apply: the BPF target has its own flags.
+  add_custom_command(
+    OUTPUT ${output}
+    COMMAND ${SCXHOST_BPF_CLANG} -target bpf -mcpu=v3 -O2 -g -std=gnu11 -Wall -Wextra -Werror
+            -Wno-unused-parameter -Wno-missing-field-initializers
+            -fno-ident "-fdebug-prefix-map=${CMAKE_SOURCE_DIR}=."
+            "$<$<BOOL:${includes}>:-I$<JOIN:${includes},;-I>>"
+            -MD -MF ${output}.d -MT ${target} -c ${source} -o ${output}
+    COMMAND ${SCXHOST_LLVM_STRIP} -g ${output}
+    DEPENDS ${source} ${arg_DEPENDS}
+    DEPFILE ${output}.d
+    COMMENT "Building BPF object ${shown}"
+    COMMAND_EXPAND_LISTS VERBATIM)
+endfunction()
+
+function(scx_add_plugin name)
+  cmake_parse_arguments(arg "NO_INSTALL" "SUMMARY;BPF;VERSION;STRUCT_OPS" "SOURCES;DEPENDS" ${ARGN})
+  if(arg_UNPARSED_ARGUMENTS)
+    message(FATAL_ERROR "scx_add_plugin(${name}): unknown argument ${arg_UNPARSED_ARGUMENTS}")
+  endif()
+  if(NOT name MATCHES "^[A-Za-z0-9_-]+$")
+    message(FATAL_ERROR "scx_add_plugin(${name}): a plugin's name may hold letters, digits, '_' and '-' only")
+  endif()
+  foreach(required SUMMARY BPF)
+    if(NOT arg_${required})
+      message(FATAL_ERROR "scx_add_plugin(${name}): ${required} is missing")
+    endif()
+  endforeach()
+  if(NOT arg_VERSION)
+    set(arg_VERSION ${PROJECT_VERSION})
+  endif()
+
+  file(MAKE_DIRECTORY ${SCXHOST_PLUGIN_OUTPUT_DIR})
+  set(object ${SCXHOST_PLUGIN_OUTPUT_DIR}/${name}.bpf.o)
+  scxhost_compile_bpf(${arg_BPF} ${object} DEPENDS ${arg_DEPENDS})
+
+  set(SCXHOST_GENERATED_NAME "${name}")
+  set(SCXHOST_GENERATED_VERSION "${arg_VERSION}")
+  set(SCXHOST_GENERATED_SUMMARY "${arg_SUMMARY}")
+  set(SCXHOST_GENERATED_STRUCT_OPS "${arg_STRUCT_OPS}")
+  set(SCXHOST_GENERATED_OBJECT "${object}")
+  if(arg_SOURCES)
+    set(SCXHOST_GENERATED_HAS_CALLBACKS 1)
+  else()
+    set(SCXHOST_GENERATED_HAS_CALLBACKS 0)
+  endif()
+  set(descriptor ${CMAKE_CURRENT_BINARY_DIR}/${name}.plugin.c)
+  configure_file(${CMAKE_CURRENT_FUNCTION_LIST_DIR}/plugin_descriptor.c.in ${descriptor} @ONLY)
+  set_source_files_properties(${descriptor} PROPERTIES OBJECT_DEPENDS ${object})
+
+  add_library(${name} MODULE ${descriptor} ${arg_SOURCES})
+  set(map ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/plugin.map)
+  set_target_properties(${name} PROPERTIES
+    PREFIX "" SUFFIX ".so"
+    LIBRARY_OUTPUT_DIRECTORY ${SCXHOST_PLUGIN_OUTPUT_DIR}
+    LINK_DEPENDS ${map}
+    C_VISIBILITY_PRESET hidden CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+  target_link_libraries(${name} PRIVATE scxhost::sdk)
+  # -fno-gnu-unique: a library with STB_GNU_UNIQUE symbols is never unloaded. clang has no such symbols and no such flag.
+  target_compile_options(${name} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-fno-gnu-unique>)
+  # The version script also hides the weak instantiations of std:: templates, which ignore hidden visibility. An
+  # undefined symbol is an error at build time; only a sanitizer's runtime has to stay undefined.
+  target_link_options(${name} PRIVATE -Wl,--version-script=${map} $<$<NOT:$<BOOL:${SCXHOST_SANITIZE}>>:-Wl,-z,defs>)
+
+  if(NOT arg_NO_INSTALL)
+    if(NOT SCXHOST_PLUGIN_DIR)
+      set(SCXHOST_PLUGIN_DIR lib/scxhost/plugins)
+    endif()
+    install(TARGETS ${name} LIBRARY DESTINATION ${SCXHOST_PLUGIN_DIR})
+    install(FILES ${object} DESTINATION ${SCXHOST_PLUGIN_DIR})
+  endif()
+endfunction()
