@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// The configuration: which scheduler, with which options, and how the host behaves. A TOML file is read into one typed
+// structure, whose member initialisers are the defaults; unknown keys are errors. Options of the scheduler stay
+// settings (setting.hpp): only the plugin or object knows them, and nothing here knows BPF.
+#pragma once
+
+#include "host/base/result.hpp"
+#include "host/config/setting.hpp"
+
+#include <chrono>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace scxhost {
+
+enum class LogLevel { kError, kWarning, kInfo, kDebug, kTrace };
+
+struct Config {
+    struct Scheduler {
+        // Exactly one of the two is set after a file was read.
+        std::string plugin;           // name of a plugin, looked up in host.plugin_dirs
+        std::filesystem::path object; // a compiled sched_ext object, absolute
+        std::string struct_ops;       // which struct_ops map of it; empty: the only one
+        std::vector<Setting> options; // in the order of the file; keys without "scheduler.options."
+        std::vector<Setting> ops;     // values for struct_ops members; keys without "scheduler.ops."
+    };
+    struct Host {
+        std::vector<std::filesystem::path> plugin_dirs = {"/usr/lib/scxhost/plugins"};
+        std::vector<std::string> fallback; // plugin names, in the order in which they are tried
+    };
+    struct Swap {
+        std::chrono::nanoseconds probation = std::chrono::seconds(10);
+        bool expedite_rcu = true;
+    };
+    struct Stats {
+        std::chrono::nanoseconds interval = std::chrono::seconds(1);
+        std::vector<std::string> variables; // of an object without declared statistics
+    };
+    struct Log {
+        LogLevel level = LogLevel::kInfo;
+    };
+    struct Control {
+        std::filesystem::path socket = "/run/scxhost/control.sock";
+        std::string group; // may use the socket; empty: root only
+    };
+
+    Scheduler scheduler;
+    Host host;
+    Swap swap;
+    Stats stats;
+    Log log;
+    Control control;
+
+    std::string name;                             // of the file, as it was given; empty when there is none
+    std::map<std::string, SourceLocation> places; // where each key of the host ("host.fallback") was set
+
+    // Where the value of `key` was set; the file as a whole when it was not.
+    [[nodiscard]] SourceLocation where(const std::string& key) const;
+};
+
+// Reads and checks a file. kIo: it cannot be read; kPermission: the process may not read it, or it runs as root and
+// somebody else may write to the file or to a folder on the way to it; kConfig: its content is wrong. All problems of
+// the content are reported: the first one as the error, the others in its detail.
+[[nodiscard]] Result<Config> load_config(const std::filesystem::path& path);
+
+// The same for text in memory. `name` stands for the file in diagnostics, and paths are relative to its folder.
+[[nodiscard]] Result<Config> parse_config(std::string_view text, const std::string& name);
+
+// Applies one `--set KEY=VALUE` on top of what was read. A key that starts with a section ("host.", "swap.", ...) is a
+// setting of the host; any other is an option of the scheduler. VALUE is a TOML value if it reads as one, otherwise a
+// string; a relative path is relative to the current folder. `config` is untouched when it fails.
+[[nodiscard]] Result<> apply_override(Config& config, std::string_view assignment);
+
+// The generated part of docs/configuration.md: every key with its type, default and meaning, and a complete sample.
+[[nodiscard]] std::string config_reference_markdown();
+
+} // namespace scxhost
