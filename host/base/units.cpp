@@ -51,10 +51,6 @@ bool is_digit(char c) {
     return c >= '0' && c <= '9';
 }
 
-std::string quote_text(std::string_view text) {
-    return '"' + std::string(text) + '"';
-}
-
 // A decimal number without sign or exponent, split at its point; `rest` is what follows it.
 struct Decimal {
     std::string_view whole;
