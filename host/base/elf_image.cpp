@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "host/base/elf_image.hpp"
+
+#include "host/base/unique_fd.hpp"
+
+#include <elf.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fmt/format.h>
+
+namespace scxhost {
+
+Result<std::vector<std::byte>> read_binary_file(const std::filesystem::path& path, std::size_t limit,
+                                                std::string_view description) {
+    // O_NONBLOCK: opening a fifo must not hang the host.
+    const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+    if (!fd)
+        return fail_errno(ErrorKind::kIo, fmt::format("cannot open {} {}", description, path.string()), errno);
+    struct stat status {};
+    if (::fstat(fd.get(), &status) != 0)
+        return fail_errno(ErrorKind::kIo, fmt::format("cannot examine {} {}", description, path.string()), errno);
+    if (!S_ISREG(status.st_mode))
+        return fail(ErrorKind::kIo, fmt::format("{} {} is not a regular file", description, path.string()));
+    if (status.st_size < 0 || static_cast<std::size_t>(status.st_size) > limit)
+        return fail(ErrorKind::kIo, fmt::format("{} {} has {} bytes, more than the limit of {}", description,
+                                                path.string(), status.st_size, limit));
+
+    std::vector<std::byte> bytes(static_cast<std::size_t>(status.st_size));
+    std::size_t done = 0;
+    while (done < bytes.size()) {
+        const ssize_t got = ::read(fd.get(), bytes.data() + done, bytes.size() - done);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return fail_errno(ErrorKind::kIo, fmt::format("cannot read {} {}", description, path.string()), errno);
+        if (got == 0)
+            break; // truncated while we read: what is there is what counts
+        done += static_cast<std::size_t>(got);
+    }
+    bytes.resize(done);
+    return bytes;
+}
+
+Result<ElfImage> ElfImage::parse(std::vector<std::byte> bytes) {
+    // Headers are copied out: nothing guarantees their alignment in the file.
+    Elf64_Ehdr header;
+    if (bytes.size() < sizeof header || std::memcmp(bytes.data(), ELFMAG, SELFMAG) != 0)
+        return fail(ErrorKind::kObject, "not an ELF file");
+    std::memcpy(&header, bytes.data(), sizeof header);
+    if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_ident[EI_DATA] != ELFDATA2LSB)
+        return fail(ErrorKind::kObject, "not a 64-bit little-endian ELF file");
+    if (header.e_shnum == 0 || header.e_shentsize != sizeof(Elf64_Shdr) || header.e_shoff > bytes.size() ||
+        header.e_shnum > (bytes.size() - header.e_shoff) / sizeof(Elf64_Shdr) || header.e_shstrndx >= header.e_shnum)
+        return fail(ErrorKind::kObject, "the ELF section table lies outside the file: the file is truncated or damaged");
+
+    ElfImage image;
+    image.machine_ = header.e_machine;
+    image.type_ = header.e_type;
+    std::vector<Elf64_Shdr> headers(header.e_shnum);
+    std::memcpy(headers.data(), bytes.data() + header.e_shoff, headers.size() * sizeof(Elf64_Shdr));
+    for (const Elf64_Shdr& section : headers) {
+        const bool has_bytes = section.sh_type != SHT_NOBITS && section.sh_type != SHT_NULL;
+        if (has_bytes && (section.sh_offset > bytes.size() || section.sh_size > bytes.size() - section.sh_offset))
+            return fail(ErrorKind::kObject, "an ELF section lies outside the file: the file is truncated or damaged");
+        image.sections_.push_back({.name = {},
+                                   .type = section.sh_type,
+                                   .link = section.sh_link,
+                                   .offset = has_bytes ? section.sh_offset : 0,
+                                   .size = has_bytes ? section.sh_size : 0});
+    }
+    image.bytes_ = std::move(bytes);
+
+    const Section& names = image.sections_[header.e_shstrndx];
+    for (std::size_t i = 0; i < headers.size(); ++i) {
+        const std::optional<std::string_view> name = image.text(names, headers[i].sh_name);
+        if (!name)
+            return fail(ErrorKind::kObject, "an ELF section's name lies outside its table: the file is damaged");
+        image.sections_[i].name = *name;
+    }
+    return image;
+}
+
+const ElfImage::Section* ElfImage::find(std::string_view name) const {
+    for (const Section& section : sections_)
+        if (section.name == name)
+            return &section;
+    return nullptr;
+}
+
+std::optional<std::string_view> ElfImage::text(const Section& table, std::size_t offset) const {
+    if (offset >= table.size)
+        return std::nullopt;
+    const auto* begin = reinterpret_cast<const char*>(bytes_.data() + table.offset + offset);
+    const void* end = std::memchr(begin, '\0', table.size - offset);
+    if (end == nullptr)
+        return std::nullopt;
+    return std::string_view(begin, static_cast<const char*>(end));
+}
+
+} // namespace scxhost
