@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "host/kernel/kernel_btf.hpp"
+
+#include <bpf/btf.h>
+#include <linux/btf.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+
+namespace scxhost {
+namespace {
+
+// The tag that a kernel build puts on every function that BPF programs may call.
+constexpr std::string_view kKfuncTag = "bpf_kfunc";
+// The kernel passes this argument itself, so it must not show in a kfunc's prototype; the full prototype belongs to a
+// second function, the twin, named with this suffix.
+constexpr const char* kImplicitArgument = "bpf_prog_aux";
+constexpr std::string_view kTwinSuffix = "_impl";
+
+std::string_view name_of(const struct btf* btf, __u32 offset) {
+    const char* name = btf__name_by_offset(btf, offset);
+    return name ? std::string_view(name) : std::string_view();
+}
+
+// The type behind typedefs and qualifiers.
+const struct btf_type* resolve(const struct btf* btf, __u32 id) {
+    const struct btf_type* type = btf__type_by_id(btf, id);
+    while (type && (btf_is_mod(type) || btf_is_typedef(type)))
+        type = btf__type_by_id(btf, type->type);
+    return type;
+}
+
+bool ends_in_implicit_argument(const struct btf* btf, const struct btf_type* func) {
+    const struct btf_type* proto = btf__type_by_id(btf, func->type);
+    if (!proto || !btf_is_func_proto(proto) || btf_vlen(proto) == 0)
+        return false;
+    const struct btf_param& last = btf_params(proto)[btf_vlen(proto) - 1];
+    const struct btf_type* type = resolve(btf, last.type);
+    if (!type || !btf_is_ptr(type))
+        return false;
+    type = resolve(btf, type->type);
+    return type && btf_is_struct(type) && name_of(btf, type->name_off) == kImplicitArgument;
+}
+
+const struct btf_type* find_struct(const struct btf* btf, const std::string& name) {
+    const __s32 id = btf__find_by_name_kind(btf, name.c_str(), BTF_KIND_STRUCT);
+    return id > 0 ? btf__type_by_id(btf, static_cast<__u32>(id)) : nullptr;
+}
+
+bool member_exists(const struct btf* btf, const struct btf_type* type, std::string_view member) {
+    for (const struct btf_member& field : std::span(btf_members(type), btf_vlen(type))) {
+        const std::string_view name = name_of(btf, field.name_off);
+        if (name == member)
+            return true;
+        if (!name.empty())
+            continue;
+        const struct btf_type* inner = resolve(btf, field.type);
+        if (inner && btf_is_composite(inner) && member_exists(btf, inner, member))
+            return true;
+    }
+    return false;
+}
+
+} // namespace
+
+struct KernelBtf::Index {
+    std::unordered_map<std::string_view, std::uint64_t> enumerators;
+    std::unordered_map<std::string_view, __u32> functions; // name -> type id
+    std::unordered_set<std::string_view> kfuncs;
+    std::vector<MalformedKfunc> malformed; // sorted by name
+
+    explicit Index(const struct btf* btf);
+
+private:
+    void add_enumerators(const struct btf* btf, const struct btf_type* type);
+    void find_malformed(const struct btf* btf);
+};
+
+KernelBtf::Index::Index(const struct btf* btf) {
+    const __u32 count = btf__type_cnt(btf);
+    for (__u32 id = 1; id < count; ++id) {
+        const struct btf_type* type = btf__type_by_id(btf, id);
+        if (btf_is_any_enum(type)) {
+            add_enumerators(btf, type);
+        } else if (btf_is_func(type)) {
+            functions.emplace(name_of(btf, type->name_off), id);
+        } else if (btf_is_decl_tag(type) && name_of(btf, type->name_off) == kKfuncTag) {
+            const struct btf_type* func = btf__type_by_id(btf, type->type);
+            if (func && btf_is_func(func))
+                kfuncs.insert(name_of(btf, func->name_off));
+        }
+    }
+    find_malformed(btf);
+}
+
+void KernelBtf::Index::add_enumerators(const struct btf* btf, const struct btf_type* type) {
+    if (btf_is_enum64(type)) {
+        for (const struct btf_enum64& entry : std::span(btf_enum64(type), btf_vlen(type)))
+            enumerators.emplace(name_of(btf, entry.name_off), btf_enum64_value(&entry));
+        return;
+    }
+    const bool is_signed = btf_kflag(type);
+    for (const struct btf_enum& entry : std::span(btf_enum(type), btf_vlen(type))) {
+        const auto value = is_signed ? static_cast<std::uint64_t>(std::int64_t{entry.val})
+                                     : std::uint64_t{static_cast<__u32>(entry.val)};
+        enumerators.emplace(name_of(btf, entry.name_off), value);
+    }
+}
+
+void KernelBtf::Index::find_malformed(const struct btf* btf) {
+    for (const std::string_view name : kfuncs) {
+        if (!ends_in_implicit_argument(btf, btf__type_by_id(btf, functions.at(name))))
+            continue;
+        if (name.ends_with(kTwinSuffix) && functions.contains(name.substr(0, name.size() - kTwinSuffix.size())))
+            continue; // the twin itself
+        std::string why = "its hidden argument (struct bpf_prog_aux *) shows in the prototype";
+        if (!functions.contains(std::string(name).append(kTwinSuffix)))
+            why.append(" and its twin ").append(name).append(kTwinSuffix).append(" is missing");
+        malformed.push_back({.name = std::string(name), .why = std::move(why)});
+    }
+    std::ranges::sort(malformed, {}, &MalformedKfunc::name);
+}
+
+void KernelBtf::Deleter::operator()(struct btf* btf) const {
+    btf__free(btf);
+}
+
+KernelBtf::KernelBtf(struct btf* btf)
+    : btf_(btf) {}
+KernelBtf::KernelBtf(KernelBtf&&) noexcept = default;
+KernelBtf& KernelBtf::operator=(KernelBtf&&) noexcept = default;
+KernelBtf::~KernelBtf() = default;
+
+Result<KernelBtf> KernelBtf::load() {
+    std::error_code ignored;
+    if (!std::filesystem::exists(kPath, ignored))
+        return fail(ErrorKind::kUnsupported, std::string("this kernel shows no type information (BTF) at ") + kPath,
+                    "use a kernel built with CONFIG_DEBUG_INFO_BTF=y, and mount sysfs at /sys");
+    return from_file(kPath);
+}
+
+Result<KernelBtf> KernelBtf::from_file(const std::filesystem::path& path) {
+    struct btf* btf = btf__parse(path.c_str(), nullptr);
+    if (!btf)
+        return fail_errno(ErrorKind::kUnsupported, "cannot read BTF from " + path.string(), errno);
+    return KernelBtf(btf);
+}
+
+Result<KernelBtf> KernelBtf::from_bytes(std::span<const std::byte> bytes) {
+    struct btf* btf = btf__new(bytes.data(), static_cast<__u32>(bytes.size()));
+    if (!btf)
+        return fail_errno(ErrorKind::kUnsupported, "cannot read BTF", errno);
+    return KernelBtf(btf);
+}
+
+const KernelBtf::Index& KernelBtf::index() const {
+    if (!index_)
+        index_ = std::make_unique<Index>(btf_.get());
+    return *index_;
+}
+
+std::optional<std::uint64_t> KernelBtf::enumerator(std::string_view name) const {
+    const auto found = index().enumerators.find(name);
+    if (found == index().enumerators.end())
+        return std::nullopt;
+    return found->second;
+}
+
+bool KernelBtf::has_kfunc(std::string_view name) const {
+    // A kernel built without the tags still has its kfuncs as functions.
+    return index().kfuncs.empty() ? has_func(name) : index().kfuncs.contains(name);
+}
+
+bool KernelBtf::has_func(std::string_view name) const {
+    return index().functions.contains(name);
+}
+
+bool KernelBtf::has_struct(const std::string& type) const {
+    return find_struct(btf_.get(), type) != nullptr;
+}
+
+bool KernelBtf::has_member(const std::string& type, std::string_view member) const {
+    const struct btf_type* found = find_struct(btf_.get(), type);
+    return found && member_exists(btf_.get(), found, member);
+}
+
+std::vector<std::string> KernelBtf::struct_members(const std::string& type) const {
+    std::vector<std::string> names;
+    if (const struct btf_type* found = find_struct(btf_.get(), type))
+        for (const struct btf_member& member : std::span(btf_members(found), btf_vlen(found)))
+            names.emplace_back(name_of(btf_.get(), member.name_off));
+    return names;
+}
+
+const std::vector<MalformedKfunc>& KernelBtf::malformed_kfuncs() const {
+    return index().malformed;
+}
+
+const MalformedKfunc* KernelBtf::find_malformed_kfunc(std::string_view name) const {
+    const auto found = std::ranges::lower_bound(index().malformed, name, {}, &MalformedKfunc::name);
+    return found != index().malformed.end() && found->name == name ? &*found : nullptr;
+}
+
+const struct btf* KernelBtf::raw() const {
+    return btf_.get();
+}
+
+} // namespace scxhost

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "host/kernel/sched_ext_sysfs.hpp"
+
+#include "host/base/unique_fd.hpp"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <system_error>
+#include <utility>
+
+namespace scxhost {
+namespace {
+
+constexpr std::array<std::pair<SchedExtState, std::string_view>, 4> kStates = {{
+    {SchedExtState::kEnabling, "enabling"},
+    {SchedExtState::kEnabled, "enabled"},
+    {SchedExtState::kDisabling, "disabling"},
+    {SchedExtState::kDisabled, "disabled"},
+}};
+
+SchedExtState parse_state(std::string_view text) {
+    for (const auto& [state, word] : kStates)
+        if (word == text)
+            return state;
+    return SchedExtState::kUnknown;
+}
+
+// The whole file without the newline at its end. A missing file is nullopt: the root scheduler's folder goes away at
+// any moment, between open and read too (ENODEV).
+Result<std::optional<std::string>> read_optional(const std::filesystem::path& path) {
+    const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    int error = fd ? 0 : errno;
+    std::string text;
+    while (error == 0) {
+        std::array<char, 4096> chunk;
+        const ssize_t got = ::read(fd.get(), chunk.data(), chunk.size());
+        if (got == 0)
+            break;
+        if (got > 0)
+            text.append(chunk.data(), static_cast<std::size_t>(got));
+        else if (errno != EINTR)
+            error = errno;
+    }
+    if (error == ENOENT || error == ENODEV)
+        return std::nullopt;
+    if (error != 0)
+        return fail_errno(error == EACCES ? ErrorKind::kPermission : ErrorKind::kIo, "cannot read " + path.string(),
+                          error);
+    if (text.ends_with('\n'))
+        text.pop_back();
+    return text;
+}
+
+template <typename Integer>
+bool parse_number(std::string_view text, Integer& value) {
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    return error == std::errc() && end == text.data() + text.size();
+}
+
+// A file that a newer kernel may have and this one may not counts as 0.
+Result<std::uint64_t> read_number(const std::filesystem::path& path) {
+    const auto text = SCXHOST_TRY(read_optional(path));
+    std::uint64_t value = 0;
+    if (text && !parse_number(*text, value))
+        return fail(ErrorKind::kIo, path.string() + " holds \"" + *text + "\" where a number was expected");
+    return value;
+}
+
+// Lines of "NAME VALUE"; a line of another form is left out.
+std::map<std::string, std::int64_t, std::less<>> parse_events(std::string_view text) {
+    std::map<std::string, std::int64_t, std::less<>> events;
+    while (!text.empty()) {
+        const std::string_view line = text.substr(0, text.find('\n'));
+        text.remove_prefix(std::min(line.size() + 1, text.size()));
+        const std::size_t space = line.find(' ');
+        std::int64_t value = 0;
+        if (space != std::string_view::npos && parse_number(line.substr(space + 1), value))
+            events.emplace(line.substr(0, space), value);
+    }
+    return events;
+}
+
+} // namespace
+
+std::string_view to_string(SchedExtState state) {
+    for (const auto& [known, word] : kStates)
+        if (known == state)
+            return word;
+    return "unknown";
+}
+
+SchedExtSysfs::SchedExtSysfs(std::filesystem::path root)
+    : root_(std::move(root)) {}
+
+bool SchedExtSysfs::present() const {
+    std::error_code ignored;
+    return std::filesystem::exists(root_ / "state", ignored);
+}
+
+Result<SchedExtStatus> SchedExtSysfs::snapshot() const {
+    SchedExtStatus status;
+    status.ops = SCXHOST_TRY(read_optional(root_ / "root/ops"));
+    if (const auto events = SCXHOST_TRY(read_optional(root_ / "root/events")))
+        status.events = parse_events(*events);
+    status.enable_seq = SCXHOST_TRY(read_number(root_ / "enable_seq"));
+    status.nr_rejected = SCXHOST_TRY(read_number(root_ / "nr_rejected"));
+    status.hotplug_seq = SCXHOST_TRY(read_number(root_ / "hotplug_seq"));
+    status.switch_all = SCXHOST_TRY(read_number(root_ / "switch_all")) != 0;
+
+    auto state = SCXHOST_TRY(read_optional(root_ / "state"));
+    if (!state)
+        return fail(ErrorKind::kUnsupported, "this kernel has no sched_ext (" + root_.string() + " is missing)",
+                    "use a kernel built with CONFIG_SCHED_CLASS_EXT=y, and mount sysfs at /sys");
+    status.state = parse_state(*state);
+    status.state_text = *std::move(state);
+    return status;
+}
+
+} // namespace scxhost

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// What sched_ext is doing now, as the kernel tells it under /sys/kernel/sched_ext. The only trustworthy answer to "is a
+// scheduler running, and whose": a link that attached without an error is none, because the kernel may disable the
+// scheduler right after.
+#pragma once
+
+#include "host/base/result.hpp"
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace scxhost {
+
+enum class SchedExtState {
+    kEnabling,
+    kEnabled,
+    kDisabling,
+    kDisabled,
+    kUnknown, // a word that this host does not know; see SchedExtStatus::state_text
+};
+
+// The kernel's own word for a state ("enabled"); "unknown" for kUnknown.
+[[nodiscard]] std::string_view to_string(SchedExtState state);
+
+// One reading. The kernel offers no atomic view of its files, so while a scheduler comes or goes the members may belong
+// to slightly different moments; `state` is read last.
+struct SchedExtStatus {
+    SchedExtState state = SchedExtState::kUnknown;
+    std::string state_text;         // as read
+    std::optional<std::string> ops; // name of the root scheduler; nullopt when there is none
+    std::uint64_t enable_seq = 0;   // schedulers enabled since boot
+    std::uint64_t nr_rejected = 0;  // tasks refused because their scheduler disallowed them
+    std::uint64_t hotplug_seq = 0;  // CPU hotplug events since boot
+    bool switch_all = false;        // every task of the fair class is in sched_ext, not only those that asked for it
+    std::map<std::string, std::int64_t, std::less<>> events; // the root scheduler's event counters (from 6.15)
+};
+
+class SchedExtSysfs {
+public:
+    static constexpr const char* kRoot = "/sys/kernel/sched_ext";
+
+    explicit SchedExtSysfs(std::filesystem::path root = kRoot);
+
+    // Has this kernel sched_ext at all?
+    [[nodiscard]] bool present() const;
+
+    // kUnsupported when the kernel has no sched_ext, kIo when a file cannot be read or holds no number.
+    [[nodiscard]] Result<SchedExtStatus> snapshot() const;
+
+private:
+    std::filesystem::path root_;
+};
+
+} // namespace scxhost

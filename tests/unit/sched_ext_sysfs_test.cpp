@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// SchedExtSysfs on a tree of ordinary files that look like the kernel's.
+#include "host/kernel/sched_ext_sysfs.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+
+namespace scxhost {
+namespace {
+
+class SchedExtSysfsTest : public testing::Test {
+protected:
+    SchedExtSysfsTest() {
+        std::string name = testing::TempDir() + "scxhost-sysfs-XXXXXX";
+        root_ = ::mkdtemp(name.data());
+    }
+    ~SchedExtSysfsTest() override { std::filesystem::remove_all(root_); }
+
+    void write(const std::string& file, const std::string& text) {
+        std::filesystem::create_directories((root_ / file).parent_path());
+        std::ofstream(root_ / file) << text;
+    }
+
+    // As on a kernel that runs its own scheduler.
+    void write_idle_tree() {
+        write("state", "disabled\n");
+        write("enable_seq", "0\n");
+        write("nr_rejected", "0\n");
+        write("hotplug_seq", "0\n");
+        write("switch_all", "0\n");
+    }
+
+    std::filesystem::path root_;
+};
+
+TEST_F(SchedExtSysfsTest, KernelWithoutSchedExtIsUnsupported) {
+    const SchedExtSysfs sysfs(root_ / "absent");
+    EXPECT_FALSE(sysfs.present());
+    const auto status = sysfs.snapshot();
+    ASSERT_FALSE(status);
+    EXPECT_EQ(status.error().kind, ErrorKind::kUnsupported);
+    EXPECT_NE(status.error().hint.find("CONFIG_SCHED_CLASS_EXT"), std::string::npos);
+}
+
+TEST_F(SchedExtSysfsTest, IdleKernelHasNoScheduler) {
+    write_idle_tree();
+    const SchedExtSysfs sysfs(root_);
+    EXPECT_TRUE(sysfs.present());
+    const auto status = sysfs.snapshot();
+    ASSERT_TRUE(status);
+    EXPECT_EQ(status->state, SchedExtState::kDisabled);
+    EXPECT_EQ(status->ops, std::nullopt);
+    EXPECT_FALSE(status->switch_all);
+    EXPECT_TRUE(status->events.empty());
+}
+
+TEST_F(SchedExtSysfsTest, RunningSchedulerIsReadWhole) {
+    write("state", "enabled\n");
+    write("enable_seq", "18446744073709551615\n");
+    write("nr_rejected", "3\n");
+    write("hotplug_seq", "7\n");
+    write("switch_all", "1\n");
+    write("root/ops", "qmap_1a2b\n");
+    write("root/events", "SCX_EV_SELECT_CPU_FALLBACK 0\nSCX_EV_BYPASS_DURATION 17123456789\nodd line\n\nSCX_EV_X -1\n");
+    const auto status = SchedExtSysfs(root_).snapshot();
+    ASSERT_TRUE(status);
+    EXPECT_EQ(status->state, SchedExtState::kEnabled);
+    EXPECT_EQ(status->ops, "qmap_1a2b");
+    EXPECT_EQ(status->enable_seq, 18446744073709551615U);
+    EXPECT_EQ(status->nr_rejected, 3U);
+    EXPECT_EQ(status->hotplug_seq, 7U);
+    EXPECT_TRUE(status->switch_all);
+    const std::map<std::string, std::int64_t, std::less<>> expected = {
+        {"SCX_EV_SELECT_CPU_FALLBACK", 0}, {"SCX_EV_BYPASS_DURATION", 17123456789}, {"SCX_EV_X", -1}};
+    EXPECT_EQ(status->events, expected);
+}
+
+TEST_F(SchedExtSysfsTest, StatesAreTheKernelsWords) {
+    const struct {
+        const char* text;
+        SchedExtState state;
+    } cases[] = {{"enabling", SchedExtState::kEnabling},   {"enabled", SchedExtState::kEnabled},
+                 {"disabling", SchedExtState::kDisabling}, {"disabled", SchedExtState::kDisabled},
+                 {"paused", SchedExtState::kUnknown},      {"", SchedExtState::kUnknown}};
+    for (const auto& [text, state] : cases) {
+        SCOPED_TRACE(text);
+        write_idle_tree();
+        write("state", std::string(text) + "\n");
+        const auto status = SchedExtSysfs(root_).snapshot();
+        ASSERT_TRUE(status);
+        EXPECT_EQ(status->state, state);
+        EXPECT_EQ(status->state_text, text);
+        EXPECT_EQ(to_string(status->state), state == SchedExtState::kUnknown ? "unknown" : text);
+    }
+}
+
+TEST_F(SchedExtSysfsTest, GarbageWhereANumberBelongsIsAnError) {
+    for (const char* text : {"", "many", "12x", "-1", " 1"}) {
+        SCOPED_TRACE(text);
+        write_idle_tree();
+        write("enable_seq", std::string(text) + "\n");
+        const auto status = SchedExtSysfs(root_).snapshot();
+        ASSERT_FALSE(status);
+        EXPECT_EQ(status.error().kind, ErrorKind::kIo);
+        EXPECT_NE(status.error().what.find("enable_seq"), std::string::npos);
+    }
+}
+
+} // namespace
+} // namespace scxhost
