@@ -17,8 +17,15 @@ namespace {
 constexpr std::string_view kKfuncTag = "bpf_kfunc";
 // The kernel passes this argument itself, so it must not show in a kfunc's prototype; the full prototype belongs to a
 // second function, the twin, named with this suffix.
-constexpr const char* kImplicitArgument = "bpf_prog_aux";
+constexpr std::string_view kImplicitArgument = "bpf_prog_aux";
 constexpr std::string_view kTwinSuffix = "_impl";
+
+// A build that breaks a kfunc's prototype leaves out its tag too. What is left to tell such a kfunc from the kernel's
+// internal functions is how kfuncs are named: sched_ext's by their prefix, constructors of iterators by the pattern on
+// which the verifier insists.
+bool is_named_like_a_kfunc(std::string_view name) {
+    return name.starts_with("scx_bpf_") || (name.starts_with("bpf_iter_") && name.ends_with("_new"));
+}
 
 std::string_view name_of(const struct btf* btf, __u32 offset) {
     const char* name = btf__name_by_offset(btf, offset);
@@ -74,9 +81,10 @@ struct KernelBtf::Index {
 
     explicit Index(const struct btf* btf);
 
+    [[nodiscard]] std::optional<MalformedKfunc> check_kfunc(const struct btf* btf, std::string_view name) const;
+
 private:
     void add_enumerators(const struct btf* btf, const struct btf_type* type);
-    void find_malformed(const struct btf* btf);
 };
 
 KernelBtf::Index::Index(const struct btf* btf) {
@@ -93,7 +101,11 @@ KernelBtf::Index::Index(const struct btf* btf) {
                 kfuncs.insert(name_of(btf, func->name_off));
         }
     }
-    find_malformed(btf);
+    for (const auto& [name, id] : functions)
+        if (kfuncs.contains(name) || is_named_like_a_kfunc(name))
+            if (auto kfunc = check_kfunc(btf, name))
+                malformed.push_back(*std::move(kfunc));
+    std::ranges::sort(malformed, {}, &MalformedKfunc::name);
 }
 
 void KernelBtf::Index::add_enumerators(const struct btf* btf, const struct btf_type* type) {
@@ -110,18 +122,17 @@ void KernelBtf::Index::add_enumerators(const struct btf* btf, const struct btf_t
     }
 }
 
-void KernelBtf::Index::find_malformed(const struct btf* btf) {
-    for (const std::string_view name : kfuncs) {
-        if (!ends_in_implicit_argument(btf, btf__type_by_id(btf, functions.at(name))))
-            continue;
-        if (name.ends_with(kTwinSuffix) && functions.contains(name.substr(0, name.size() - kTwinSuffix.size())))
-            continue; // the twin itself
-        std::string why = "its hidden argument (struct bpf_prog_aux *) shows in the prototype";
-        if (!functions.contains(std::string(name).append(kTwinSuffix)))
-            why.append(" and its twin ").append(name).append(kTwinSuffix).append(" is missing");
-        malformed.push_back({.name = std::string(name), .why = std::move(why)});
-    }
-    std::ranges::sort(malformed, {}, &MalformedKfunc::name);
+std::optional<MalformedKfunc> KernelBtf::Index::check_kfunc(const struct btf* btf, std::string_view name) const {
+    const auto func = functions.find(name);
+    if (func == functions.end() || !ends_in_implicit_argument(btf, btf__type_by_id(btf, func->second)))
+        return std::nullopt;
+    if (name.ends_with(kTwinSuffix) && functions.contains(name.substr(0, name.size() - kTwinSuffix.size())))
+        return std::nullopt; // the twin itself
+    const std::string twin = std::string(name).append(kTwinSuffix);
+    std::string why = "its hidden argument (struct bpf_prog_aux *) shows in the prototype";
+    if (!functions.contains(twin))
+        why += " and its twin " + twin + " is missing";
+    return MalformedKfunc{.name = std::string(name), .why = std::move(why)};
 }
 
 void KernelBtf::Deleter::operator()(struct btf* btf) const {
@@ -171,7 +182,10 @@ std::optional<std::uint64_t> KernelBtf::enumerator(std::string_view name) const 
 
 bool KernelBtf::has_kfunc(std::string_view name) const {
     // A kernel built without the tags still has its kfuncs as functions.
-    return index().kfuncs.empty() ? has_func(name) : index().kfuncs.contains(name);
+    if (index().kfuncs.empty())
+        return has_func(name);
+    return index().kfuncs.contains(name) ||
+           std::ranges::binary_search(malformed_kfuncs(), name, {}, &MalformedKfunc::name);
 }
 
 bool KernelBtf::has_func(std::string_view name) const {
@@ -199,9 +213,8 @@ const std::vector<MalformedKfunc>& KernelBtf::malformed_kfuncs() const {
     return index().malformed;
 }
 
-const MalformedKfunc* KernelBtf::find_malformed_kfunc(std::string_view name) const {
-    const auto found = std::ranges::lower_bound(index().malformed, name, {}, &MalformedKfunc::name);
-    return found != index().malformed.end() && found->name == name ? &*found : nullptr;
+std::optional<MalformedKfunc> KernelBtf::malformed_kfunc(std::string_view name) const {
+    return index().check_kfunc(btf_.get(), name);
 }
 
 const struct btf* KernelBtf::raw() const {

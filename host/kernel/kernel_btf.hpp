@@ -58,9 +58,11 @@ public:
     // Names of the members of a struct, in order; empty when there is no such struct.
     [[nodiscard]] std::vector<std::string> struct_members(const std::string& type) const;
 
-    // The kfuncs whose prototype is broken, sorted by name (docs/kernel-support.md tells how that comes about).
+    // The sched_ext kfuncs (and any other that the BTF tells to be a kfunc) whose prototype is broken, sorted by name.
+    // docs/kernel-support.md tells how that comes about.
     [[nodiscard]] const std::vector<MalformedKfunc>& malformed_kfuncs() const;
-    [[nodiscard]] const MalformedKfunc* find_malformed_kfunc(std::string_view name) const;
+    // The same for one function of which the caller knows that it is a kfunc, because a BPF object declares it as one.
+    [[nodiscard]] std::optional<MalformedKfunc> malformed_kfunc(std::string_view name) const;
 
     // For calls into libbpf; valid as long as this object.
     [[nodiscard]] const struct btf* raw() const;

@@ -116,24 +116,37 @@ TEST(KernelBtf, Members) {
 
 TEST(KernelBtf, MalformedIsAHiddenArgumentThatShows) {
     BtfBuilder b;
-    b.kfunc("scx_bpf_create_dsq", {{"dsq_id", b.int_}, {"aux", b.aux_ptr_}});
-    b.kfunc("scx_bpf_a_task", {{"aux", b.aux_ptr_}});
+    b.kfunc("bpf_sound", {{"flags", b.int_}});
+    b.kfunc("bpf_tagged", {{"flags", b.int_}, {"aux", b.aux_ptr_}});
+    // The builds that break the prototype leave out the tag too.
+    b.func("scx_bpf_create_dsq", {{"dsq_id", b.int_}, {"aux", b.aux_ptr_}});
+    b.func("bpf_iter_scx_dsq_new", {{"it", b.void_ptr_}, {"aux", b.aux_ptr_}});
     const KernelBtf btf = b.build();
-    ASSERT_EQ(btf.malformed_kfuncs().size(), 2U);
-    EXPECT_EQ(btf.malformed_kfuncs()[0].name, "scx_bpf_a_task");
-    EXPECT_EQ(btf.malformed_kfuncs()[1].name, "scx_bpf_create_dsq");
-    EXPECT_NE(btf.malformed_kfuncs()[1].why.find("scx_bpf_create_dsq_impl is missing"), std::string::npos);
-    EXPECT_NE(btf.find_malformed_kfunc("scx_bpf_create_dsq"), nullptr);
-    EXPECT_EQ(btf.find_malformed_kfunc("scx_bpf_create"), nullptr);
-    EXPECT_EQ(btf.find_malformed_kfunc("zzz"), nullptr);
+    std::vector<std::string> names;
+    for (const MalformedKfunc& kfunc : btf.malformed_kfuncs())
+        names.push_back(kfunc.name);
+    EXPECT_EQ(names, (std::vector<std::string>{"bpf_iter_scx_dsq_new", "bpf_tagged", "scx_bpf_create_dsq"}));
+    EXPECT_NE(btf.malformed_kfuncs()[2].why.find("scx_bpf_create_dsq_impl is missing"), std::string::npos);
     EXPECT_TRUE(btf.has_kfunc("scx_bpf_create_dsq"));
+    EXPECT_TRUE(btf.malformed_kfunc("scx_bpf_create_dsq"));
+    EXPECT_FALSE(btf.malformed_kfunc("bpf_sound"));
+    EXPECT_FALSE(btf.malformed_kfunc("scx_bpf_create"));
+    EXPECT_FALSE(btf.malformed_kfunc("zzz"));
+}
+
+TEST(KernelBtf, CallerMayKnowBetterThatAFunctionIsAKfunc) {
+    BtfBuilder b;
+    b.func("bpf_wq_start", {{"flags", b.int_}, {"aux", b.aux_ptr_}});
+    const KernelBtf btf = b.build();
+    EXPECT_TRUE(btf.malformed_kfuncs().empty());
+    EXPECT_TRUE(btf.malformed_kfunc("bpf_wq_start"));
 }
 
 TEST(KernelBtf, SoundKfuncsAreNotMalformed) {
     BtfBuilder b;
     // A pair as a sound build makes it: the short prototype for callers, the full one for the kernel.
     b.kfunc("scx_bpf_create_dsq", {{"dsq_id", b.int_}});
-    b.kfunc("scx_bpf_create_dsq_impl", {{"dsq_id", b.int_}, {"aux", b.aux_ptr_}});
+    b.func("scx_bpf_create_dsq_impl", {{"dsq_id", b.int_}, {"aux", b.aux_ptr_}});
     // Explicit and filled in by the verifier, as kernels had it before.
     b.kfunc("bpf_stream_vprintk", {{"id", b.int_}, {"aux__prog", b.void_ptr_}});
     b.kfunc("bpf_no_arguments", {});
@@ -142,7 +155,9 @@ TEST(KernelBtf, SoundKfuncsAreNotMalformed) {
     b.func("bpf_prog_free_deferred", {{"aux", b.aux_ptr_}});
     // Not last, so not the hidden one.
     b.kfunc("bpf_aux_first", {{"aux", b.aux_ptr_}, {"flags", b.int_}});
-    EXPECT_TRUE(b.build().malformed_kfuncs().empty());
+    const KernelBtf btf = b.build();
+    EXPECT_TRUE(btf.malformed_kfuncs().empty());
+    EXPECT_FALSE(btf.malformed_kfunc("scx_bpf_create_dsq_impl"));
 }
 
 TEST(KernelBtf, MovedObjectKeepsItsAnswers) {
