@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Questions about a BPF object's own type information: resolved types, sizes, declaration tags. A view: the struct btf
+// belongs to the caller and must outlive it. The object may be hostile, so every walk is bounded.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+struct btf;
+struct btf_type;
+
+namespace scxhost {
+
+// A type without its modifiers and typedefs.
+struct ResolvedType {
+    std::uint32_t id = 0;
+    const btf_type* type = nullptr;
+    bool is_const = false;
+    bool is_volatile = false;
+};
+
+// How a variable or member that an option or a statistic can use is stored.
+enum class StorageKind { kBool, kInteger, kEnum, kText, kIntegers };
+
+struct Storage {
+    StorageKind kind = StorageKind::kInteger;
+    std::uint32_t width = 0; // bytes of one element
+    std::uint32_t count = 1; // elements of kText and kIntegers
+    bool is_signed = false;
+    std::vector<std::pair<std::string, std::int64_t>> enumerators; // of kEnum
+
+    [[nodiscard]] std::uint32_t bytes() const { return width * count; }
+};
+
+// A global variable and where it stands.
+struct VariablePlace {
+    std::string section; // ".rodata", ".data.uei_dump", …
+    std::string name;
+    std::uint32_t offset = 0; // in the section
+    std::uint32_t size = 0;
+    std::uint32_t var_id = 0;  // BTF id of the variable itself (its tags)
+    std::uint32_t type_id = 0; // BTF id of its type, modifiers included
+};
+
+class BtfView {
+public:
+    explicit BtfView(const btf* btf);
+
+    [[nodiscard]] std::optional<ResolvedType> resolve(std::uint32_t id) const;
+    [[nodiscard]] std::string_view name(std::uint32_t offset) const;
+    [[nodiscard]] std::optional<std::uint32_t> size_of(std::uint32_t id) const;
+    // nullopt: a type that no option and no statistic can have (a struct, a pointer, an array of structs).
+    [[nodiscard]] std::optional<Storage> storage(std::uint32_t id) const;
+    // A type as C would write it, for messages: "unsigned int", "char[16]", "struct foo".
+    [[nodiscard]] std::string describe(std::uint32_t id) const;
+
+    // Declaration tags on a type or variable (component -1) or on one member of a struct.
+    [[nodiscard]] std::span<const std::string_view> tags(std::uint32_t id, int component = -1) const;
+    [[nodiscard]] bool has_member_tags(std::uint32_t struct_id) const;
+
+    // Variables of every data section, in the order of sections and offsets.
+    [[nodiscard]] const std::vector<VariablePlace>& variables() const { return variables_; }
+    [[nodiscard]] const VariablePlace* find_variable(std::string_view name) const;
+    // Names of the functions in the .ksyms section: the kfuncs that the object refers to.
+    [[nodiscard]] const std::vector<std::string>& extern_functions() const { return extern_functions_; }
+
+    [[nodiscard]] const btf* raw() const { return btf_; }
+
+private:
+    void index_section(const btf_type* section);
+
+    const btf* btf_;
+    std::map<std::pair<std::uint32_t, int>, std::vector<std::string_view>> tags_;
+    std::vector<VariablePlace> variables_;
+    std::vector<std::string> extern_functions_;
+};
+
+} // namespace scxhost

@@ -1,0 +1,425 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "host/bpf/declarations.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <set>
+#include <span>
+
+#include <bpf/btf.h>
+#include <fmt/format.h>
+
+namespace scxhost {
+namespace {
+
+constexpr std::string_view kTagPrefix = "scx.";
+constexpr std::string_view kArenaSection = ".addr_space.1";
+// Bounds for hostile objects: nesting of structs, places of one statistic, declarations in all.
+constexpr int kMaxDepth = 8;
+constexpr std::size_t kMaxPlaces = 16384;
+constexpr std::size_t kMaxDeclarations = 4096;
+
+struct KindWord {
+    OptionKind kind;
+    std::string_view word;
+    StorageKind needs;
+};
+
+// The kinds of options, once: their word and the storage that can hold them.
+constexpr std::array kKinds = {
+    KindWord{OptionKind::kBool, "bool", StorageKind::kBool},
+    KindWord{OptionKind::kInteger, "int", StorageKind::kInteger},
+    KindWord{OptionKind::kDuration, "duration", StorageKind::kInteger},
+    KindWord{OptionKind::kSize, "size", StorageKind::kInteger},
+    KindWord{OptionKind::kEnum, "enum", StorageKind::kEnum},
+    KindWord{OptionKind::kString, "string", StorageKind::kText},
+    KindWord{OptionKind::kPid, "pid", StorageKind::kInteger},
+    KindWord{OptionKind::kCpus, "cpus", StorageKind::kIntegers},
+    KindWord{OptionKind::kCgroup, "cgroup", StorageKind::kInteger},
+    KindWord{OptionKind::kIntegers, "ints", StorageKind::kIntegers},
+};
+
+std::string_view storage_word(StorageKind kind) {
+    switch (kind) {
+    case StorageKind::kBool:
+        return "a bool";
+    case StorageKind::kInteger:
+        return "an integer";
+    case StorageKind::kEnum:
+        return "an enum";
+    case StorageKind::kText:
+        return "an array of char";
+    case StorageKind::kIntegers:
+        return "an array of integers";
+    }
+    return "?";
+}
+
+// The "scx.<name>=<value>" tags of one declaration.
+class Tags {
+public:
+    explicit Tags(std::span<const std::string_view> tags) {
+        for (const std::string_view tag : tags) {
+            const std::size_t equals = tag.find('=');
+            if (tag.starts_with(kTagPrefix) && equals != std::string_view::npos)
+                entries_.emplace_back(tag.substr(kTagPrefix.size(), equals - kTagPrefix.size()),
+                                      tag.substr(equals + 1));
+        }
+    }
+
+    [[nodiscard]] bool empty() const { return entries_.empty(); }
+    [[nodiscard]] std::optional<std::string> find(std::string_view name) const {
+        for (const auto& [key, value] : entries_)
+            if (key == name)
+                return std::string(value);
+        return std::nullopt;
+    }
+    [[nodiscard]] std::string text(std::string_view name) const { return find(name).value_or(std::string()); }
+
+    // A tag given twice or one that nobody knows is a mistake in the object, not something to guess about.
+    [[nodiscard]] Result<> check(std::string_view owner, std::initializer_list<std::string_view> known) const {
+        std::set<std::string_view> seen;
+        for (const auto& [key, value] : entries_) {
+            if (std::ranges::find(known, key) == known.end())
+                return fail(ErrorKind::kObject, fmt::format("'{}' carries the unknown tag {}{}", owner, kTagPrefix, key),
+                            "the object may have been built with a newer SDK than this host's");
+            if (!seen.insert(key).second)
+                return fail(ErrorKind::kObject, fmt::format("'{}' carries the tag {}{} twice", owner, kTagPrefix, key));
+        }
+        return {};
+    }
+
+private:
+    std::vector<std::pair<std::string_view, std::string_view>> entries_;
+};
+
+bool is_read_only(const VariablePlace& variable) { return variable.section.starts_with(".rodata"); }
+
+std::string lower(std::string_view text) {
+    std::string result(text);
+    std::ranges::transform(result, result.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    return result;
+}
+
+Result<> set_enum_words(OptionDeclaration& option, std::string_view prefix) {
+    for (const auto& [name, value] : option.storage.enumerators) {
+        if (!name.starts_with(prefix) || name.size() == prefix.size())
+            return fail(ErrorKind::kObject, fmt::format("option '{}': enumerator {} does not start with the prefix {}",
+                                                        option.key, name, prefix));
+        option.words.push_back(lower(std::string_view(name).substr(prefix.size())));
+    }
+    if (option.words.empty())
+        return fail(ErrorKind::kObject, fmt::format("option '{}': its enum has no enumerators", option.key));
+    return {};
+}
+
+Result<OptionDeclaration> tagged_option(const BtfView& btf, const VariablePlace& variable, const Tags& tags) {
+    SCXHOST_TRY(tags.check(variable.name, {"option", "kind", "help", "unit", "min", "max", "default", "ops", "ops_flag",
+                                           "fault", "prefix"}));
+    OptionDeclaration option;
+    option.key = tags.text("option");
+    option.help = tags.text("help");
+    option.unit = tags.text("unit");
+    option.min = tags.text("min");
+    option.max = tags.text("max");
+    option.default_enumerator = tags.text("default");
+    option.ops_member = tags.text("ops");
+    option.ops_flag = tags.text("ops_flag");
+    option.fault = tags.find("fault").has_value();
+    option.tagged = true;
+    option.variable = variable;
+    if (option.key.empty())
+        return fail(ErrorKind::kObject, fmt::format("variable '{}' is declared as an option without a key",
+                                                    variable.name));
+    if (!is_read_only(variable))
+        return fail(ErrorKind::kObject,
+                    fmt::format("option '{}': its variable '{}' is in {}, but only read-only data can be an option",
+                                option.key, variable.name, variable.section),
+                    "declare it 'const volatile'");
+
+    const std::string kind = tags.text("kind");
+    const auto row = std::ranges::find(kKinds, kind, &KindWord::word);
+    if (row == kKinds.end())
+        return fail(ErrorKind::kObject, fmt::format("option '{}' is of the unknown kind '{}'", option.key, kind));
+    option.kind = row->kind;
+    const std::optional<Storage> storage = btf.storage(variable.type_id);
+    // A bool may be kept in an integer, where C programmers like it there.
+    const bool fits = storage && (storage->kind == row->needs ||
+                                  (row->kind == OptionKind::kBool && storage->kind == StorageKind::kInteger));
+    if (!fits)
+        return fail(ErrorKind::kObject,
+                    fmt::format("option '{}' is of kind {}, which needs {}, but variable '{}' is {}", option.key, kind,
+                                storage_word(row->needs), variable.name, btf.describe(variable.type_id)));
+    option.storage = *storage;
+    if (option.kind == OptionKind::kCgroup && storage->width != 8)
+        return fail(ErrorKind::kObject, fmt::format("option '{}': a cgroup id needs 64 bits, variable '{}' has {}",
+                                                    option.key, variable.name, storage->width * 8));
+    if (option.kind == OptionKind::kDuration && option.unit.empty())
+        option.unit = "ns";
+    if (option.kind == OptionKind::kEnum)
+        SCXHOST_TRY(set_enum_words(option, tags.text("prefix")));
+    return option;
+}
+
+std::optional<OptionDeclaration> plain_option(const BtfView& btf, const VariablePlace& variable) {
+    const std::optional<ResolvedType> type = btf.resolve(variable.type_id);
+    const std::optional<Storage> storage = btf.storage(variable.type_id);
+    if (!type || !type->is_volatile || !storage || !is_read_only(variable))
+        return std::nullopt;
+    OptionDeclaration option;
+    option.key = variable.name;
+    option.variable = variable;
+    option.storage = *storage;
+    // The first kind of a storage in the table is its plain form; arrays of integers have none before kCpus.
+    option.kind = storage->kind == StorageKind::kIntegers
+                      ? OptionKind::kIntegers
+                      : std::ranges::find(kKinds, storage->kind, &KindWord::needs)->kind;
+    if (option.kind == OptionKind::kEnum && !set_enum_words(option, ""))
+        return std::nullopt;
+    return option;
+}
+
+Result<FeatureDeclaration> feature(const BtfView& btf, const VariablePlace& variable, const Tags& tags) {
+    SCXHOST_TRY(tags.check(variable.name, {"feature", "missing"}));
+    constexpr std::array<std::pair<std::string_view, FeatureDeclaration::What>, 3> kinds = {{
+        {"kfunc:", FeatureDeclaration::What::kKfunc},
+        {"enum:", FeatureDeclaration::What::kEnumerator},
+        {"member:", FeatureDeclaration::What::kMember},
+    }};
+    const std::string text = tags.text("feature");
+    const auto kind = std::ranges::find_if(kinds, [&](const auto& row) { return text.starts_with(row.first); });
+    if (kind == kinds.end())
+        return fail(ErrorKind::kObject, fmt::format("variable '{}': '{}' names no kfunc:, enum: or member:",
+                                                    variable.name, text));
+    const std::optional<Storage> storage = btf.storage(variable.type_id);
+    if (!storage || storage->kind != StorageKind::kBool || !is_read_only(variable))
+        return fail(ErrorKind::kObject, fmt::format("variable '{}' stands for a kernel feature and must be a "
+                                                    "'const volatile bool'", variable.name));
+    FeatureDeclaration result{kind->second, text.substr(kind->first.size()), tags.text("missing"), variable};
+    if (result.what == FeatureDeclaration::What::kMember && result.name.find('.') == std::string::npos)
+        return fail(ErrorKind::kObject, fmt::format("variable '{}': '{}' is no struct.member", variable.name,
+                                                    result.name));
+    return result;
+}
+
+// Collects the statistics of one container by walking its type.
+class StatisticWalk {
+public:
+    StatisticWalk(const BtfView& btf, StatisticDeclaration::Home home, std::string container,
+                  std::vector<StatisticDeclaration>& out)
+        : btf_(btf), home_(home), container_(std::move(container)), out_(out) {}
+
+    Result<> walk(std::uint32_t type_id, std::uint32_t offset, int depth = 0) {
+        const std::optional<ResolvedType> resolved = btf_.resolve(type_id);
+        if (!resolved || depth > kMaxDepth)
+            return {};
+        if (btf_is_array(resolved->type)) {
+            const struct btf_array* array = btf_array(resolved->type);
+            const std::optional<std::uint32_t> step = btf_.size_of(array->type);
+            if (!step || !contains_statistics(array->type, depth))
+                return {};
+            if (array->nelems > kMaxPlaces)
+                return too_many();
+            for (std::uint32_t i = 0; i < array->nelems; ++i)
+                SCXHOST_TRY(walk(array->type, offset + i * *step, depth + 1));
+            return {};
+        }
+        if (!btf_is_struct(resolved->type))
+            return {};
+        const btf_member* members = btf_members(resolved->type);
+        for (std::uint32_t i = 0; i < btf_vlen(resolved->type); ++i) {
+            const std::uint32_t member_offset = offset + btf_member_bit_offset(resolved->type, i) / 8;
+            const Tags tags(btf_.tags(resolved->id, static_cast<int>(i)));
+            const std::string name(btf_.name(members[i].name_off));
+            if (tags.find("stat"))
+                SCXHOST_TRY(add(name, members[i].type, member_offset, tags));
+            else
+                SCXHOST_TRY(walk(members[i].type, member_offset, depth + 1));
+        }
+        return {};
+    }
+
+private:
+    static std::unexpected<Error> too_many() {
+        return fail(ErrorKind::kObject, "the object declares more statistics than this host reads");
+    }
+
+    // Keeps large arrays of plain data from being walked element by element.
+    bool contains_statistics(std::uint32_t type_id, int depth) const {
+        const std::optional<ResolvedType> resolved = btf_.resolve(type_id);
+        if (!resolved || depth > kMaxDepth)
+            return false;
+        if (btf_is_array(resolved->type))
+            return contains_statistics(btf_array(resolved->type)->type, depth + 1);
+        if (!btf_is_struct(resolved->type))
+            return false;
+        if (btf_.has_member_tags(resolved->id))
+            return true;
+        const btf_member* members = btf_members(resolved->type);
+        for (std::uint32_t i = 0; i < btf_vlen(resolved->type); ++i)
+            if (contains_statistics(members[i].type, depth + 1))
+                return true;
+        return false;
+    }
+
+    Result<> add(const std::string& member, std::uint32_t type_id, std::uint32_t offset, const Tags& tags) {
+        SCXHOST_TRY(tags.check(member, {"stat", "help", "unit", "name", "fold", "group"}));
+        const std::optional<Storage> storage = btf_.storage(type_id);
+        const bool is_number = storage && (storage->kind == StorageKind::kInteger ||
+                                           storage->kind == StorageKind::kIntegers ||
+                                           storage->kind == StorageKind::kBool);
+        const std::string name = tags.find("name").value_or(member);
+        if (!is_number)
+            return fail(ErrorKind::kObject, fmt::format("statistic '{}' must be an integer, but it is {}", name,
+                                                        btf_.describe(type_id)));
+
+        auto found = std::ranges::find_if(
+            out_, [&](const StatisticDeclaration& s) { return s.name == name && s.container == container_; });
+        if (found == out_.end()) {
+            StatisticDeclaration statistic{.name = name,
+                                           .kind = StatisticKind::kCounter,
+                                           .help = tags.text("help"),
+                                           .unit = tags.text("unit"),
+                                           .group = tags.text("group"),
+                                           .fold = Fold::kSum,
+                                           .home = home_,
+                                           .container = container_,
+                                           .offsets = {},
+                                           .width = storage->width,
+                                           .is_signed = storage->is_signed};
+            const std::string kind = tags.text("stat");
+            if (kind == "gauge")
+                statistic.kind = StatisticKind::kGauge;
+            else if (kind != "counter")
+                return fail(ErrorKind::kObject,
+                            fmt::format("statistic '{}' is of the unknown kind '{}'", name, kind));
+            constexpr std::array<std::pair<std::string_view, Fold>, 4> folds = {
+                {{"sum", Fold::kSum}, {"max", Fold::kMax}, {"min", Fold::kMin}, {"avg", Fold::kAverage}}};
+            const std::string fold = tags.find("fold").value_or("sum");
+            const auto row = std::ranges::find_if(folds, [&](const auto& r) { return r.first == fold; });
+            if (row == folds.end())
+                return fail(ErrorKind::kObject,
+                            fmt::format("statistic '{}' has the unknown fold '{}'", name, fold));
+            statistic.fold = row->second;
+            if (out_.size() >= kMaxDeclarations)
+                return too_many();
+            out_.push_back(std::move(statistic));
+            found = std::prev(out_.end());
+        }
+        const std::uint32_t count = storage->kind == StorageKind::kIntegers ? storage->count : 1;
+        if (count > kMaxPlaces - std::min(found->offsets.size(), kMaxPlaces))
+            return too_many();
+        for (std::uint32_t i = 0; i < count; ++i)
+            found->offsets.push_back(offset + i * storage->width);
+        return {};
+    }
+
+    const BtfView& btf_;
+    StatisticDeclaration::Home home_;
+    std::string container_;
+    std::vector<StatisticDeclaration>& out_;
+};
+
+// The exit record, recognised by its members, as schedulers by convention have it.
+std::optional<ExitRecordPlace> exit_record(const BtfView& btf, const VariablePlace& variable) {
+    const std::optional<ResolvedType> type = btf.resolve(variable.type_id);
+    if (!type || !btf_is_struct(type->type) || is_read_only(variable))
+        return std::nullopt;
+    ExitRecordPlace record;
+    int found = 0;
+    const btf_member* members = btf_members(type->type);
+    for (std::uint32_t i = 0; i < btf_vlen(type->type); ++i) {
+        const std::string_view name = btf.name(members[i].name_off);
+        const std::uint32_t offset = variable.offset + btf_member_bit_offset(type->type, i) / 8;
+        const std::optional<Storage> storage = btf.storage(members[i].type);
+        if (!storage)
+            continue;
+        const bool is_text = storage->kind == StorageKind::kText;
+        const bool is_integer = storage->kind == StorageKind::kInteger;
+        if (name == "kind" && (is_integer || storage->kind == StorageKind::kEnum) && storage->width == 4) {
+            record.kind_offset = offset;
+            ++found;
+        } else if (name == "exit_code" && is_integer && storage->width == 8) {
+            record.exit_code_offset = offset;
+            ++found;
+        } else if (name == "reason" && is_text) {
+            record.reason_offset = offset;
+            record.reason_size = storage->bytes();
+            ++found;
+        } else if (name == "msg" && is_text) {
+            record.message_offset = offset;
+            record.message_size = storage->bytes();
+            ++found;
+        }
+    }
+    if (found != 4)
+        return std::nullopt;
+    record.variable = variable;
+    for (const VariablePlace& other : btf.variables()) {
+        const std::optional<Storage> storage = btf.storage(other.type_id);
+        if (other.name == variable.name + "_dump" && storage && storage->kind == StorageKind::kText &&
+            other.section.starts_with(".data.") && other.offset == 0)
+            record.dump = other;
+        else if (other.name == variable.name + "_dump_len" && storage && storage->bytes() == 4 && is_read_only(other))
+            record.dump_length = other;
+    }
+    return record;
+}
+
+} // namespace
+
+std::string_view to_string(OptionKind kind) { return std::ranges::find(kKinds, kind, &KindWord::kind)->word; }
+
+std::string_view to_string(StatisticKind kind) { return kind == StatisticKind::kCounter ? "counter" : "gauge"; }
+
+const OptionDeclaration* Declarations::find_option(std::string_view key) const {
+    const auto found = std::ranges::find(options, key, &OptionDeclaration::key);
+    return found == options.end() ? nullptr : &*found;
+}
+
+Result<Declarations> read_declarations(const BtfView& btf, const std::vector<PerCpuMapType>& per_cpu_maps) {
+    Declarations result;
+    std::vector<OptionDeclaration> plain;
+    for (const VariablePlace& variable : btf.variables()) {
+        const Tags tags(btf.tags(variable.var_id));
+        if (tags.find("option")) {
+            OptionDeclaration option = SCXHOST_TRY(tagged_option(btf, variable, tags));
+            if (result.find_option(option.key) != nullptr)
+                return fail(ErrorKind::kObject, fmt::format("option '{}' is declared twice", option.key));
+            result.options.push_back(std::move(option));
+        } else if (tags.find("feature")) {
+            result.features.push_back(SCXHOST_TRY(feature(btf, variable, tags)));
+        } else if (!tags.empty()) {
+            return fail(ErrorKind::kObject,
+                        fmt::format("variable '{}' carries scx tags but is no option and no feature", variable.name));
+        } else if (std::optional<OptionDeclaration> option = plain_option(btf, variable)) {
+            plain.push_back(*std::move(option));
+        }
+
+        const bool in_arena = variable.section == kArenaSection;
+        if (in_arena || variable.section.starts_with(".bss") || variable.section.starts_with(".data")) {
+            StatisticWalk walk(btf, in_arena ? StatisticDeclaration::Home::kArena : StatisticDeclaration::Home::kGlobal,
+                               variable.section, result.statistics);
+            SCXHOST_TRY(walk.walk(variable.type_id, variable.offset));
+        }
+        if (!result.exit_record)
+            result.exit_record = exit_record(btf, variable);
+        if (result.options.size() > kMaxDeclarations || plain.size() > kMaxDeclarations)
+            return fail(ErrorKind::kObject, "the object declares more options than this host reads");
+    }
+    for (const PerCpuMapType& map : per_cpu_maps) {
+        StatisticWalk walk(btf, StatisticDeclaration::Home::kPerCpuMap, map.name, result.statistics);
+        SCXHOST_TRY(walk.walk(map.value_type_id, 0));
+    }
+    // Plain variables are options only of an object that declares none: a policy's author decides what is offered.
+    if (result.options.empty())
+        result.options = std::move(plain);
+    if (result.exit_record && result.exit_record->dump_length)
+        std::erase_if(result.options, [&](const OptionDeclaration& option) {
+            return option.variable.var_id == result.exit_record->dump_length->var_id;
+        });
+    return result;
+}
+
+} // namespace scxhost

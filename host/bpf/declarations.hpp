@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// What a BPF object declares about itself: its options, its statistics, the kernel features it can do without, its exit
+// record. Read from the object's BTF, where bpf/common/declare.bpf.h puts it as declaration tags next to the variable
+// or member concerned. An object without tags has an option for every `const volatile` global.
+//
+// Everything here is data; nothing touches the kernel. Values are bound in host/bpf/options.hpp, read in
+// host/bpf/statistics.hpp.
+#pragma once
+
+#include "host/base/result.hpp"
+#include "host/bpf/btf_view.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace scxhost {
+
+enum class OptionKind { kBool, kInteger, kDuration, kSize, kEnum, kString, kPid, kCpus, kCgroup, kIntegers };
+
+// The kind's word in a tag and in output: "bool", "int", "duration", …
+std::string_view to_string(OptionKind kind);
+
+struct OptionDeclaration {
+    std::string key;
+    OptionKind kind = OptionKind::kInteger;
+    std::string help;
+    std::string unit;               // durations: what the stored number counts ("ns"); otherwise for display
+    std::string min;                // limits in the kind's own syntax; empty: what the variable can hold
+    std::string max;
+    std::string default_enumerator; // the default is this enumerator of the running kernel; empty: the initial value
+    std::string ops_member;         // the value goes into this member of the struct_ops as well
+    std::string ops_flag;           // when set, this flag of the kernel is added to the struct_ops' flags
+    bool fault = false;             // a knob that breaks the scheduler on purpose
+    bool tagged = false;            // declared, as opposed to derived from a plain variable
+    VariablePlace variable;
+    Storage storage;
+    std::vector<std::string> words; // of kEnum: accepted words, parallel to storage.enumerators
+};
+
+enum class StatisticKind { kCounter, kGauge };
+enum class Fold { kSum, kMax, kMin, kAverage }; // how the places of one statistic become one value
+
+std::string_view to_string(StatisticKind kind);
+
+struct StatisticDeclaration {
+    // Where the numbers are: a global in mapped memory, a global in the arena, or a per-CPU array map.
+    enum class Home { kGlobal, kArena, kPerCpuMap };
+
+    std::string name;
+    StatisticKind kind = StatisticKind::kCounter;
+    std::string help;
+    std::string unit;
+    std::string group;
+    Fold fold = Fold::kSum;
+    Home home = Home::kGlobal;
+    std::string container;              // section, or map
+    std::vector<std::uint32_t> offsets; // of each place in the container (arrays have many)
+    std::uint32_t width = 0;
+    bool is_signed = false;
+};
+
+// A feature of the kernel that the object uses when it is there.
+struct FeatureDeclaration {
+    enum class What { kKfunc, kEnumerator, kMember };
+    What what = What::kKfunc;
+    std::string name;    // "scx_bpf_dsq_reenq", "SCX_ENQ_IMMED", "sched_ext_ops.sub_attach"
+    std::string missing; // what the user is told when the kernel lacks it
+    VariablePlace variable; // a bool that says whether the kernel has it
+};
+
+// Where the policy's exit callback leaves the kernel's exit information: a struct with members kind, exit_code, reason
+// and msg, the convention of sched_ext schedulers. Offsets are from the section's start.
+struct ExitRecordPlace {
+    VariablePlace variable;
+    std::uint32_t kind_offset = 0;
+    std::uint32_t exit_code_offset = 0;
+    std::uint32_t reason_offset = 0;
+    std::uint32_t reason_size = 0;
+    std::uint32_t message_offset = 0;
+    std::uint32_t message_size = 0;
+    std::optional<VariablePlace> dump;        // char array <record>_dump in a section of its own
+    std::optional<VariablePlace> dump_length; // read-only u32 <record>_dump_len
+};
+
+// A per-CPU array map and the BTF type of its values.
+struct PerCpuMapType {
+    std::string name;
+    std::uint32_t value_type_id = 0;
+};
+
+struct Declarations {
+    std::vector<OptionDeclaration> options;
+    std::vector<StatisticDeclaration> statistics;
+    std::vector<FeatureDeclaration> features;
+    std::optional<ExitRecordPlace> exit_record;
+
+    [[nodiscard]] const OptionDeclaration* find_option(std::string_view key) const;
+};
+
+// Errors: kObject, naming the variable and the tag that contradict each other.
+Result<Declarations> read_declarations(const BtfView& btf, const std::vector<PerCpuMapType>& per_cpu_maps);
+
+} // namespace scxhost
