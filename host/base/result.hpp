@@ -35,6 +35,9 @@ struct SourceLocation {
     unsigned column = 0;
 };
 
+// "file:3:7", "file:3" or "file": as much as is known.
+[[nodiscard]] std::string to_string(const SourceLocation& where);
+
 struct [[nodiscard]] Error {
     ErrorKind kind = ErrorKind::kInternal;
     std::string what;                    // one sentence, no full stop: what was found and what was expected

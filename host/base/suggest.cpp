@@ -86,12 +86,11 @@ std::string suggest_word(std::string_view word, std::span<const std::string> kno
     return "known " + std::string(noun) + ": " + list_words(known, "and");
 }
 
-std::string quote_text(std::string_view text) {
-    constexpr std::size_t kMaxBytes = 60;
+std::string quote_text(std::string_view text, std::size_t max_bytes) {
     constexpr std::string_view kHexDigits = "0123456789abcdef";
-    const bool cut = text.size() > kMaxBytes;
+    const bool cut = text.size() > max_bytes;
     if (cut) {
-        std::size_t end = kMaxBytes;
+        std::size_t end = max_bytes;
         while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80)
             --end; // not inside a UTF-8 sequence
         text = text.substr(0, end);
@@ -106,7 +105,7 @@ std::string quote_text(std::string_view text) {
         else if (c == '\t')
             out += "\\t";
         else if (byte < 0x20 || byte == 0x7f)
-            out += {'\\', 'x', kHexDigits[byte >> 4], kHexDigits[byte & 15]};
+            (out += "\\u00") += {kHexDigits[byte >> 4], kHexDigits[byte & 15]};
         else
             out += c;
     }

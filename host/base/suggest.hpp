@@ -3,6 +3,7 @@
 // Words in diagnostics: the known word that somebody probably meant, lists that read as English, quoted input.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <span>
 #include <string>
@@ -24,8 +25,8 @@ namespace scxhost {
 [[nodiscard]] std::string suggest_word(std::string_view word, std::span<const std::string> known,
                                        std::string_view noun);
 
-// Somebody's input between double quotes, safe to print on a terminal: control characters and quotes are escaped, and
-// more than about sixty bytes are cut with "...".
-[[nodiscard]] std::string quote_text(std::string_view text);
+// A text between double quotes, escaped as a TOML string is: on one line and without control characters, so safe to
+// print on a terminal. More than `max_bytes` are cut with "...".
+[[nodiscard]] std::string quote_text(std::string_view text, std::size_t max_bytes = 60);
 
 } // namespace scxhost

@@ -29,7 +29,7 @@ struct Config {
         std::vector<Setting> ops;     // values for struct_ops members; keys without "scheduler.ops."
     };
     struct Host {
-        std::vector<std::filesystem::path> plugin_dirs = {"/usr/lib/scxhost/plugins"};
+        std::vector<std::filesystem::path> plugin_dirs = {SCXHOST_DEFAULT_PLUGIN_DIR};
         std::vector<std::string> fallback; // plugin names, in the order in which they are tried
     };
     struct Swap {
@@ -62,9 +62,9 @@ struct Config {
     [[nodiscard]] SourceLocation where(const std::string& key) const;
 };
 
-// Reads and checks a file. kIo: it cannot be read; kPermission: the process may not read it, or it runs as root and
-// somebody else may write to the file or to a folder on the way to it; kConfig: its content is wrong. All problems of
-// the content are reported: the first one as the error, the others in its detail.
+// Reads and checks a file. kPermission: it may not be read, or the process is root and somebody else could change the
+// file (host/base/file_trust.hpp); kConfig: everything else that is wrong with it. All problems of the content are
+// reported: the first one as the error, the others in its detail.
 [[nodiscard]] Result<Config> load_config(const std::filesystem::path& path);
 
 // The same for text in memory. `name` stands for the file in diagnostics, and paths are relative to its folder.

@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "host/config/config.hpp"
+
+#include "host/base/elf_image.hpp"
+#include "host/base/file_trust.hpp"
+#include "host/base/suggest.hpp"
+#include "host/config/key_table.hpp"
+#include "host/config/toml_text.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <iterator>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+namespace scxhost {
+namespace {
+
+// Without exceptions; what cannot be made absolute (no current folder) stays as it is.
+std::filesystem::path absolute(const std::filesystem::path& path) {
+    std::error_code error;
+    std::filesystem::path out = std::filesystem::absolute(path, error);
+    return error ? path : out;
+}
+
+std::string key_of(std::string_view section, std::string_view name) {
+    return fmt::format("{}.{}", section, name);
+}
+
+// The last parts of the keys of one section.
+std::vector<std::string> names_in(std::string_view section) {
+    std::vector<std::string> names;
+    for (const KeySpec& spec : config_keys())
+        if (spec.key.starts_with(key_of(section, "")))
+            names.emplace_back(spec.key.substr(section.size() + 1));
+    return names;
+}
+
+// The section that has a key of this name; empty when none has.
+std::string section_of(std::string_view name) {
+    for (const std::string& section : config_sections())
+        if (find_key(key_of(section, name)))
+            return section;
+    return {};
+}
+
+Error unknown_section(const std::string& name, const SourceLocation& where) {
+    return Error{.kind = ErrorKind::kConfig,
+                 .what = fmt::format("unknown section [{}]", name),
+                 .hint = suggest_word(name, config_sections(), "sections"),
+                 .where = where};
+}
+
+// `section` is empty for a key that stands outside of every section.
+Error unknown_key(const std::string& section, const std::string& name, const SourceLocation& where) {
+    const std::vector<std::string> known = section.empty() ? config_sections() : names_in(section);
+    const std::string elsewhere = section_of(name);
+    std::string hint;
+    if (!nearest_word(name, known) && !elsewhere.empty())
+        hint = fmt::format("it belongs in the section [{}]", elsewhere);
+    else if (!nearest_word(name, known) && section == "scheduler")
+        hint = "the scheduler's own options stand in the section [scheduler.options]";
+    else
+        hint = suggest_word(name, known, section.empty() ? "sections" : "keys");
+    return Error{.kind = ErrorKind::kConfig,
+                 .what = section.empty() ? fmt::format("unknown key {}, outside of every section", quote_text(name))
+                                         : fmt::format("unknown key {} in [{}]", quote_text(name), section),
+                 .hint = std::move(hint),
+                 .where = where};
+}
+
+// Goes through a file's tree, fills a Config and collects everything that is wrong.
+class Reader {
+public:
+    explicit Reader(const std::string& name)
+        : folder_(absolute(name).parent_path()) {
+        config_.name = name;
+    }
+
+    [[nodiscard]] Result<Config> read(TomlTable table) {
+        for (TomlNode& node : table) {
+            const bool known = std::ranges::find(config_sections(), node.name) != config_sections().end();
+            auto* section = std::get_if<TomlTable>(&node.content);
+            if (known && section)
+                read_section(node.name, std::move(*section));
+            else if (known)
+                errors_.push_back(not_a_table(setting(node.name, node)));
+            else if (section)
+                errors_.push_back(unknown_section(node.name, node.key_where));
+            else
+                errors_.push_back(unknown_key({}, node.name, node.key_where));
+            if (node.name == "scheduler")
+                scheduler_where_ = node.key_where;
+        }
+        check_selection();
+        if (!errors_.empty())
+            return fail(all_errors());
+        return std::move(config_);
+    }
+
+private:
+    static Setting setting(const std::string& key, const TomlNode& node) {
+        return make_setting(key, std::get<SettingValue>(node.content), node.where, node.key_where);
+    }
+
+    void read_section(const std::string& section, TomlTable table) {
+        for (TomlNode& node : table) {
+            const std::string key = key_of(section, node.name);
+            const KeySpec* spec = find_key(key);
+            auto* inner = std::get_if<TomlTable>(&node.content);
+            const auto* settings = spec ? std::get_if<SettingsKey>(&spec->kind) : nullptr;
+            if (!spec)
+                errors_.push_back(unknown_key(section, node.name, node.key_where));
+            else if (inner && settings)
+                flatten(std::move(*inner), {}, settings->at(config_));
+            else if (inner)
+                errors_.push_back(
+                    Error{.kind = ErrorKind::kConfig,
+                          .what = fmt::format("{}: expected a value ({}), found a table", key, describe_kind(*spec)),
+                          .where = node.where});
+            else if (auto stored = store(config_, *spec, setting(key, node), folder_); !stored)
+                errors_.push_back(std::move(stored).error());
+        }
+    }
+
+    // Sub-tables become dotted keys.
+    void flatten(TomlTable table, const std::string& prefix, std::vector<Setting>& out) {
+        for (TomlNode& node : table) {
+            const std::string key = prefix + node.name;
+            auto* inner = std::get_if<TomlTable>(&node.content);
+            if (!inner)
+                out.push_back(setting(key, node));
+            else if (!inner->empty())
+                flatten(std::move(*inner), key + ".", out);
+            else
+                errors_.push_back(Error{.kind = ErrorKind::kConfig,
+                                        .what = fmt::format("{}: the table is empty", key),
+                                        .where = node.key_where});
+        }
+    }
+
+    void check_selection() {
+        const bool plugin = config_.places.contains("scheduler.plugin");
+        const bool object = config_.places.contains("scheduler.object");
+        if (plugin && object) {
+            const SourceLocation& a = config_.places["scheduler.plugin"];
+            const SourceLocation& b = config_.places["scheduler.object"];
+            const bool plugin_first = std::pair(a.line, a.column) < std::pair(b.line, b.column);
+            errors_.push_back(Error{.kind = ErrorKind::kConfig,
+                                    .what = "scheduler.plugin and scheduler.object are both given",
+                                    .hint = "keep the one that is to run",
+                                    .where = plugin_first ? b : a});
+        } else if (!plugin && !object && errors_.empty()) {
+            // After other errors this one may be their consequence.
+            errors_.push_back(Error{.kind = ErrorKind::kConfig,
+                                    .what = "no scheduler is selected",
+                                    .hint = "write plugin = \"NAME\" or object = \"PATH\" in the section [scheduler]",
+                                    .where = scheduler_where_.value_or(SourceLocation{.file = config_.name})});
+        }
+    }
+
+    // One error that tells all: the first in the file, and the others in its detail.
+    [[nodiscard]] Error all_errors() {
+        constexpr std::size_t kMaxShown = 20;
+        std::ranges::stable_sort(errors_, {}, [](const Error& error) {
+            return error.where ? std::pair(error.where->line, error.where->column) : std::pair(0U, 0U);
+        });
+        Error first = std::move(errors_.front());
+        for (std::size_t i = 1; i < std::min(errors_.size(), kMaxShown); ++i) {
+            const Error& error = errors_[i];
+            fmt::format_to(std::back_inserter(first.detail), "{}: {}{}\n",
+                           to_string(error.where.value_or(SourceLocation{.file = config_.name})), error.what,
+                           error.hint.empty() ? "" : fmt::format(" ({})", error.hint));
+        }
+        if (errors_.size() > kMaxShown)
+            fmt::format_to(std::back_inserter(first.detail), "and {} more\n", errors_.size() - kMaxShown);
+        return first;
+    }
+
+    std::filesystem::path folder_;
+    Config config_;
+    std::optional<SourceLocation> scheduler_where_;
+    std::vector<Error> errors_;
+};
+
+void set_or_append(std::vector<Setting>& settings, Setting setting) {
+    const auto old = std::ranges::find(settings, setting.key, &Setting::key);
+    if (old == settings.end())
+        settings.push_back(std::move(setting));
+    else
+        *old = std::move(setting);
+}
+
+// The table of settings that `key` names a member of, and the member's name; nullptr: none.
+std::pair<const SettingsKey*, std::string_view> find_settings(std::string_view key) {
+    for (const KeySpec& spec : config_keys())
+        if (const auto* settings = std::get_if<SettingsKey>(&spec.kind))
+            if (key.starts_with(spec.key) && key.substr(spec.key.size()).starts_with('.'))
+                return {settings, key.substr(spec.key.size() + 1)};
+    return {nullptr, {}};
+}
+
+bool is_dotted_key(std::string_view key) {
+    for (;;) {
+        const std::size_t dot = key.find('.');
+        if (!is_key_part(key.substr(0, dot)))
+            return false;
+        if (dot == std::string_view::npos)
+            return true;
+        key.remove_prefix(dot + 1);
+    }
+}
+
+// A setting of the host: "swap.probation=5s".
+Result<> override_host(Config& config, const std::string& section, const Setting& setting) {
+    const KeySpec* spec = find_key(setting.key);
+    if (!spec)
+        return fail(unknown_key(section, setting.key.substr(section.size() + 1), setting.where));
+    SCXHOST_TRY(store(config, *spec, setting, absolute(".")));
+    // The command line selects another scheduler than the file.
+    if (setting.key == "scheduler.plugin") {
+        config.scheduler.object.clear();
+        config.places.erase("scheduler.object");
+    } else if (setting.key == "scheduler.object") {
+        config.scheduler.plugin.clear();
+        config.places.erase("scheduler.plugin");
+    }
+    return {};
+}
+
+// A configuration that cannot be read is a wrong one, unless it is a matter of rights.
+Error unreadable(Error error) {
+    if (error.kind == ErrorKind::kIo)
+        error.kind = error.sys_errno == EACCES ? ErrorKind::kPermission : ErrorKind::kConfig;
+    return error;
+}
+
+} // namespace
+
+SourceLocation Config::where(const std::string& key) const {
+    const auto place = places.find(key);
+    return place == places.end() ? SourceLocation{.file = name} : place->second;
+}
+
+Result<Config> parse_config(std::string_view text, const std::string& name) {
+    return Reader(name).read(SCXHOST_TRY(parse_toml(text, name)));
+}
+
+Result<Config> load_config(const std::filesystem::path& path) {
+    // Who may write the file decides what root runs.
+    auto trusted = ::geteuid() == 0 ? check_trusted(path) : Result<std::filesystem::path>(path);
+    if (!trusted)
+        return fail(unreadable(std::move(trusted).error()));
+    auto bytes = read_binary_file(*trusted, kMaxTomlBytes, "the configuration");
+    if (!bytes)
+        return fail(unreadable(std::move(bytes).error()));
+    return parse_config({reinterpret_cast<const char*>(bytes->data()), bytes->size()}, path.string());
+}
+
+Result<> apply_override(Config& config, std::string_view assignment) {
+    const SourceLocation where{.file = fmt::format("--set {}", assignment)};
+    const std::size_t equals = assignment.find('=');
+    const std::string key(assignment.substr(0, equals));
+    if (equals == std::string_view::npos || !is_dotted_key(key))
+        return fail(Error{.kind = ErrorKind::kUsage,
+                          .what = fmt::format("expected KEY=VALUE, found {}", quote_text(assignment)),
+                          .hint = "such as slice=10ms or swap.probation=5s",
+                          .where = where});
+    const std::string_view text = assignment.substr(equals + 1);
+
+    const std::string section = key.substr(0, key.find('.'));
+    const bool of_host =
+        section.size() < key.size() && std::ranges::find(config_sections(), section) != config_sections().end();
+    if (const auto [settings, name] = find_settings(key); settings)
+        set_or_append(settings->at(config), typed_setting(std::string(name), text, where));
+    else if (of_host)
+        return override_host(config, section, typed_setting(key, text, where));
+    else
+        set_or_append(config.scheduler.options, typed_setting(key, text, where));
+    return {};
+}
+
+} // namespace scxhost

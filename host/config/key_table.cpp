@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "host/config/key_table.hpp"
+
+#include "host/base/overloaded.hpp"
+#include "host/base/suggest.hpp"
+#include "host/base/units.hpp"
+#include "host/config/toml_text.hpp"
+
+#include <sys/un.h>
+
+#include <algorithm>
+#include <array>
+
+namespace scxhost {
+namespace {
+
+using namespace std::chrono_literals;
+
+template <auto Section, auto Member>
+auto& at(Config& config) {
+    return (config.*Section).*Member;
+}
+
+bool is_c_identifier(std::string_view text) {
+    return is_key_part(text) && text.find('-') == std::string_view::npos &&
+           !(text.front() >= '0' && text.front() <= '9');
+}
+
+bool is_variable(std::string_view text) {
+    std::size_t dot = text.find('.');
+    for (; dot != std::string_view::npos; dot = text.find('.')) {
+        if (!is_c_identifier(text.substr(0, dot)))
+            return false;
+        text.remove_prefix(dot + 1);
+    }
+    return is_c_identifier(text);
+}
+
+constexpr Grammar kPluginName{
+    .noun = "a plugin name",
+    .hint = "a name is made of letters, digits, '_' and '-'; for a file write object = \"PATH\" instead of plugin",
+    .accepts = is_key_part,
+};
+constexpr Grammar kOptionalIdentifier{
+    .noun = "the name of a struct_ops map",
+    .hint = "it is a C identifier, as in the object's source",
+    .accepts = [](std::string_view text) { return text.empty() || is_c_identifier(text); },
+};
+constexpr Grammar kVariable{
+    .noun = "the name of a variable",
+    .hint = "members of a struct are written a.b",
+    .accepts = is_variable,
+};
+constexpr Grammar kOptionalGroup{
+    .noun = "the name of a group",
+    .hint = "`getent group` lists the groups of this machine",
+    .accepts = [](std::string_view text) { return text.find_first_of(": \t\n,/") == std::string_view::npos; },
+};
+
+// Indexed by LogLevel.
+const std::vector<std::string>& level_names() {
+    static const std::vector<std::string> names{"error", "warning", "info", "debug", "trace"};
+    return names;
+}
+
+constexpr std::size_t kMaxSocketPath = sizeof(sockaddr_un::sun_path) - 1;
+
+constexpr std::array kKeys{
+    KeySpec{"scheduler.plugin", WordKey{at<&Config::scheduler, &Config::Scheduler::plugin>, &kPluginName},
+            "The plugin to run, by name; exactly one of `plugin` and `object` must be given"},
+    KeySpec{"scheduler.object", PathKey{at<&Config::scheduler, &Config::Scheduler::object>, true, 0},
+            "A compiled sched_ext object to run without a plugin; a relative path is relative to this file"},
+    KeySpec{"scheduler.struct_ops",
+            WordKey{at<&Config::scheduler, &Config::Scheduler::struct_ops>, &kOptionalIdentifier},
+            "The struct_ops map to attach, for an object that has several; empty means the only one"},
+    KeySpec{"scheduler.options", SettingsKey{at<&Config::scheduler, &Config::Scheduler::options>},
+            "The scheduler's own options; `scxhost options PLUGIN` lists them"},
+    KeySpec{"scheduler.ops", SettingsKey{at<&Config::scheduler, &Config::Scheduler::ops>},
+            "Members of the scheduler's struct_ops to set before it is loaded, such as `timeout_ms`"},
+    KeySpec{"host.plugin_dirs", PathListKey{at<&Config::host, &Config::Host::plugin_dirs>},
+            "Folders that are searched for plugins, in this order; absolute paths", "[\"PREFIX/lib/scxhost/plugins\"]"},
+    KeySpec{"host.fallback", WordListKey{at<&Config::host, &Config::Host::fallback>, &kPluginName},
+            "Plugins that are tried in this order when the scheduler is ejected and no last good one is left"},
+    KeySpec{"swap.probation", DurationKey{at<&Config::swap, &Config::Swap::probation>, 0s, 24h},
+            "How long a new scheduler is watched; an error in this time brings the previous one back"},
+    KeySpec{"swap.expedite_rcu", BoolKey{at<&Config::swap, &Config::Swap::expedite_rcu>},
+            "Let the kernel hurry RCU grace periods while schedulers are exchanged, and only then"},
+    KeySpec{"stats.interval", DurationKey{at<&Config::stats, &Config::Stats::interval>, 10ms, 24h},
+            "Time between two reports of the statistics"},
+    KeySpec{"stats.variables", WordListKey{at<&Config::stats, &Config::Stats::variables>, &kVariable},
+            "Global variables to show as statistics, for an object that declares none"},
+    KeySpec{"log.level", LevelKey{at<&Config::log, &Config::Log::level>}, "The least important messages to show"},
+    KeySpec{"control.socket", PathKey{at<&Config::control, &Config::Control::socket>, false, kMaxSocketPath},
+            "The socket on which the host takes commands; an absolute path"},
+    KeySpec{"control.group", WordKey{at<&Config::control, &Config::Control::group>, &kOptionalGroup},
+            "The group whose members may use the socket; empty means root only"},
+};
+
+Result<std::string> checked_word(const Setting& setting, const Grammar& grammar) {
+    std::string word = SCXHOST_TRY(setting.as_string());
+    if (!grammar.accepts(word))
+        return fail(
+            setting.error(quote_text(word) + " is not " + std::string(grammar.noun), std::string(grammar.hint)));
+    return word;
+}
+
+Result<std::filesystem::path> checked_path(const Setting& setting) {
+    const std::string text = SCXHOST_TRY(setting.as_string());
+    if (text.empty())
+        return fail(setting.error("the path is empty"));
+    if (text.find('\0') != std::string::npos)
+        return fail(setting.error("the path holds a NUL byte"));
+    return std::filesystem::path(text);
+}
+
+Result<std::filesystem::path> absolute_path(const Setting& setting) {
+    std::filesystem::path path = SCXHOST_TRY(checked_path(setting));
+    if (!path.is_absolute())
+        return fail(setting.error("the path " + quote_text(path.native()) + " is not absolute", "start it with \"/\""));
+    return path;
+}
+
+// Every element of an array through `check`.
+template <typename Check>
+auto checked_list(const Setting& setting, Check check)
+    -> Result<std::vector<typename decltype(check(setting))::value_type>> {
+    std::vector<typename decltype(check(setting))::value_type> out;
+    for (const Setting& element : SCXHOST_TRY(setting.as_array()))
+        out.push_back(SCXHOST_TRY(check(element)));
+    return out;
+}
+
+struct Storer {
+    Config& config;
+    const Setting& setting;
+    const std::filesystem::path& folder;
+
+    Result<> operator()(const BoolKey& key) const {
+        key.at(config) = SCXHOST_TRY(setting.as_bool());
+        return {};
+    }
+    Result<> operator()(const DurationKey& key) const {
+        key.at(config) = SCXHOST_TRY(setting.as_duration(key.min, key.max));
+        return {};
+    }
+    Result<> operator()(const WordKey& key) const {
+        key.at(config) = SCXHOST_TRY(checked_word(setting, *key.grammar));
+        return {};
+    }
+    Result<> operator()(const WordListKey& key) const {
+        key.at(config) = SCXHOST_TRY(
+            checked_list(setting, [&](const Setting& element) { return checked_word(element, *key.grammar); }));
+        return {};
+    }
+    Result<> operator()(const PathKey& key) const {
+        const std::filesystem::path path =
+            key.relative_allowed ? folder / SCXHOST_TRY(checked_path(setting)) : SCXHOST_TRY(absolute_path(setting));
+        if (key.max_bytes != 0 && path.native().size() > key.max_bytes)
+            return fail(setting.error("the path has " + std::to_string(path.native().size()) + " bytes, at most " +
+                                      std::to_string(key.max_bytes) + " are possible"));
+        key.at(config) = path.lexically_normal();
+        return {};
+    }
+    Result<> operator()(const PathListKey& key) const {
+        key.at(config) = SCXHOST_TRY(checked_list(setting, absolute_path));
+        return {};
+    }
+    Result<> operator()(const LevelKey& key) const {
+        key.at(config) = static_cast<LogLevel>(SCXHOST_TRY(setting.as_choice(level_names())));
+        return {};
+    }
+    Result<> operator()(const SettingsKey&) const { return fail(not_a_table(setting)); }
+};
+
+std::string format_list(const auto& items) {
+    std::string out = "[";
+    for (const auto& item : items)
+        out += (out.size() > 1 ? ", " : "") + quote_text(std::string(item), std::string::npos);
+    return out + "]";
+}
+
+} // namespace
+
+std::span<const KeySpec> config_keys() {
+    return kKeys;
+}
+
+const KeySpec* find_key(std::string_view key) {
+    const auto* const found = std::ranges::find(kKeys, key, &KeySpec::key);
+    return found == kKeys.end() ? nullptr : found;
+}
+
+const std::vector<std::string>& config_sections() {
+    static const std::vector<std::string> sections = [] {
+        std::vector<std::string> names;
+        for (const KeySpec& spec : kKeys) {
+            std::string name(spec.key.substr(0, spec.key.find('.')));
+            if (names.empty() || names.back() != name)
+                names.push_back(std::move(name));
+        }
+        return names;
+    }();
+    return sections;
+}
+
+Result<> store(Config& config, const KeySpec& spec, const Setting& setting, const std::filesystem::path& folder) {
+    SCXHOST_TRY(std::visit(Storer{config, setting, folder}, spec.kind));
+    config.places[std::string(spec.key)] = setting.where;
+    return {};
+}
+
+Error not_a_table(const Setting& setting) {
+    return setting.error("expected a table, found " + describe_value(setting.value),
+                         "write [" + setting.key + "] on a line of its own, and the table's keys below it");
+}
+
+std::string describe_kind(const KeySpec& spec) {
+    return std::visit(Overloaded{
+                          [](const BoolKey&) { return std::string("true or false"); },
+                          [](const DurationKey& key) {
+                              return "duration, from " + format_duration(key.min) + " to " + format_duration(key.max);
+                          },
+                          [](const WordKey&) { return std::string("string"); },
+                          [](const WordListKey&) { return std::string("array of strings"); },
+                          [](const PathKey&) { return std::string("path"); },
+                          [](const PathListKey&) { return std::string("array of paths"); },
+                          [](const LevelKey&) { return list_words(level_names()); },
+                          [](const SettingsKey&) { return std::string("table"); },
+                      },
+                      spec.kind);
+}
+
+std::string format_key_value(const KeySpec& spec, Config& config) {
+    return std::visit(
+        Overloaded{
+            [&](const BoolKey& key) { return std::string(key.at(config) ? "true" : "false"); },
+            [&](const DurationKey& key) { return quote_text(format_duration(key.at(config))); },
+            [&](const WordKey& key) { return quote_text(key.at(config), std::string::npos); },
+            [&](const WordListKey& key) { return format_list(key.at(config)); },
+            [&](const PathKey& key) { return quote_text(key.at(config).native(), std::string::npos); },
+            [&](const PathListKey& key) { return format_list(key.at(config)); },
+            [&](const LevelKey& key) { return quote_text(level_names()[static_cast<std::size_t>(key.at(config))]); },
+            [](const SettingsKey&) { return std::string(); },
+        },
+        spec.kind);
+}
+
+} // namespace scxhost

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// The configuration's reference for the documentation, written from the key table.
+#include "host/config/config.hpp"
+#include "host/config/key_table.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+#include <string>
+
+namespace scxhost {
+namespace {
+
+std::string default_of(const KeySpec& spec) {
+    if (!spec.default_text.empty())
+        return std::string(spec.default_text);
+    Config defaults;
+    return format_key_value(spec, defaults);
+}
+
+// Exactly one of plugin and object is required, so neither has a default.
+bool is_selection(const KeySpec& spec) {
+    return spec.key == "scheduler.plugin" || spec.key == "scheduler.object";
+}
+
+std::string default_cell(const KeySpec& spec) {
+    if (is_selection(spec))
+        return "none";
+    const std::string text = default_of(spec);
+    return text.empty() ? "empty" : "`" + text + "`";
+}
+
+void add_table(std::string& out, const std::string& section) {
+    fmt::format_to(std::back_inserter(out), "### [{}]\n\n| Key | Value | Default | Meaning |\n|---|---|---|---|\n",
+                   section);
+    for (const KeySpec& spec : config_keys())
+        if (spec.key.starts_with(section + "."))
+            fmt::format_to(std::back_inserter(out), "| `{}` | {} | {} | {}. |\n", spec.key.substr(section.size() + 1),
+                           describe_kind(spec), default_cell(spec), spec.help);
+    out += '\n';
+}
+
+// Every key with its default. A key whose default cannot be written down stands in a comment.
+void add_sample(std::string& out) {
+    out += "### All keys with their defaults\n\n```toml\n";
+    for (const std::string& section : config_sections()) {
+        fmt::format_to(std::back_inserter(out), "[{}]\n", section);
+        for (const KeySpec& spec : config_keys()) {
+            const std::string name(spec.key.substr(spec.key.find('.') + 1));
+            if (!spec.key.starts_with(section + ".") || std::holds_alternative<SettingsKey>(spec.kind))
+                continue;
+            if (spec.key == "scheduler.plugin")
+                fmt::format_to(std::back_inserter(out), "{} = \"simple\"\n", name);
+            else if (is_selection(spec) || !spec.default_text.empty())
+                fmt::format_to(std::back_inserter(out), "# {} = {}\n", name,
+                               is_selection(spec) ? "\"policy.bpf.o\"" : default_of(spec));
+            else
+                fmt::format_to(std::back_inserter(out), "{} = {}\n", name, default_of(spec));
+        }
+        for (const KeySpec& spec : config_keys())
+            if (spec.key.starts_with(section + ".") && std::holds_alternative<SettingsKey>(spec.kind))
+                fmt::format_to(std::back_inserter(out), "\n[{}]\n", spec.key);
+        if (section != config_sections().back())
+            out += '\n';
+    }
+    out += "```\n";
+}
+
+} // namespace
+
+std::string config_reference_markdown() {
+    std::string out;
+    for (const std::string& section : config_sections())
+        add_table(out, section);
+    add_sample(out);
+    return out;
+}
+
+} // namespace scxhost
