@@ -62,13 +62,19 @@ public:
     explicit Tags(std::span<const std::string_view> tags) {
         for (const std::string_view tag : tags) {
             const std::size_t equals = tag.find('=');
-            if (tag.starts_with(kTagPrefix) && equals != std::string_view::npos)
-                entries_.emplace_back(tag.substr(kTagPrefix.size(), equals - kTagPrefix.size()),
-                                      tag.substr(equals + 1));
+            if (!tag.starts_with(kTagPrefix) || equals == std::string_view::npos)
+                continue;
+            const std::string_view key = tag.substr(kTagPrefix.size(), equals - kTagPrefix.size());
+            if (key == "needs")
+                needs_.emplace_back(tag.substr(equals + 1));
+            else
+                entries_.emplace_back(key, tag.substr(equals + 1));
         }
     }
 
     [[nodiscard]] bool empty() const { return entries_.empty(); }
+    // Kfuncs named by "scx.needs", the one tag that may stand on any global and more than once.
+    [[nodiscard]] const std::vector<std::string>& needs() const { return needs_; }
     [[nodiscard]] std::optional<std::string> find(std::string_view name) const {
         for (const auto& [key, value] : entries_)
             if (key == name)
@@ -92,6 +98,7 @@ public:
 
 private:
     std::vector<std::pair<std::string_view, std::string_view>> entries_;
+    std::vector<std::string> needs_;
 };
 
 bool is_read_only(const VariablePlace& variable) { return variable.section.starts_with(".rodata"); }
@@ -383,6 +390,7 @@ Result<Declarations> read_declarations(const BtfView& btf, const std::vector<Per
     std::vector<OptionDeclaration> plain;
     for (const VariablePlace& variable : btf.variables()) {
         const Tags tags(btf.tags(variable.var_id));
+        result.needed_kfuncs.insert(result.needed_kfuncs.end(), tags.needs().begin(), tags.needs().end());
         if (tags.find("option")) {
             OptionDeclaration option = SCXHOST_TRY(tagged_option(btf, variable, tags));
             if (result.find_option(option.key) != nullptr)

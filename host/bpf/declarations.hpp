@@ -96,6 +96,7 @@ struct Declarations {
     std::vector<OptionDeclaration> options;
     std::vector<StatisticDeclaration> statistics;
     std::vector<FeatureDeclaration> features;
+    std::vector<std::string> needed_kfuncs; // declared as needed although the reference may be weak
     std::optional<ExitRecordPlace> exit_record;
 
     [[nodiscard]] const OptionDeclaration* find_option(std::string_view key) const;

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Fits an opened object to the running kernel: clears what the kernel lacks where the scheduler can do without, refuses
+// with the names of the missing pieces where it cannot. Before load.
+#pragma once
+
+#include "host/base/result.hpp"
+#include "host/bpf/scheduler_object.hpp"
+
+#include <string>
+#include <vector>
+
+namespace scxhost {
+
+class KernelBtf;
+
+// Returns one line for each thing that the scheduler does without. kUnsupported: a kfunc that it needs is missing or
+// malformed in the kernel's BTF (all of them are named).
+Result<std::vector<std::string>> fit_to_kernel(SchedulerObject& object, const KernelBtf& kernel);
+
+} // namespace scxhost

@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "host/bpf/options.hpp"
+
+#include "host/base/suggest.hpp"
+#include "host/base/units.hpp"
+#include "host/kernel/kernel_btf.hpp"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <chrono>
+#include <cstring>
+#include <filesystem>
+#include <limits>
+#include <optional>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace scxhost {
+namespace {
+
+constexpr std::uint32_t kKernelDumpLength = 32768; // SCX_EXIT_DUMP_DFL_LEN
+constexpr const char* kCgroupRoot = "/sys/fs/cgroup";
+
+struct DurationUnit {
+    std::string_view name;
+    std::int64_t nanoseconds;
+};
+constexpr std::array kDurationUnits = {DurationUnit{"ns", 1}, DurationUnit{"us", 1'000}, DurationUnit{"ms", 1'000'000},
+                                       DurationUnit{"s", 1'000'000'000}};
+
+Result<std::int64_t> unit_of(const OptionDeclaration& option) {
+    const auto row = std::ranges::find(kDurationUnits, option.unit, &DurationUnit::name);
+    if (row == kDurationUnits.end())
+        return fail(ErrorKind::kObject,
+                    fmt::format("option '{}' counts in '{}', which is no unit of time", option.key, option.unit));
+    return row->nanoseconds;
+}
+
+// Range of an integer variable; 64-bit unsigned ones end where TOML's integers end.
+OptionLimits storage_limits(const Storage& storage) {
+    const unsigned bits = storage.width * 8;
+    if (storage.is_signed)
+        return {bits == 64 ? std::numeric_limits<std::int64_t>::min() : -(std::int64_t{1} << (bits - 1)),
+                bits == 64 ? std::numeric_limits<std::int64_t>::max() : (std::int64_t{1} << (bits - 1)) - 1};
+    return {0, bits >= 63 ? std::numeric_limits<std::int64_t>::max() : (std::int64_t{1} << bits) - 1};
+}
+
+// One declared limit ("1us", "64K", "8") in the option's numbers.
+Result<std::int64_t> parse_limit(const OptionDeclaration& option, const std::string& text) {
+    switch (option.kind) {
+    case OptionKind::kDuration:
+        return SCXHOST_TRY(parse_duration(text)).count();
+    case OptionKind::kSize: {
+        const std::uint64_t bytes = SCXHOST_TRY(parse_size(text));
+        return static_cast<std::int64_t>(
+            std::min(bytes, static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())));
+    }
+    default:
+        return parse_integer(text);
+    }
+}
+
+// a * b, or the nearest end of the range.
+std::int64_t saturating_multiply(std::int64_t a, std::int64_t b) {
+    std::int64_t product = 0;
+    if (!__builtin_mul_overflow(a, b, &product))
+        return product;
+    return (a < 0) == (b < 0) ? std::numeric_limits<std::int64_t>::max() : std::numeric_limits<std::int64_t>::min();
+}
+
+std::int64_t load_integer(std::span<const std::byte> raw, bool is_signed) {
+    std::uint64_t value = 0;
+    std::memcpy(&value, raw.data(), std::min(raw.size(), sizeof value));
+    const unsigned bits = static_cast<unsigned>(raw.size()) * 8;
+    if (is_signed && bits < 64 && (value >> (bits - 1) & 1U) != 0)
+        value |= ~std::uint64_t{0} << bits;
+    return static_cast<std::int64_t>(value);
+}
+
+void store_integer(std::span<std::byte> raw, std::int64_t value) {
+    std::memcpy(raw.data(), &value, std::min(raw.size(), sizeof value));
+}
+
+// "0-3,8" into mask words.
+Result<> store_cpus(const Setting& setting, std::span<std::byte> raw) {
+    const std::string text = SCXHOST_TRY(setting.as_string());
+    const auto bad = [&](std::string_view why) {
+        return fail(setting.error(fmt::format("{} is no list of CPUs: {}", quote_text(text), why),
+                                  "write numbers and ranges, as in \"0-3,8\""));
+    };
+    std::ranges::fill(raw, std::byte{0});
+    const std::size_t limit = raw.size() * 8;
+    const char* at = text.data();
+    const char* const end = at + text.size();
+    while (at != end) {
+        std::size_t first = 0;
+        auto [after, error] = std::from_chars(at, end, first);
+        if (error != std::errc())
+            return bad("a number is missing");
+        std::size_t last = first;
+        if (after != end && *after == '-') {
+            const auto range = std::from_chars(after + 1, end, last);
+            if (range.ec != std::errc() || last < first)
+                return bad("a range has no end, or ends before it starts");
+            after = range.ptr;
+        }
+        if (last >= limit)
+            return bad(fmt::format("the scheduler handles CPUs below {}", limit));
+        for (std::size_t cpu = first; cpu <= last; ++cpu)
+            raw[cpu / 8] |= std::byte{1} << (cpu % 8); // little-endian words: bytes are in order
+        if (after != end && *after != ',')
+            return bad("numbers are separated by ','");
+        at = after == end ? after : after + 1;
+    }
+    return {};
+}
+
+Result<std::int64_t> cgroup_id(const Setting& setting) {
+    const std::string text = SCXHOST_TRY(setting.as_string());
+    if (text.empty())
+        return 0;
+    const std::filesystem::path root(kCgroupRoot);
+    const std::filesystem::path path =
+        text.starts_with(kCgroupRoot) ? std::filesystem::path(text)
+                                      : root / std::filesystem::path(text).relative_path();
+    struct stat status {};
+    if (::stat(path.c_str(), &status) != 0 || !S_ISDIR(status.st_mode))
+        return fail(setting.error(fmt::format("there is no cgroup {}", path.string()),
+                                  fmt::format("give a folder below {}", kCgroupRoot)));
+    // In cgroup2 the inode number of a cgroup's folder is its id.
+    return static_cast<std::int64_t>(status.st_ino);
+}
+
+Result<> store_option(const OptionDeclaration& option, const Setting& setting, std::span<std::byte> raw) {
+    const OptionLimits limits = SCXHOST_TRY(option_limits(option));
+    switch (option.kind) {
+    case OptionKind::kBool:
+        store_integer(raw, SCXHOST_TRY(setting.as_bool()) ? 1 : 0);
+        return {};
+    case OptionKind::kInteger:
+        store_integer(raw, SCXHOST_TRY(setting.as_integer(limits.min, limits.max)));
+        return {};
+    case OptionKind::kPid: {
+        const std::int64_t pid = SCXHOST_TRY(setting.as_integer(-1, limits.max));
+        store_integer(raw, pid == -1 ? ::getpid() : pid);
+        return {};
+    }
+    case OptionKind::kDuration: {
+        const std::int64_t unit = SCXHOST_TRY(unit_of(option));
+        const std::int64_t value =
+            SCXHOST_TRY(setting.as_duration(std::chrono::nanoseconds(limits.min), std::chrono::nanoseconds(limits.max)))
+                .count();
+        if (value % unit != 0)
+            return fail(setting.error(fmt::format("{} is not a whole number of {}",
+                                                  format_duration(std::chrono::nanoseconds(value)), option.unit)));
+        store_integer(raw, value / unit);
+        return {};
+    }
+    case OptionKind::kSize:
+        store_integer(raw, static_cast<std::int64_t>(SCXHOST_TRY(setting.as_size(
+                               static_cast<std::uint64_t>(limits.min), static_cast<std::uint64_t>(limits.max)))));
+        return {};
+    case OptionKind::kEnum:
+        store_integer(raw, option.storage.enumerators[SCXHOST_TRY(setting.as_choice(option.words))].second);
+        return {};
+    case OptionKind::kString: {
+        const std::string text = SCXHOST_TRY(setting.as_string());
+        if (text.size() >= raw.size())
+            return fail(setting.error(fmt::format("the text has {} bytes, at most {} fit", text.size(), raw.size() - 1)));
+        if (text.find('\0') != std::string::npos)
+            return fail(setting.error("the text contains a NUL character"));
+        std::ranges::fill(raw, std::byte{0});
+        std::memcpy(raw.data(), text.data(), text.size());
+        return {};
+    }
+    case OptionKind::kCpus:
+        return store_cpus(setting, raw);
+    case OptionKind::kCgroup:
+        store_integer(raw, SCXHOST_TRY(cgroup_id(setting)));
+        return {};
+    case OptionKind::kIntegers: {
+        const std::vector<Setting> elements = SCXHOST_TRY(setting.as_array());
+        if (elements.size() > option.storage.count)
+            return fail(setting.error(fmt::format("{} numbers, at most {} fit", elements.size(), option.storage.count)));
+        std::ranges::fill(raw, std::byte{0});
+        for (std::size_t i = 0; i < elements.size(); ++i)
+            store_integer(raw.subspan(i * option.storage.width, option.storage.width),
+                          SCXHOST_TRY(elements[i].as_integer(limits.min, limits.max)));
+        return {};
+    }
+    }
+    return fail(ErrorKind::kInternal, "an option kind has no rule");
+}
+
+// The numeric value of an option that goes into the struct_ops.
+std::uint64_t numeric_value(std::span<const std::byte> raw) {
+    return static_cast<std::uint64_t>(load_integer(raw, false));
+}
+
+Result<> set_flag(SchedulerObject& object, const std::string& flag, const KernelBtf* kernel, std::string_view owner,
+                  std::vector<std::string>& notes) {
+    if (kernel == nullptr)
+        return {};
+    const std::optional<std::uint64_t> bit = kernel->enumerator(flag);
+    if (!bit) {
+        notes.push_back(fmt::format("this kernel has no {}, ignoring {}", flag, owner));
+        return {};
+    }
+    return object.set_ops_member("flags", SCXHOST_TRY(object.ops_member("flags")) | *bit);
+}
+
+Result<> bind_ops_setting(SchedulerObject& object, const Setting& setting, const KernelBtf* kernel,
+                          std::vector<std::string>& notes) {
+    if (setting.key == "flags" && std::holds_alternative<std::vector<Setting>>(setting.value)) {
+        for (const Setting& flag : SCXHOST_TRY(setting.as_array())) {
+            const std::string name = SCXHOST_TRY(flag.as_string());
+            if (!name.starts_with("SCX_OPS_"))
+                return fail(flag.error(fmt::format("{} is no flag of sched_ext_ops", quote_text(name)),
+                                       "flags are written as in \"SCX_OPS_ENQ_LAST\""));
+            SCXHOST_TRY(set_flag(object, name, kernel, "it", notes));
+        }
+        return {};
+    }
+    if (setting.key == "name" || !object.has_ops_member(setting.key) || !object.ops_member(setting.key)) {
+        Error error = setting.error("the scheduler's sched_ext_ops has no such number");
+        error.hint = "numbers of sched_ext_ops are for example timeout_ms, exit_dump_len, dispatch_max_batch and flags";
+        error.where = setting.key_where;
+        return fail(std::move(error));
+    }
+    const std::int64_t value = SCXHOST_TRY(setting.as_integer(0));
+    Result<> done = object.set_ops_member(setting.key, static_cast<std::uint64_t>(value));
+    if (!done)
+        return fail(setting.error(done.error().what));
+    return {};
+}
+
+} // namespace
+
+Result<OptionLimits> option_limits(const OptionDeclaration& option) {
+    OptionLimits limits = storage_limits(option.storage);
+    if (option.kind == OptionKind::kDuration) {
+        const std::int64_t unit = SCXHOST_TRY(unit_of(option));
+        limits = {0, saturating_multiply(limits.max, unit)};
+    }
+    if (option.kind == OptionKind::kSize)
+        limits.min = 0;
+    const auto narrow = [&](const std::string& text, bool is_min) -> Result<> {
+        if (text.empty())
+            return {};
+        const Result<std::int64_t> value = parse_limit(option, text);
+        if (!value)
+            return fail(ErrorKind::kObject, fmt::format("option '{}' declares the limit '{}': {}", option.key, text,
+                                                        value.error().what));
+        if (is_min)
+            limits.min = std::max(limits.min, *value);
+        else
+            limits.max = std::min(limits.max, *value);
+        return {};
+    };
+    SCXHOST_TRY(narrow(option.min, true));
+    SCXHOST_TRY(narrow(option.max, false));
+    if (limits.min > limits.max)
+        return fail(ErrorKind::kObject, fmt::format("option '{}' declares limits that exclude each other", option.key));
+    return limits;
+}
+
+Result<std::string> describe_option(const OptionDeclaration& option) {
+    const std::string kind(to_string(option.kind));
+    if (option.kind == OptionKind::kEnum)
+        return fmt::format("one of {}", list_words(option.words));
+    if (option.kind == OptionKind::kString)
+        return fmt::format("string, at most {} bytes", option.storage.bytes() - 1);
+    if (option.min.empty() && option.max.empty())
+        return kind;
+    SCXHOST_TRY(option_limits(option));
+    if (option.max.empty())
+        return fmt::format("{}, at least {}", kind, option.min);
+    if (option.min.empty())
+        return fmt::format("{}, at most {}", kind, option.max);
+    return fmt::format("{}, from {} to {}", kind, option.min, option.max);
+}
+
+std::string format_option(const OptionDeclaration& option, std::span<const std::byte> raw) {
+    const Storage& storage = option.storage;
+    if (raw.size() < storage.bytes())
+        return "?";
+    const std::int64_t value =
+        storage.kind == StorageKind::kText ? 0 : load_integer(raw.first(storage.width), storage.is_signed);
+    switch (option.kind) {
+    case OptionKind::kBool:
+        return value != 0 ? "true" : "false";
+    case OptionKind::kInteger:
+    case OptionKind::kPid:
+        return storage.is_signed ? fmt::format("{}", value) : fmt::format("{}", static_cast<std::uint64_t>(value));
+    case OptionKind::kDuration: {
+        const Result<std::int64_t> unit = unit_of(option);
+        const std::int64_t total = unit && value >= 0 ? saturating_multiply(value, *unit) : 0;
+        return fmt::format("\"{}\"", format_duration(std::chrono::nanoseconds(total)));
+    }
+    case OptionKind::kSize:
+        return fmt::format("\"{}\"", format_size(static_cast<std::uint64_t>(value)));
+    case OptionKind::kEnum:
+        for (std::size_t i = 0; i < option.words.size(); ++i)
+            if (storage.enumerators[i].second == value)
+                return fmt::format("\"{}\"", option.words[i]);
+        return fmt::format("{}", value);
+    case OptionKind::kString: {
+        const char* text = reinterpret_cast<const char*>(raw.data());
+        return format_value(std::string(text, ::strnlen(text, raw.size())));
+    }
+    case OptionKind::kCgroup:
+        return value == 0 ? "\"\"" : fmt::format("\"cgroup id {}\"", value);
+    case OptionKind::kCpus: {
+        std::string text;
+        for (std::size_t cpu = 0; cpu < raw.size() * 8; ++cpu) {
+            const auto is_set = [&](std::size_t n) {
+                return n < raw.size() * 8 && (raw[n / 8] >> (n % 8) & std::byte{1}) != std::byte{0};
+            };
+            if (!is_set(cpu))
+                continue;
+            std::size_t last = cpu;
+            while (is_set(last + 1))
+                ++last;
+            text += fmt::format("{}{}", text.empty() ? "" : ",", cpu);
+            if (last > cpu)
+                text += fmt::format("-{}", last);
+            cpu = last;
+        }
+        return fmt::format("\"{}\"", text);
+    }
+    case OptionKind::kIntegers: {
+        std::vector<std::int64_t> values;
+        for (std::uint32_t i = 0; i < storage.count; ++i)
+            values.push_back(load_integer(raw.subspan(i * storage.width, storage.width), storage.is_signed));
+        return fmt::format("[{}]", fmt::join(values, ", "));
+    }
+    }
+    return "?";
+}
+
+Result<Binding> bind_options(SchedulerObject& object, std::span<const Setting> options, std::span<const Setting> ops,
+                             const KernelBtf* kernel) {
+    const Declarations& declared = object.declarations();
+    Binding binding;
+    const auto bytes_of = [&](const OptionDeclaration& option) -> Result<std::span<std::byte>> {
+        const std::span<std::byte> raw = object.variable_bytes(option.variable);
+        if (raw.size() < option.storage.bytes() || raw.empty())
+            return fail(ErrorKind::kObject, fmt::format("option '{}': its variable '{}' lies outside section {}",
+                                                        option.key, option.variable.name, option.variable.section));
+        return raw.first(option.storage.bytes());
+    };
+
+    for (const OptionDeclaration& option : declared.options) {
+        SCXHOST_TRY(option_limits(option));
+        const std::span<std::byte> raw = SCXHOST_TRY(bytes_of(option));
+        if (kernel != nullptr && !option.default_enumerator.empty())
+            if (const std::optional<std::uint64_t> value = kernel->enumerator(option.default_enumerator))
+                store_integer(raw, static_cast<std::int64_t>(*value));
+        binding.values.push_back({option.key, {}, false});
+    }
+
+    std::vector<std::string> keys;
+    for (const OptionDeclaration& option : declared.options)
+        keys.push_back(option.key);
+    for (const Setting& setting : options) {
+        const OptionDeclaration* option = declared.find_option(setting.key);
+        if (option == nullptr) {
+            Error error = setting.error(fmt::format("'{}' has no such option", object.name()),
+                                        suggest_word(setting.key, keys, "options"));
+            error.where = setting.key_where;
+            return fail(std::move(error));
+        }
+        const std::span<std::byte> raw = SCXHOST_TRY(bytes_of(*option));
+        SCXHOST_TRY(store_option(*option, setting, raw));
+        binding.values[static_cast<std::size_t>(option - declared.options.data())].set = true;
+    }
+
+    for (std::size_t i = 0; i < declared.options.size(); ++i) {
+        const OptionDeclaration& option = declared.options[i];
+        const std::span<std::byte> raw = SCXHOST_TRY(bytes_of(option));
+        binding.values[i].text = format_option(option, raw);
+        if (!option.ops_member.empty())
+            SCXHOST_TRY(object.set_ops_member(option.ops_member, numeric_value(raw)));
+        if (!option.ops_flag.empty() && numeric_value(raw) != 0)
+            SCXHOST_TRY(set_flag(object, option.ops_flag, kernel, fmt::format("option '{}'", option.key), binding.notes));
+    }
+    for (const Setting& setting : ops)
+        SCXHOST_TRY(bind_ops_setting(object, setting, kernel, binding.notes));
+
+    std::uint64_t dump_length = kKernelDumpLength;
+    if (const Result<std::uint64_t> own = object.ops_member("exit_dump_len"); own && *own != 0)
+        dump_length = *own;
+    SCXHOST_TRY(object.set_exit_dump_length(static_cast<std::uint32_t>(dump_length)));
+    return binding;
+}
+
+} // namespace scxhost

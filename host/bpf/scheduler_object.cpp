@@ -1,0 +1,466 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "host/bpf/scheduler_object.hpp"
+
+#include "host/base/elf_image.hpp"
+#include "host/base/suggest.hpp"
+#include "host/bpf/libbpf_log.hpp"
+#include "host/bpf/verifier_log.hpp"
+
+#include <elf.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <fmt/format.h>
+
+namespace scxhost {
+namespace {
+
+constexpr std::string_view kOpsType = "sched_ext_ops";
+constexpr std::string_view kCidOpsType = "sched_ext_ops_cid"; // cid form, from 7.2
+constexpr std::size_t kOpsNameMax = 128;                      // SCX_OPS_NAME_LEN, terminator included
+
+// FNV-1a: enough to tell two builds apart, and no library needed.
+std::string content_hash(std::span<const std::byte> bytes) {
+    std::uint64_t hash = 0xcbf29ce484222325ULL;
+    for (const std::byte byte : bytes)
+        hash = (hash ^ std::to_integer<std::uint64_t>(byte)) * 0x100000001b3ULL;
+    return fmt::format("{:016x}", hash);
+}
+
+// The kernel takes letters, digits, '_' and '.' in a struct_ops' name (bpf_obj_name_cpy in 7.3.4).
+std::string kernel_name(std::string_view name) {
+    std::string result(name);
+    std::ranges::replace_if(
+        result,
+        [](unsigned char c) {
+            return !((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.');
+        },
+        '_');
+    return result;
+}
+
+struct ObjectCloser {
+    void operator()(bpf_object* object) const { bpf_object__close(object); }
+};
+
+// Undefined symbols of an object and whether they are weak. Kfunc calls are undefined symbols.
+std::vector<SchedulerObject::KfuncUse> undefined_symbols(const ElfImage& image) {
+    std::vector<SchedulerObject::KfuncUse> result;
+    for (const ElfImage::Section& section : image.sections()) {
+        if (section.type != SHT_SYMTAB || section.link >= image.sections().size())
+            continue;
+        const ElfImage::Section& names = image.sections()[section.link];
+        const std::span<const std::byte> bytes = image.contents(section);
+        for (std::size_t at = 0; at + sizeof(Elf64_Sym) <= bytes.size(); at += sizeof(Elf64_Sym)) {
+            Elf64_Sym symbol;
+            std::memcpy(&symbol, bytes.data() + at, sizeof symbol);
+            const std::optional<std::string_view> name = image.text(names, symbol.st_name);
+            if (symbol.st_shndx == SHN_UNDEF && name && !name->empty())
+                result.push_back({std::string(*name), ELF64_ST_BIND(symbol.st_info) == STB_WEAK});
+        }
+    }
+    return result;
+}
+
+// libbpf looks kfuncs up without a "___flavour" at the end of their names.
+std::string essential_name(const std::string& name) { return name.substr(0, name.find("___")); }
+
+Error open_error(const std::string& name, int sys_errno, const LibbpfLog& log) {
+    std::string said = log.last_line();
+    Error error{.kind = ErrorKind::kObject,
+                .what = fmt::format("'{}' is not a BPF object that can be opened: {}", name,
+                                    said.empty() ? std::generic_category().message(sys_errno) : said),
+                .sys_errno = sys_errno,
+                .detail = log.text()};
+    if (sys_errno == ENOTSUP)
+        error.hint = fmt::format("it may have been built for another libbpf than this host's {}",
+                                 libbpf_version_string());
+    return error;
+}
+
+} // namespace
+
+Attachment::~Attachment() {
+    if (link_ != nullptr)
+        (void)detach();
+}
+
+Result<> Attachment::detach() {
+    bpf_link* link = std::exchange(link_, nullptr);
+    if (link == nullptr)
+        return {};
+    // bpf_link__destroy alone returns without detaching while some child process still holds a copy of the descriptor.
+    const int error = bpf_link__detach(link);
+    bpf_link__destroy(link);
+    // ENOLINK: the kernel has ejected the scheduler and the link is dead already.
+    if (error != 0 && error != -ENOLINK)
+        return fail_errno(ErrorKind::kAttach, "cannot detach the scheduler", -error);
+    return {};
+}
+
+struct SchedulerObject::State {
+    std::string name;
+    std::string build_id;
+    std::string ops_name;
+    std::unique_ptr<bpf_object, ObjectCloser> object;
+    std::optional<BtfView> btf;
+    Declarations declarations;
+    std::vector<KfuncUse> kfuncs;
+    bpf_map* ops = nullptr;
+    ResolvedType ops_type;
+    bool loaded = false;
+    void* arena_globals = nullptr; // set by libbpf when the object is loaded
+
+    struct Member {
+        std::uint32_t index;
+        std::uint32_t offset;
+        std::uint32_t size;
+        bool is_pointer;
+    };
+    [[nodiscard]] std::optional<Member> find_member(std::string_view wanted) const;
+    [[nodiscard]] std::byte* ops_bytes() const {
+        return static_cast<std::byte*>(bpf_map__initial_value(ops, nullptr));
+    }
+    [[nodiscard]] bpf_map* section_map(std::string_view section) const;
+    Result<> choose_struct_ops(const std::string& wanted);
+    Result<> set_ops_name();
+    [[nodiscard]] std::vector<PerCpuMapType> per_cpu_maps() const;
+};
+
+std::optional<SchedulerObject::State::Member> SchedulerObject::State::find_member(std::string_view wanted) const {
+    const btf_member* members = btf_members(ops_type.type);
+    for (std::uint32_t i = 0; i < btf_vlen(ops_type.type); ++i) {
+        if (btf->name(members[i].name_off) != wanted)
+            continue;
+        const std::optional<ResolvedType> type = btf->resolve(members[i].type);
+        const std::optional<std::uint32_t> size = btf->size_of(members[i].type);
+        if (!type || !size || btf_member_bitfield_size(ops_type.type, i) != 0)
+            return std::nullopt;
+        return Member{i, btf_member_bit_offset(ops_type.type, i) / 8, *size, btf_is_ptr(type->type)};
+    }
+    return std::nullopt;
+}
+
+// The internal map of a data section: libbpf names it after the object, but its BTF value type is the section.
+bpf_map* SchedulerObject::State::section_map(std::string_view section) const {
+    bpf_map* map = nullptr;
+    bpf_object__for_each_map(map, object.get()) {
+        if (!bpf_map__is_internal(map))
+            continue;
+        const std::uint32_t type_id = bpf_map__btf_value_type_id(map);
+        const btf_type* type = type_id == 0 ? nullptr : btf__type_by_id(btf->raw(), type_id);
+        if (type != nullptr && btf_is_datasec(type) && btf->name(type->name_off) == section)
+            return map;
+    }
+    return nullptr;
+}
+
+Result<> SchedulerObject::State::choose_struct_ops(const std::string& wanted) {
+    std::vector<std::string> found;
+    bpf_map* map = nullptr;
+    bpf_object__for_each_map(map, object.get()) {
+        if (bpf_map__type(map) != BPF_MAP_TYPE_STRUCT_OPS)
+            continue;
+        const std::optional<ResolvedType> type = btf->resolve(bpf_map__btf_value_type_id(map));
+        if (!type)
+            continue;
+        const std::string_view type_name = btf->name(type->type->name_off);
+        if (type_name != kOpsType && type_name != kCidOpsType)
+            continue;
+        const std::string map_name = bpf_map__name(map);
+        found.push_back(map_name);
+        if (wanted.empty() || wanted == map_name) {
+            ops = map;
+            ops_type = *type;
+        }
+    }
+    if (found.empty())
+        return fail(ErrorKind::kObject, fmt::format("'{}' is no sched_ext scheduler: it has no struct_ops map of type "
+                                                    "sched_ext_ops", name));
+    if (ops == nullptr)
+        return fail(ErrorKind::kObject, fmt::format("'{}' has no struct_ops map '{}'", name, wanted),
+                    suggest_word(wanted, found, "struct_ops maps"));
+    if (wanted.empty() && found.size() > 1)
+        return fail(ErrorKind::kObject,
+                    fmt::format("'{}' has {} struct_ops maps: {}", name, found.size(), list_words(found, "and")),
+                    fmt::format("choose one with struct_ops = \"{}\"", found.front()));
+    // Only the chosen scheduler goes into the kernel.
+    bpf_object__for_each_map(map, object.get()) {
+        if (bpf_map__type(map) == BPF_MAP_TYPE_STRUCT_OPS)
+            bpf_map__set_autocreate(map, map == ops);
+    }
+    // A struct_ops without a link could be detached only by deleting its map element, and would outlive the host.
+    bpf_map__set_map_flags(ops, bpf_map__map_flags(ops) | BPF_F_LINK);
+    return {};
+}
+
+Result<> SchedulerObject::State::set_ops_name() {
+    const std::optional<Member> member = find_member("name");
+    if (!member || member->is_pointer || member->size < 2 || member->size > kOpsNameMax)
+        return fail(ErrorKind::kObject, fmt::format("'{}': its sched_ext_ops has no usable name", name));
+    char* text = reinterpret_cast<char*>(ops_bytes() + member->offset);
+    std::string own(text, ::strnlen(text, member->size));
+    if (own.empty())
+        own = name;
+    const std::string suffix = "_" + build_id;
+    if (member->size <= suffix.size() + 1)
+        return fail(ErrorKind::kObject, fmt::format("'{}': the name in its sched_ext_ops is too short", name));
+    own = kernel_name(own).substr(0, member->size - 1 - suffix.size());
+    ops_name = own + suffix;
+    std::memset(text, 0, member->size);
+    std::memcpy(text, ops_name.data(), ops_name.size());
+    return {};
+}
+
+std::vector<PerCpuMapType> SchedulerObject::State::per_cpu_maps() const {
+    std::vector<PerCpuMapType> result;
+    bpf_map* map = nullptr;
+    bpf_object__for_each_map(map, object.get()) {
+        if (bpf_map__type(map) == BPF_MAP_TYPE_PERCPU_ARRAY && bpf_map__btf_value_type_id(map) != 0)
+            result.push_back({bpf_map__name(map), bpf_map__btf_value_type_id(map)});
+    }
+    return result;
+}
+
+SchedulerObject::SchedulerObject(std::unique_ptr<State> state) : state_(std::move(state)) {}
+SchedulerObject::SchedulerObject(SchedulerObject&&) noexcept = default;
+SchedulerObject& SchedulerObject::operator=(SchedulerObject&&) noexcept = default;
+SchedulerObject::~SchedulerObject() = default;
+
+Result<SchedulerObject> SchedulerObject::open(const Source& source) {
+    auto state = std::make_unique<State>();
+    state->name = source.name;
+    state->build_id = content_hash(source.bytes);
+
+    Result<ElfImage> image = ElfImage::parse({source.bytes.begin(), source.bytes.end()});
+    if (!image) {
+        image.error().what = fmt::format("'{}' is not a BPF object: {}", source.name, image.error().what);
+        return fail(std::move(image).error());
+    }
+    if (image->machine() != EM_BPF || image->type() != ET_REL)
+        return fail(ErrorKind::kObject, fmt::format("'{}' is not a BPF object: it is an ELF file for another machine",
+                                                    source.name),
+                    "compile it with clang -target bpf");
+    if (image->find(BTF_ELF_SEC) == nullptr)
+        return fail(ErrorKind::kObject, fmt::format("'{}' has no BTF type information", source.name),
+                    "compile it with -g");
+
+    const LibbpfLog log;
+    const std::string object_name = kernel_name(source.name).substr(0, BPF_OBJ_NAME_LEN - 1);
+    bpf_object_open_opts options{};
+    options.sz = sizeof options;
+    options.object_name = object_name.c_str();
+    state->object.reset(bpf_object__open_mem(source.bytes.data(), source.bytes.size(), &options));
+    if (state->object == nullptr)
+        return fail(open_error(source.name, errno, log));
+
+    state->btf.emplace(bpf_object__btf(state->object.get()));
+    SCXHOST_TRY(state->choose_struct_ops(source.struct_ops));
+    SCXHOST_TRY(state->set_ops_name());
+
+    const std::vector<KfuncUse> symbols = undefined_symbols(*image);
+    for (const std::string& function : state->btf->extern_functions()) {
+        const auto symbol = std::ranges::find(symbols, function, &KfuncUse::name);
+        if (symbol != symbols.end())
+            state->kfuncs.push_back({essential_name(function), symbol->weak});
+    }
+    state->declarations = SCXHOST_TRY(read_declarations(*state->btf, state->per_cpu_maps()));
+    return SchedulerObject(std::move(state));
+}
+
+const std::string& SchedulerObject::name() const { return state_->name; }
+const Declarations& SchedulerObject::declarations() const { return state_->declarations; }
+const BtfView& SchedulerObject::btf() const { return *state_->btf; }
+const std::string& SchedulerObject::build_id() const { return state_->build_id; }
+const std::string& SchedulerObject::ops_name() const { return state_->ops_name; }
+const std::vector<SchedulerObject::KfuncUse>& SchedulerObject::kfuncs() const { return state_->kfuncs; }
+bool SchedulerObject::loaded() const { return state_->loaded; }
+const std::byte* SchedulerObject::arena_globals() const { return static_cast<std::byte*>(state_->arena_globals); }
+
+std::string SchedulerObject::struct_ops_name() const { return bpf_map__name(state_->ops); }
+
+std::vector<std::string> SchedulerObject::ops_members_set() const {
+    std::vector<std::string> result;
+    const btf_member* members = btf_members(state_->ops_type.type);
+    for (std::uint32_t i = 0; i < btf_vlen(state_->ops_type.type); ++i) {
+        const std::string_view name = state_->btf->name(members[i].name_off);
+        const std::optional<State::Member> member = state_->find_member(name);
+        if (!member)
+            continue;
+        const std::span bytes(state_->ops_bytes() + member->offset, member->size);
+        if (std::ranges::any_of(bytes, [](std::byte b) { return b != std::byte{0}; }))
+            result.emplace_back(name);
+    }
+    return result;
+}
+
+std::span<std::byte> SchedulerObject::variable_bytes(const VariablePlace& variable) {
+    bpf_map* map = state_->section_map(variable.section);
+    if (map == nullptr)
+        return {};
+    std::size_t size = 0;
+    auto* base = static_cast<std::byte*>(bpf_map__initial_value(map, &size));
+    if (base == nullptr || variable.offset > size || variable.size > size - variable.offset)
+        return {};
+    return {base + variable.offset, variable.size};
+}
+
+std::span<const std::byte> SchedulerObject::variable_bytes(const VariablePlace& variable) const {
+    // Reading changes nothing; the other overload hands out the same memory.
+    return const_cast<SchedulerObject*>(this)->variable_bytes(variable);
+}
+
+bool SchedulerObject::has_ops_member(std::string_view member) const { return state_->find_member(member).has_value(); }
+
+Result<> SchedulerObject::set_ops_member(std::string_view name, std::uint64_t value) {
+    const std::optional<State::Member> member = state_->find_member(name);
+    if (!member || member->is_pointer || member->size > sizeof value)
+        return fail(ErrorKind::kObject, fmt::format("the sched_ext_ops of '{}' has no number '{}'", state_->name, name));
+    if (member->size < sizeof value && value >> (member->size * 8U) != 0)
+        return fail(ErrorKind::kConfig, fmt::format("{} does not fit into '{}', which has {} bits", value, name,
+                                                    member->size * 8));
+    std::memcpy(state_->ops_bytes() + member->offset, &value, member->size);
+    return {};
+}
+
+Result<std::uint64_t> SchedulerObject::ops_member(std::string_view name) const {
+    const std::optional<State::Member> member = state_->find_member(name);
+    std::uint64_t value = 0;
+    if (!member || member->is_pointer || member->size > sizeof value)
+        return fail(ErrorKind::kObject, fmt::format("the sched_ext_ops of '{}' has no number '{}'", state_->name, name));
+    std::memcpy(&value, state_->ops_bytes() + member->offset, member->size);
+    return value;
+}
+
+Result<> SchedulerObject::clear_ops_member(std::string_view name) {
+    const std::optional<State::Member> member = state_->find_member(name);
+    if (!member)
+        return fail(ErrorKind::kInternal, fmt::format("no struct_ops member '{}' to clear", name));
+    std::memset(state_->ops_bytes() + member->offset, 0, member->size);
+    return {};
+}
+
+Result<> SchedulerObject::set_exit_dump_length(std::uint32_t bytes) {
+    const std::optional<ExitRecordPlace>& record = state_->declarations.exit_record;
+    if (bytes == 0 || !record || !record->dump || !record->dump_length)
+        return {};
+    bpf_map* map = state_->section_map(record->dump->section);
+    if (map == nullptr)
+        return {};
+    if (const int error = bpf_map__set_value_size(map, bytes); error != 0)
+        return fail_errno(ErrorKind::kConfig, fmt::format("cannot make room for an exit dump of {} bytes", bytes), -error,
+                          "choose a smaller exit dump length");
+    const std::span<std::byte> length = variable_bytes(*record->dump_length);
+    if (length.size() == sizeof bytes)
+        std::memcpy(length.data(), &bytes, sizeof bytes);
+    return {};
+}
+
+Result<> SchedulerObject::load() {
+    const LibbpfLog log;
+    // The skeleton form of load is libbpf's public way to learn where an arena's globals are: at its start or, on
+    // kernels that can, at its end.
+    bpf_map* arena = nullptr;
+    bpf_map* map = nullptr;
+    bpf_object__for_each_map(map, state_->object.get()) {
+        if (bpf_map__type(map) == BPF_MAP_TYPE_ARENA)
+            arena = map;
+    }
+    bpf_object* object = state_->object.get();
+    bpf_map_skeleton arena_slot{};
+    arena_slot.name = "arena";
+    arena_slot.map = &arena;
+    arena_slot.mmaped = &state_->arena_globals;
+    bpf_object_skeleton skeleton{};
+    skeleton.sz = sizeof skeleton;
+    skeleton.name = state_->name.c_str();
+    skeleton.obj = &object;
+    skeleton.map_cnt = arena == nullptr ? 0 : 1;
+    skeleton.map_skel_sz = sizeof arena_slot;
+    skeleton.maps = arena == nullptr ? nullptr : &arena_slot;
+    if (const int error = bpf_object__load_skeleton(&skeleton); error != 0)
+        return fail(load_error(state_->name, -error, log.text()));
+    state_->loaded = true;
+    return {};
+}
+
+Result<Attachment> SchedulerObject::attach() {
+    const LibbpfLog log;
+    bpf_link* link = bpf_map__attach_struct_ops(state_->ops);
+    if (link != nullptr)
+        return Attachment(link);
+    const int error = errno;
+    if (error == EBUSY)
+        return fail_errno(ErrorKind::kBusy, fmt::format("cannot attach '{}'", state_->name), error);
+    if (error == EPERM || error == EACCES)
+        return fail_errno(ErrorKind::kPermission, fmt::format("cannot attach '{}'", state_->name), error,
+                          "run as root, or with CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN");
+    return fail_errno(ErrorKind::kAttach, fmt::format("cannot attach '{}'", state_->name), error,
+                      "the kernel's log (dmesg) may say more");
+}
+
+std::optional<ExitReport> SchedulerObject::read_exit_record() const {
+    const std::optional<ExitRecordPlace>& place = state_->declarations.exit_record;
+    if (!place)
+        return std::nullopt;
+    bpf_map* map = state_->section_map(place->variable.section);
+    std::size_t size = 0;
+    const auto* base = map == nullptr ? nullptr : static_cast<const std::byte*>(bpf_map__initial_value(map, &size));
+    if (base == nullptr)
+        return std::nullopt;
+    const auto text = [&](std::uint32_t offset, std::uint32_t bytes) {
+        if (offset > size || bytes > size - offset)
+            return std::string();
+        const char* begin = reinterpret_cast<const char*>(base + offset);
+        return std::string(begin, ::strnlen(begin, bytes));
+    };
+    if (place->kind_offset + sizeof(std::uint32_t) > size || place->exit_code_offset + sizeof(std::int64_t) > size)
+        return std::nullopt;
+
+    ExitReport report;
+    // The BPF side writes the kind last; what is read after it belongs to it.
+    std::memcpy(&report.kind, base + place->kind_offset, sizeof report.kind);
+    std::atomic_thread_fence(std::memory_order_acquire);
+    std::memcpy(&report.exit_code, base + place->exit_code_offset, sizeof report.exit_code);
+    report.reason = text(place->reason_offset, place->reason_size);
+    report.message = text(place->message_offset, place->message_size);
+    if (place->dump && report.left()) {
+        bpf_map* dump_map = state_->section_map(place->dump->section);
+        std::size_t dump_size = 0;
+        const auto* dump = dump_map == nullptr
+                               ? nullptr
+                               : static_cast<const char*>(bpf_map__initial_value(dump_map, &dump_size));
+        if (dump != nullptr)
+            report.dump.assign(dump, ::strnlen(dump, dump_size));
+    }
+    return report;
+}
+
+void SchedulerObject::clear_exit_record() {
+    if (state_->declarations.exit_record)
+        std::ranges::fill(variable_bytes(state_->declarations.exit_record->variable), std::byte{0});
+}
+
+bpf_map* SchedulerObject::find_map(std::string_view name) const {
+    bpf_map* map = nullptr;
+    bpf_object__for_each_map(map, state_->object.get()) {
+        if (name == bpf_map__name(map))
+            return map;
+    }
+    return nullptr;
+}
+
+std::size_t SchedulerObject::section_size(std::string_view section) const {
+    const std::int32_t id = btf__find_by_name_kind(state_->btf->raw(), std::string(section).c_str(), BTF_KIND_DATASEC);
+    const btf_type* type = id <= 0 ? nullptr : btf__type_by_id(state_->btf->raw(), static_cast<std::uint32_t>(id));
+    return type == nullptr ? 0 : type->size;
+}
+
+} // namespace scxhost

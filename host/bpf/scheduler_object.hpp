@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// One sched_ext BPF object on its way into the kernel: opened, options bound, loaded (verified), attached. Owns the
+// libbpf object and everything in it; the link is a separate owner that must go first (Attachment). Used from one thread.
+#pragma once
+
+#include "host/base/result.hpp"
+#include "host/bpf/declarations.hpp"
+#include "host/bpf/exit_report.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+struct bpf_link;
+struct bpf_map;
+struct bpf_object;
+
+namespace scxhost {
+
+// A struct_ops link: while it exists and the kernel did not eject the scheduler, the scheduler is attached. The
+// descriptor never signals an ejection.
+class Attachment {
+public:
+    explicit Attachment(bpf_link* link) : link_(link) {}
+    Attachment(Attachment&& other) noexcept : link_(std::exchange(other.link_, nullptr)) {}
+    Attachment& operator=(Attachment&&) = delete;
+    ~Attachment();
+
+    // Detaches and waits until the kernel has disabled the scheduler. The link's descriptor is closed in any case.
+    // Detaching an ejected scheduler is no error.
+    Result<> detach();
+
+private:
+    bpf_link* link_;
+};
+
+class SchedulerObject {
+public:
+    struct Source {
+        std::string name; // for messages and, without a plugin, the scheduler's name
+        std::span<const std::byte> bytes;
+        std::string struct_ops; // which struct_ops map; empty: the only one
+    };
+
+    // Reads the object; nothing is loaded. Errors: kObject (not a sched_ext object, damaged, contradictory tags).
+    static Result<SchedulerObject> open(const Source& source);
+
+    SchedulerObject(SchedulerObject&&) noexcept;
+    SchedulerObject& operator=(SchedulerObject&&) noexcept;
+    ~SchedulerObject();
+
+    [[nodiscard]] const std::string& name() const;
+    [[nodiscard]] const Declarations& declarations() const;
+    [[nodiscard]] const BtfView& btf() const;
+    // Hash of the object's bytes, 16 hex digits: tells two builds of one policy apart. Not a security boundary.
+    [[nodiscard]] const std::string& build_id() const;
+    // The name that the kernel shows in root/ops: the policy's own, shortened, and the build id. At most 127 bytes.
+    [[nodiscard]] const std::string& ops_name() const;
+    [[nodiscard]] std::string struct_ops_name() const;
+    // Members of the struct_ops that the object sets, callbacks included.
+    [[nodiscard]] std::vector<std::string> ops_members_set() const;
+
+    struct KfuncUse {
+        std::string name;
+        bool weak = false; // the object can do without
+    };
+    [[nodiscard]] const std::vector<KfuncUse>& kfuncs() const;
+
+    // Before load only. The bytes of a variable in mapped memory (initial value before load, live memory after); empty
+    // when the section is not mapped (arena globals before load).
+    [[nodiscard]] std::span<std::byte> variable_bytes(const VariablePlace& variable);
+    [[nodiscard]] std::span<const std::byte> variable_bytes(const VariablePlace& variable) const;
+
+    // Before load only. Members of the struct_ops by name.
+    [[nodiscard]] bool has_ops_member(std::string_view member) const;
+    Result<> set_ops_member(std::string_view member, std::uint64_t value);
+    [[nodiscard]] Result<std::uint64_t> ops_member(std::string_view member) const;
+    // Sets a member, data or callback, to zero.
+    Result<> clear_ops_member(std::string_view member);
+
+    // Before load only: room for the exit dump; 0 leaves the object's own.
+    Result<> set_exit_dump_length(std::uint32_t bytes);
+
+    // Creates the maps, verifies and loads the programs. Errors: kVerifier with the end of the log, kPermission, …
+    Result<> load();
+    [[nodiscard]] bool loaded() const;
+
+    // Attaches the struct_ops map. Success does not mean that the scheduler runs (confirm it). kBusy: another scheduler
+    // is attached, or is being disabled right now.
+    Result<Attachment> attach();
+
+    // The exit record as it stands; nullopt when the object has none. Any time after load.
+    [[nodiscard]] std::optional<ExitReport> read_exit_record() const;
+    // Empties the record before an object is attached again.
+    void clear_exit_record();
+
+    // A map of the object by its name in the source; nullptr when there is none.
+    [[nodiscard]] bpf_map* find_map(std::string_view name) const;
+    // Bytes of a data section, arena globals included; 0 when there is none of this name.
+    [[nodiscard]] std::size_t section_size(std::string_view section) const;
+    // Base of an arena's global variables, after load; nullptr when the object has no arena.
+    [[nodiscard]] const std::byte* arena_globals() const;
+
+private:
+    struct State;
+    explicit SchedulerObject(std::unique_ptr<State> state);
+
+    std::unique_ptr<State> state_;
+};
+
+} // namespace scxhost

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "host/bpf/statistics.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <map>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fmt/format.h>
+
+namespace scxhost {
+namespace {
+
+// A statistics map has one entry, or a few; a hostile object shall not make the host copy gigabytes each second.
+constexpr std::uint32_t kMaxMapEntries = 1024;
+
+std::int64_t load_number(const std::byte* at, std::uint32_t width, bool is_signed) {
+    // The BPF side may be writing right now: one access of the number's own width.
+    const auto load = [at]<typename T>(T) { return __atomic_load_n(reinterpret_cast<const T*>(at), __ATOMIC_RELAXED); };
+    switch (width) {
+    case 1:
+        return is_signed ? std::int64_t{load(std::int8_t{})} : std::int64_t{load(std::uint8_t{})};
+    case 2:
+        return is_signed ? std::int64_t{load(std::int16_t{})} : std::int64_t{load(std::uint16_t{})};
+    case 4:
+        return is_signed ? std::int64_t{load(std::int32_t{})} : std::int64_t{load(std::uint32_t{})};
+    default:
+        return load(std::int64_t{});
+    }
+}
+
+std::int64_t fold(Fold how, const std::vector<std::int64_t>& values) {
+    if (values.empty())
+        return 0;
+    switch (how) {
+    case Fold::kMax:
+        return std::ranges::max(values);
+    case Fold::kMin:
+        return std::ranges::min(values);
+    case Fold::kSum:
+    case Fold::kAverage:
+        break;
+    }
+    // Counters wrap; signed overflow would be undefined.
+    std::uint64_t sum = 0;
+    for (const std::int64_t value : values)
+        sum += static_cast<std::uint64_t>(value);
+    const auto total = static_cast<std::int64_t>(sum);
+    return how == Fold::kAverage ? total / static_cast<std::int64_t>(values.size()) : total;
+}
+
+} // namespace
+
+Result<StatisticsReader> StatisticsReader::make(const SchedulerObject& object) {
+    StatisticsReader reader(object);
+    std::map<std::string, std::size_t> known;
+    for (const StatisticDeclaration& statistic : object.declarations().statistics) {
+        const auto outside = [&] {
+            return fail(ErrorKind::kObject,
+                        fmt::format("statistic '{}' lies outside '{}'", statistic.name, statistic.container));
+        };
+        auto [entry, is_new] = known.try_emplace(statistic.container, reader.containers_.size());
+        std::size_t size = 0;
+        Container container;
+        switch (statistic.home) {
+        case StatisticDeclaration::Home::kGlobal: {
+            const auto place = std::ranges::find(object.btf().variables(), statistic.container, &VariablePlace::section);
+            if (place == object.btf().variables().end())
+                return outside();
+            // Offsets are from the section's start: the first variable's bytes tell where that is.
+            const std::span<const std::byte> bytes = object.variable_bytes(*place);
+            if (bytes.empty())
+                return outside();
+            container.base = bytes.data() - place->offset;
+            size = object.section_size(statistic.container);
+            break;
+        }
+        case StatisticDeclaration::Home::kArena:
+            container.base = object.arena_globals();
+            size = object.section_size(statistic.container);
+            if (container.base == nullptr)
+                return outside();
+            break;
+        case StatisticDeclaration::Home::kPerCpuMap: {
+            const bpf_map* map = object.find_map(statistic.container);
+            const int cpus = libbpf_num_possible_cpus();
+            if (map == nullptr || cpus <= 0 || bpf_map__max_entries(map) > kMaxMapEntries)
+                return outside();
+            size = bpf_map__value_size(map);
+            container.map_fd = bpf_map__fd(map);
+            container.entries = bpf_map__max_entries(map);
+            container.stride = (size + 7) / 8 * 8; // the kernel rounds each CPU's value up to eight bytes
+            container.copy.resize(container.stride * static_cast<std::size_t>(cpus) * container.entries);
+            break;
+        }
+        }
+        Source source{.container = entry->second, .offsets = {}};
+        for (const std::uint32_t offset : statistic.offsets) {
+            if (offset > size || statistic.width > size - offset || offset % statistic.width != 0)
+                return outside();
+            if (container.map_fd < 0) {
+                source.offsets.push_back(offset);
+                continue;
+            }
+            for (std::size_t at = offset; at < container.copy.size(); at += container.stride)
+                source.offsets.push_back(at);
+        }
+        if (is_new)
+            reader.containers_.push_back(std::move(container));
+        reader.sources_.push_back(std::move(source));
+    }
+    return reader;
+}
+
+Result<std::vector<std::int64_t>> StatisticsReader::read() {
+    for (Container& container : containers_) {
+        if (container.map_fd < 0)
+            continue;
+        const std::size_t per_entry = container.entries == 0 ? 0 : container.copy.size() / container.entries;
+        for (std::uint32_t key = 0; key < container.entries; ++key)
+            if (::bpf_map_lookup_elem(container.map_fd, &key, container.copy.data() + key * per_entry) != 0)
+                return fail_errno(ErrorKind::kIo, "cannot read the statistics map", errno);
+    }
+    std::vector<std::int64_t> result;
+    std::vector<std::int64_t> values;
+    for (std::size_t i = 0; i < sources_.size(); ++i) {
+        const StatisticDeclaration& statistic = object_->declarations().statistics[i];
+        const Container& container = containers_[sources_[i].container];
+        const std::byte* base = container.map_fd < 0 ? container.base : container.copy.data();
+        values.clear();
+        for (const std::size_t offset : sources_[i].offsets)
+            values.push_back(load_number(base + offset, statistic.width, statistic.is_signed));
+        result.push_back(fold(statistic.fold, values));
+    }
+    return result;
+}
+
+} // namespace scxhost

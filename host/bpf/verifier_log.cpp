@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "host/bpf/verifier_log.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <system_error>
+#include <vector>
+
+#include <fmt/format.h>
+
+namespace scxhost {
+namespace {
+
+constexpr std::size_t kExcerptLines = 24;
+
+struct Diagnosis {
+    std::string_view pattern;
+    std::string_view meaning;
+};
+
+// What the commonest refusals mean for the author of a policy. The first match from the top counts.
+constexpr std::array kDiagnoses = {
+    Diagnosis{"in BTF", "the kernel build's BTF lacks the implementation of a kfunc; `scxhost info` lists malformed kfuncs"},
+    Diagnosis{"invalid mem access 'scalar'", "a pointer lost its type; for an arena pointer the compiler kept it in the "
+                                             "uncast form (reload it), or the program never references the arena map"},
+    Diagnosis{"addr_space_cast", "the program uses arena pointers but never references the arena map"},
+    Diagnosis{"BPF program is too large", "the verifier gave up; bound the loops or split the program"},
+    Diagnosis{"The sequence of", "the verifier gave up on the number of jumps; bound the loops or split the program"},
+    Diagnosis{"infinite loop detected", "a loop has no bound that the verifier can see; use bpf_for() or bpf_repeat()"},
+    Diagnosis{"back-edge", "a loop has no bound that the verifier can see; use bpf_for() or bpf_repeat()"},
+    Diagnosis{"Unreleased reference", "something acquired (task, cpumask, lock) is not released on every path"},
+    Diagnosis{"possibly NULL pointer", "a pointer that may be NULL was used without a check"},
+    Diagnosis{"mem_or_null", "a pointer that may be NULL was used without a check"},
+    Diagnosis{"map_value_or_null", "the result of a map lookup was used without a NULL check"},
+    Diagnosis{"ptr_or_null", "a pointer that may be NULL was used without a check"},
+    Diagnosis{"outside of the allowed memory range", "an index is not checked against the array's size"},
+    Diagnosis{"invalid access to map value", "an index is not checked against the array's size"},
+    Diagnosis{"unbounded memory access", "an index or size has no upper bound that the verifier can see"},
+    Diagnosis{"is not allowed", "this call is not allowed in this kind of program or callback on this kernel"},
+    Diagnosis{"sleepable", "a function that may sleep was called from a callback that may not"},
+    Diagnosis{"combined stack size", "the functions' local variables exceed 512 bytes of stack"},
+    Diagnosis{"stack frame", "local variables exceed 512 bytes of stack"},
+};
+
+std::vector<std::string_view> split_lines(std::string_view text) {
+    std::vector<std::string_view> lines;
+    while (!text.empty()) {
+        const std::size_t end = text.find('\n');
+        lines.push_back(text.substr(0, end));
+        text = end == std::string_view::npos ? std::string_view() : text.substr(end + 1);
+    }
+    return lines;
+}
+
+bool is_bookkeeping(std::string_view line) {
+    return line.empty() || line.starts_with("processed ") || line.starts_with("verification time") ||
+           line.starts_with("stack depth") || line.starts_with("peak_states");
+}
+
+} // namespace
+
+VerifierRefusal parse_load_log(std::string_view log) {
+    constexpr std::string_view begin_mark = "-- BEGIN PROG LOAD LOG --";
+    constexpr std::string_view end_mark = "-- END PROG LOAD LOG --";
+    VerifierRefusal result;
+    const std::size_t begin = log.find(begin_mark);
+    if (begin == std::string_view::npos)
+        return result;
+
+    // "libbpf: prog 'NAME': -- BEGIN PROG LOAD LOG --"
+    const std::size_t line_start = log.rfind('\n', begin) == std::string_view::npos ? 0 : log.rfind('\n', begin) + 1;
+    const std::string_view head = log.substr(line_start, begin - line_start);
+    const std::size_t open = head.find('\'');
+    const std::size_t close = head.rfind('\'');
+    if (open != std::string_view::npos && close > open)
+        result.program = head.substr(open + 1, close - open - 1);
+    if (result.program.empty())
+        result.program = "?";
+
+    std::string_view body = log.substr(begin + begin_mark.size());
+    if (const std::size_t end = body.find(end_mark); end != std::string_view::npos)
+        body = body.substr(0, body.rfind('\n', end));
+    if (body.starts_with('\n'))
+        body.remove_prefix(1);
+    const std::vector<std::string_view> lines = split_lines(body);
+
+    // The verifier's verdict is its last line before the statistics.
+    for (auto line = lines.rbegin(); line != lines.rend(); ++line) {
+        if (is_bookkeeping(*line))
+            continue;
+        result.reason = *line;
+        break;
+    }
+    for (const Diagnosis& row : kDiagnoses) {
+        if (result.reason.find(row.pattern) != std::string::npos) {
+            result.diagnosis = row.meaning;
+            break;
+        }
+    }
+    const std::size_t first = lines.size() > kExcerptLines ? lines.size() - kExcerptLines : 0;
+    if (first > 0)
+        result.excerpt = fmt::format("… {} earlier lines\n", first);
+    for (std::size_t i = first; i < lines.size(); ++i)
+        result.excerpt += fmt::format("{}\n", lines[i]);
+    return result;
+}
+
+Error load_error(std::string_view object_name, int sys_errno, std::string_view log) {
+    VerifierRefusal refusal = parse_load_log(log);
+    if (!refusal.program.empty())
+        return {.kind = ErrorKind::kVerifier,
+                .what = fmt::format("the kernel's verifier refused program '{}' of '{}': {}", refusal.program,
+                                    object_name, refusal.reason),
+                .hint = std::move(refusal.diagnosis),
+                .sys_errno = sys_errno,
+                .detail = std::move(refusal.excerpt)};
+    Error error{.kind = ErrorKind::kAttach,
+                .what = fmt::format("cannot load '{}' into the kernel: {}", object_name,
+                                    std::generic_category().message(sys_errno)),
+                .sys_errno = sys_errno,
+                .detail = std::string(log)};
+    switch (sys_errno) {
+    case EPERM:
+    case EACCES:
+        error.kind = ErrorKind::kPermission;
+        error.hint = "run as root, or with CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN";
+        break;
+    case ENOMEM:
+        error.hint = "the kernel has no memory for the maps or programs; lower the scheduler's size options";
+        break;
+    case E2BIG:
+        error.hint = "an option asks for a map larger than the kernel allows";
+        break;
+    case ESRCH:
+    case ENOENT:
+    case EINVAL:
+    case ENOTSUP:
+        error.kind = ErrorKind::kUnsupported;
+        error.hint = "this kernel lacks or rejects something that the object needs, see below; `scxhost info` lists what "
+                     "this kernel can do";
+        break;
+    default:
+        break;
+    }
+    return error;
+}
+
+} // namespace scxhost
