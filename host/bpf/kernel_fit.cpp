@@ -20,7 +20,7 @@ Result<std::vector<std::string>> check_kfuncs(const SchedulerObject& object, con
     const std::vector<std::string>& needed = object.declarations().needed_kfuncs;
     for (const SchedulerObject::KfuncUse& use : object.kfuncs()) {
         const bool optional = use.weak && std::ranges::find(needed, use.name) == needed.end();
-        if (kernel.malformed_kfunc(use.name) != nullptr)
+        if (kernel.malformed_kfunc(use.name))
             (optional ? avoided : malformed).push_back(use.name);
         else if (!optional && !kernel.has_func(use.name))
             missing.push_back(use.name);
@@ -45,7 +45,7 @@ Result<std::vector<std::string>> check_kfuncs(const SchedulerObject& object, con
 bool kernel_has(const FeatureDeclaration& feature, const KernelBtf& kernel) {
     switch (feature.what) {
     case FeatureDeclaration::What::kKfunc:
-        return kernel.has_kfunc(feature.name) && kernel.malformed_kfunc(feature.name) == nullptr;
+        return kernel.has_kfunc(feature.name) && !kernel.malformed_kfunc(feature.name);
     case FeatureDeclaration::What::kEnumerator:
         return kernel.enumerator(feature.name).has_value();
     case FeatureDeclaration::What::kMember: {
