@@ -52,6 +52,19 @@ bool ends_in_implicit_argument(const struct btf* btf, const struct btf_type* fun
     return type && btf_is_struct(type) && name_of(btf, type->name_off) == kImplicitArgument;
 }
 
+template <typename Visit>
+void for_each_enumerator(const struct btf* btf, const struct btf_type* type, Visit visit) {
+    if (btf_is_enum64(type)) {
+        for (const struct btf_enum64& entry : std::span(btf_enum64(type), btf_vlen(type)))
+            visit(name_of(btf, entry.name_off), btf_enum64_value(&entry));
+        return;
+    }
+    const bool is_signed = btf_kflag(type);
+    for (const struct btf_enum& entry : std::span(btf_enum(type), btf_vlen(type)))
+        visit(name_of(btf, entry.name_off), is_signed ? static_cast<std::uint64_t>(std::int64_t{entry.val})
+                                                      : std::uint64_t{static_cast<__u32>(entry.val)});
+}
+
 const struct btf_type* find_struct(const struct btf* btf, const std::string& name) {
     const __s32 id = btf__find_by_name_kind(btf, name.c_str(), BTF_KIND_STRUCT);
     return id > 0 ? btf__type_by_id(btf, static_cast<__u32>(id)) : nullptr;
@@ -82,9 +95,6 @@ struct KernelBtf::Index {
     explicit Index(const struct btf* btf);
 
     [[nodiscard]] std::optional<MalformedKfunc> check_kfunc(const struct btf* btf, std::string_view name) const;
-
-private:
-    void add_enumerators(const struct btf* btf, const struct btf_type* type);
 };
 
 KernelBtf::Index::Index(const struct btf* btf) {
@@ -92,7 +102,8 @@ KernelBtf::Index::Index(const struct btf* btf) {
     for (__u32 id = 1; id < count; ++id) {
         const struct btf_type* type = btf__type_by_id(btf, id);
         if (btf_is_any_enum(type)) {
-            add_enumerators(btf, type);
+            for_each_enumerator(btf, type,
+                                [&](std::string_view name, std::uint64_t value) { enumerators.emplace(name, value); });
         } else if (btf_is_func(type)) {
             functions.emplace(name_of(btf, type->name_off), id);
         } else if (btf_is_decl_tag(type) && name_of(btf, type->name_off) == kKfuncTag) {
@@ -106,20 +117,6 @@ KernelBtf::Index::Index(const struct btf* btf) {
             if (auto kfunc = check_kfunc(btf, name))
                 malformed.push_back(*std::move(kfunc));
     std::ranges::sort(malformed, {}, &MalformedKfunc::name);
-}
-
-void KernelBtf::Index::add_enumerators(const struct btf* btf, const struct btf_type* type) {
-    if (btf_is_enum64(type)) {
-        for (const struct btf_enum64& entry : std::span(btf_enum64(type), btf_vlen(type)))
-            enumerators.emplace(name_of(btf, entry.name_off), btf_enum64_value(&entry));
-        return;
-    }
-    const bool is_signed = btf_kflag(type);
-    for (const struct btf_enum& entry : std::span(btf_enum(type), btf_vlen(type))) {
-        const auto value = is_signed ? static_cast<std::uint64_t>(std::int64_t{entry.val})
-                                     : std::uint64_t{static_cast<__u32>(entry.val)};
-        enumerators.emplace(name_of(btf, entry.name_off), value);
-    }
 }
 
 std::optional<MalformedKfunc> KernelBtf::Index::check_kfunc(const struct btf* btf, std::string_view name) const {
@@ -178,6 +175,15 @@ std::optional<std::uint64_t> KernelBtf::enumerator(std::string_view name) const 
     if (found == index().enumerators.end())
         return std::nullopt;
     return found->second;
+}
+
+std::vector<std::pair<std::string, std::uint64_t>> KernelBtf::enumerators_of(const std::string& type) const {
+    std::vector<std::pair<std::string, std::uint64_t>> found;
+    for (const __u32 kind : {__u32{BTF_KIND_ENUM}, __u32{BTF_KIND_ENUM64}})
+        if (const __s32 id = btf__find_by_name_kind(btf_.get(), type.c_str(), kind); id > 0)
+            for_each_enumerator(btf_.get(), btf__type_by_id(btf_.get(), static_cast<__u32>(id)),
+                                [&](std::string_view name, std::uint64_t value) { found.emplace_back(name, value); });
+    return found;
 }
 
 bool KernelBtf::has_kfunc(std::string_view name) const {

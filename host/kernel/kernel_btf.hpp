@@ -16,6 +16,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 struct btf;
@@ -46,6 +47,9 @@ public:
 
     // The value of an enumerator of any enum, sign-extended; nullopt when no enum has it.
     [[nodiscard]] std::optional<std::uint64_t> enumerator(std::string_view name) const;
+
+    // Names and values of a named enum, in order; empty when there is no such enum.
+    [[nodiscard]] std::vector<std::pair<std::string, std::uint64_t>> enumerators_of(const std::string& type) const;
 
     // Is there a kfunc of this name, malformed or not?
     [[nodiscard]] bool has_kfunc(std::string_view name) const;

@@ -3,6 +3,7 @@
 // KernelBtf on small BTF made here with libbpf's own writer; the answers of real kernels are tested in guests
 // (tests/vm/kernel_test.cpp).
 #include "host/kernel/kernel_btf.hpp"
+#include "tests/unit/btf_builder.hpp"
 
 #include <bpf/btf.h>
 #include <gtest/gtest.h>
@@ -10,52 +11,9 @@
 
 #include <cstdio>
 #include <fstream>
-#include <initializer_list>
 
 namespace scxhost {
 namespace {
-
-// What a test wants in a kernel's BTF, in the words of C.
-class BtfBuilder {
-public:
-    BtfBuilder()
-        : btf_(btf__new_empty()) {
-        int_ = btf__add_int(btf_, "int", 4, BTF_INT_SIGNED);
-        aux_struct_ = btf__add_struct(btf_, "bpf_prog_aux", 0);
-        aux_ptr_ = btf__add_ptr(btf_, aux_struct_);
-        void_ptr_ = btf__add_ptr(btf_, 0);
-        const_int_ptr_ = btf__add_ptr(btf_, btf__add_const(btf_, int_));
-    }
-    ~BtfBuilder() { btf__free(btf_); }
-    BtfBuilder(const BtfBuilder&) = delete;
-    BtfBuilder& operator=(const BtfBuilder&) = delete;
-
-    struct Param {
-        const char* name;
-        int type;
-    };
-
-    int func(const char* name, std::initializer_list<Param> params) {
-        const int proto = btf__add_func_proto(btf_, int_);
-        for (const Param& param : params)
-            EXPECT_EQ(btf__add_func_param(btf_, param.name, param.type), 0);
-        return btf__add_func(btf_, name, BTF_FUNC_STATIC, proto);
-    }
-    void kfunc(const char* name, std::initializer_list<Param> params) {
-        EXPECT_GT(btf__add_decl_tag(btf_, "bpf_kfunc", func(name, params), -1), 0);
-    }
-
-    KernelBtf build() const {
-        __u32 size = 0;
-        const void* bytes = btf__raw_data(btf_, &size);
-        auto built = KernelBtf::from_bytes({static_cast<const std::byte*>(bytes), size});
-        EXPECT_TRUE(built);
-        return *std::move(built);
-    }
-
-    struct btf* btf_;
-    int int_, aux_struct_, aux_ptr_, void_ptr_, const_int_ptr_;
-};
 
 TEST(KernelBtf, EnumeratorsOfBothWidths) {
     BtfBuilder b;
@@ -76,6 +34,10 @@ TEST(KernelBtf, EnumeratorsOfBothWidths) {
     EXPECT_EQ(btf.enumerator("ANONYMOUS"), 7U);
     EXPECT_EQ(btf.enumerator("SMALL"), std::nullopt);
     EXPECT_EQ(btf.enumerator(""), std::nullopt);
+    using Members = std::vector<std::pair<std::string, std::uint64_t>>;
+    EXPECT_EQ(btf.enumerators_of("small"), (Members{{"SMALL_ONE", 1}, {"SMALL_TOP", 0xffffffff}}));
+    EXPECT_EQ(btf.enumerators_of("wide"), (Members{{"WIDE_TOP", 0x8000000000000002}}));
+    EXPECT_TRUE(btf.enumerators_of("absent").empty());
 }
 
 TEST(KernelBtf, KfuncsAreTheTaggedFunctions) {
