@@ -19,7 +19,7 @@ BtfView::BtfView(const btf* btf) : btf_(btf) {
     for (std::uint32_t id = 1; id < count; ++id) {
         const btf_type* type = btf__type_by_id(btf_, id);
         if (btf_is_decl_tag(type))
-            tags_[{type->type, btf_decl_tag(type)->component_idx}].push_back(name(type->name_off));
+            tags_[{type->type, btf_decl_tag(type)->component_idx}].emplace_back(name(type->name_off));
         else if (btf_is_datasec(type))
             index_section(type);
     }
@@ -149,9 +149,9 @@ std::string BtfView::describe(std::uint32_t id) const {
     return std::string(type_name);
 }
 
-std::span<const std::string_view> BtfView::tags(std::uint32_t id, int component) const {
+std::span<const std::string> BtfView::tags(std::uint32_t id, int component) const {
     const auto found = tags_.find({id, component});
-    return found == tags_.end() ? std::span<const std::string_view>() : std::span(found->second);
+    return found == tags_.end() ? std::span<const std::string>() : std::span(found->second);
 }
 
 bool BtfView::has_member_tags(std::uint32_t struct_id) const {

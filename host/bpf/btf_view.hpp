@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // Questions about a BPF object's own type information: resolved types, sizes, declaration tags. A view: the struct btf
-// belongs to the caller and must outlive it. The object may be hostile, so every walk is bounded.
+// belongs to the caller and must outlive it. The object may be hostile, so every walk is bounded. libbpf may move its
+// types and strings when a map is resized: names and tags are kept as copies, and a ResolvedType is for use at once.
 #pragma once
 
 #include <cstdint>
@@ -62,7 +63,7 @@ public:
     [[nodiscard]] std::string describe(std::uint32_t id) const;
 
     // Declaration tags on a type or variable (component -1) or on one member of a struct.
-    [[nodiscard]] std::span<const std::string_view> tags(std::uint32_t id, int component = -1) const;
+    [[nodiscard]] std::span<const std::string> tags(std::uint32_t id, int component = -1) const;
     [[nodiscard]] bool has_member_tags(std::uint32_t struct_id) const;
 
     // Variables of every data section, in the order of sections and offsets.
@@ -77,7 +78,7 @@ private:
     void index_section(const btf_type* section);
 
     const btf* btf_;
-    std::map<std::pair<std::uint32_t, int>, std::vector<std::string_view>> tags_;
+    std::map<std::pair<std::uint32_t, int>, std::vector<std::string>> tags_;
     std::vector<VariablePlace> variables_;
     std::vector<std::string> extern_functions_;
 };

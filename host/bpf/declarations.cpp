@@ -59,7 +59,7 @@ std::string_view storage_word(StorageKind kind) {
 // The "scx.<name>=<value>" tags of one declaration.
 class Tags {
 public:
-    explicit Tags(std::span<const std::string_view> tags) {
+    explicit Tags(std::span<const std::string> tags) {
         for (const std::string_view tag : tags) {
             const std::size_t equals = tag.find('=');
             if (!tag.starts_with(kTagPrefix) || equals == std::string_view::npos)

@@ -114,7 +114,7 @@ struct SchedulerObject::State {
     Declarations declarations;
     std::vector<KfuncUse> kfuncs;
     bpf_map* ops = nullptr;
-    ResolvedType ops_type;
+    std::uint32_t ops_type_id = 0;
     bool loaded = false;
     void* arena_globals = nullptr; // set by libbpf when the object is loaded
 
@@ -124,6 +124,8 @@ struct SchedulerObject::State {
         std::uint32_t size;
         bool is_pointer;
     };
+    // Looked up anew each time: libbpf moves its types when a map is resized.
+    [[nodiscard]] const btf_type* ops_type() const { return btf__type_by_id(btf->raw(), ops_type_id); }
     [[nodiscard]] std::optional<Member> find_member(std::string_view wanted) const;
     [[nodiscard]] std::byte* ops_bytes() const {
         return static_cast<std::byte*>(bpf_map__initial_value(ops, nullptr));
@@ -135,15 +137,15 @@ struct SchedulerObject::State {
 };
 
 std::optional<SchedulerObject::State::Member> SchedulerObject::State::find_member(std::string_view wanted) const {
-    const btf_member* members = btf_members(ops_type.type);
-    for (std::uint32_t i = 0; i < btf_vlen(ops_type.type); ++i) {
+    const btf_member* members = btf_members(ops_type());
+    for (std::uint32_t i = 0; i < btf_vlen(ops_type()); ++i) {
         if (btf->name(members[i].name_off) != wanted)
             continue;
         const std::optional<ResolvedType> type = btf->resolve(members[i].type);
         const std::optional<std::uint32_t> size = btf->size_of(members[i].type);
-        if (!type || !size || btf_member_bitfield_size(ops_type.type, i) != 0)
+        if (!type || !size || btf_member_bitfield_size(ops_type(), i) != 0)
             return std::nullopt;
-        return Member{i, btf_member_bit_offset(ops_type.type, i) / 8, *size, btf_is_ptr(type->type)};
+        return Member{i, btf_member_bit_offset(ops_type(), i) / 8, *size, btf_is_ptr(type->type)};
     }
     return std::nullopt;
 }
@@ -178,7 +180,7 @@ Result<> SchedulerObject::State::choose_struct_ops(const std::string& wanted) {
         found.push_back(map_name);
         if (wanted.empty() || wanted == map_name) {
             ops = map;
-            ops_type = *type;
+            ops_type_id = type->id;
         }
     }
     if (found.empty())
@@ -288,8 +290,8 @@ std::string SchedulerObject::struct_ops_name() const { return bpf_map__name(stat
 
 std::vector<std::string> SchedulerObject::ops_members_set() const {
     std::vector<std::string> result;
-    const btf_member* members = btf_members(state_->ops_type.type);
-    for (std::uint32_t i = 0; i < btf_vlen(state_->ops_type.type); ++i) {
+    const btf_member* members = btf_members(state_->ops_type());
+    for (std::uint32_t i = 0; i < btf_vlen(state_->ops_type()); ++i) {
         const std::string_view name = state_->btf->name(members[i].name_off);
         const std::optional<State::Member> member = state_->find_member(name);
         if (!member)
