@@ -142,12 +142,12 @@ KernelBtf::KernelBtf(KernelBtf&&) noexcept = default;
 KernelBtf& KernelBtf::operator=(KernelBtf&&) noexcept = default;
 KernelBtf::~KernelBtf() = default;
 
-Result<KernelBtf> KernelBtf::load() {
+Result<KernelBtf> KernelBtf::load(const std::filesystem::path& path) {
     std::error_code ignored;
-    if (!std::filesystem::exists(kPath, ignored))
-        return fail(ErrorKind::kUnsupported, std::string("this kernel shows no type information (BTF) at ") + kPath,
-                    "use a kernel built with CONFIG_DEBUG_INFO_BTF=y, and mount sysfs at /sys");
-    return from_file(kPath);
+    if (!std::filesystem::exists(path, ignored))
+        return fail(ErrorKind::kUnsupported, "this kernel shows no type information (BTF) at " + path.string(),
+                    "boot a kernel that is built with CONFIG_DEBUG_INFO_BTF=y, and mount sysfs at /sys");
+    return from_file(path);
 }
 
 Result<KernelBtf> KernelBtf::from_file(const std::filesystem::path& path) {

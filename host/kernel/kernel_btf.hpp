@@ -35,7 +35,7 @@ public:
     static constexpr const char* kPath = "/sys/kernel/btf/vmlinux";
 
     // The running kernel's BTF. kUnsupported when the kernel has none.
-    [[nodiscard]] static Result<KernelBtf> load();
+    [[nodiscard]] static Result<KernelBtf> load(const std::filesystem::path& path = kPath);
     // From a file: raw BTF, or an ELF file with a .BTF section.
     [[nodiscard]] static Result<KernelBtf> from_file(const std::filesystem::path& path);
     // From raw BTF in memory; the bytes are copied.

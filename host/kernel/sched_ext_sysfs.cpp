@@ -114,7 +114,7 @@ Result<SchedExtStatus> SchedExtSysfs::snapshot() const {
     auto state = SCXHOST_TRY(read_optional(root_ / "state"));
     if (!state)
         return fail(ErrorKind::kUnsupported, "this kernel has no sched_ext (" + root_.string() + " is missing)",
-                    "use a kernel built with CONFIG_SCHED_CLASS_EXT=y, and mount sysfs at /sys");
+                    "boot a kernel that is built with CONFIG_SCHED_CLASS_EXT=y, and mount sysfs at /sys");
     status.state = parse_state(*state);
     status.state_text = *std::move(state);
     return status;

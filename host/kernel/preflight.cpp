@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "host/kernel/preflight.hpp"
+
+#include "host/kernel/features.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <linux/capability.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <array>
+#include <fstream>
+#include <utility>
+
+namespace scxhost {
+namespace {
+
+// The inode of the initial user namespace's file; the kernel fixes it (include/linux/proc_ns.h).
+constexpr ino_t kInitialUserNamespace = 0xEFFFFFFD;
+
+// Verified on 6.16 and 7.3 by loading and attaching with each subset: maps need CAP_BPF, struct_ops programs
+// CAP_PERFMON as well, and nothing else is asked for, by attaching neither.
+constexpr std::array<std::pair<unsigned, const char*>, 2> kNeededCapabilities = {
+    {{CAP_BPF, "CAP_BPF"}, {CAP_PERFMON, "CAP_PERFMON"}}};
+
+std::uint64_t effective_capabilities() {
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+    std::array<struct __user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> data = {};
+    if (::syscall(SYS_capget, &header, data.data()) != 0)
+        return 0;
+    return data[0].effective | std::uint64_t{data[1].effective} << 32;
+}
+
+bool in_initial_user_namespace() {
+    struct stat status = {};
+    // Without /proc there is no telling; then the kernel's own answer to the load stands.
+    return ::stat("/proc/self/ns/user", &status) != 0 || status.st_ino == kInitialUserNamespace;
+}
+
+PreflightItem make_item(std::string_view name, Result<> result) {
+    if (result)
+        return {.name = name, .outcome = PreflightItem::Outcome::kPassed, .error = {}, .reason = {}};
+    return {.name = name, .outcome = PreflightItem::Outcome::kFailed, .error = std::move(result).error(), .reason = {}};
+}
+
+PreflightItem not_checked(std::string_view name, std::string reason) {
+    return {.name = name, .outcome = PreflightItem::Outcome::kNotChecked, .error = {}, .reason = std::move(reason)};
+}
+
+} // namespace
+
+std::string kernel_release() {
+    struct utsname name = {};
+    return ::uname(&name) == 0 ? name.release : "unknown";
+}
+
+std::vector<std::string> missing_capabilities() {
+    const std::uint64_t effective = in_initial_user_namespace() ? effective_capabilities() : 0;
+    std::vector<std::string> missing;
+    if (effective >> CAP_SYS_ADMIN & 1)
+        return missing;
+    for (const auto& [bit, name] : kNeededCapabilities)
+        if (!(effective >> bit & 1))
+            missing.emplace_back(name);
+    return missing;
+}
+
+Result<> check_sched_ext(const SchedExtSysfs& sysfs, std::string_view release) {
+    if (sysfs.present())
+        return {};
+    return fail(
+        ErrorKind::kUnsupported, fmt::format("this kernel ({}) is built without sched_ext", release),
+        fmt::format("boot a kernel of {} or newer that is built with CONFIG_SCHED_CLASS_EXT=y; distributions may "
+                    "leave it out, as Debian does in 6.12",
+                    SCXHOST_MINIMUM_KERNEL));
+}
+
+Result<> check_minimum_kernel(const KernelBtf& btf, std::string_view release) {
+    for (const Feature& feature : known_features())
+        if (feature.since == SCXHOST_MINIMUM_KERNEL && probe(btf, feature.kind, feature.name) == Presence::kAbsent)
+            return fail(
+                ErrorKind::kUnsupported,
+                fmt::format("this kernel ({}) is too old: it lacks {}, which came with {}, the oldest supported "
+                            "release",
+                            release, feature.name, feature.since),
+                fmt::format("boot a kernel of {} or newer", SCXHOST_MINIMUM_KERNEL));
+    return {};
+}
+
+Result<> check_jit(const std::filesystem::path& path) {
+    // No such file: the kernel is built with the JIT always on.
+    std::ifstream file(path);
+    int enabled = 1;
+    if (file >> enabled && enabled == 0)
+        return fail(
+            ErrorKind::kUnsupported,
+            fmt::format("the BPF JIT is off ({} is 0), and scheduler programs cannot run without it", path.string()),
+            "turn it on: sysctl net.core.bpf_jit_enable=1");
+    return {};
+}
+
+Result<> check_capabilities(const std::vector<std::string>& missing) {
+    if (missing.empty())
+        return {};
+    return fail(ErrorKind::kPermission,
+                fmt::format("no permission to load BPF programs: {} missing in the initial user namespace",
+                            fmt::join(missing, " and ")),
+                "run as root, or give the program CAP_BPF and CAP_PERFMON");
+}
+
+Result<> check_no_scheduler(const SchedExtSysfs& sysfs) {
+    const SchedExtStatus status = SCXHOST_TRY(sysfs.snapshot());
+    if (status.state == SchedExtState::kDisabled || status.state == SchedExtState::kDisabling)
+        return {};
+    return fail(ErrorKind::kBusy,
+                status.ops ? fmt::format("the scheduler \"{}\" is already attached", *status.ops)
+                           : fmt::format("another scheduler is being attached (sched_ext is {})", status.state_text),
+                "stop it first; if an scxhost runs it, let that one replace it: scxhost swap");
+}
+
+std::string_view to_string(PreflightItem::Outcome outcome) {
+    constexpr std::array<std::string_view, 3> kWords = {"passed", "failed", "not checked"};
+    return kWords[static_cast<std::size_t>(outcome)];
+}
+
+const PreflightItem* PreflightReport::first_failure() const {
+    for (const PreflightItem& item : items)
+        if (item.outcome == PreflightItem::Outcome::kFailed)
+            return &item;
+    return nullptr;
+}
+
+PreflightReport preflight_report(const PreflightPaths& paths) {
+    const std::string release = kernel_release();
+    const SchedExtSysfs sysfs(paths.sched_ext);
+    const bool sched_ext = sysfs.present();
+    PreflightReport report;
+
+    auto btf = KernelBtf::load(paths.btf);
+    if (btf)
+        report.btf = *std::move(btf);
+    report.items.push_back(make_item("type information (BTF)", btf ? Result<>() : fail(std::move(btf).error())));
+    report.items.push_back(make_item("sched_ext", check_sched_ext(sysfs, release)));
+    constexpr std::string_view kMinimum = "minimum kernel";
+    if (!sched_ext)
+        report.items.push_back(not_checked(kMinimum, "there is no sched_ext"));
+    else if (!report.btf)
+        report.items.push_back(not_checked(kMinimum, "there is no type information"));
+    else
+        report.items.push_back(make_item(kMinimum, check_minimum_kernel(*report.btf, release)));
+    report.items.push_back(make_item("BPF JIT", check_jit(paths.jit)));
+    report.items.push_back(make_item("capabilities", check_capabilities(missing_capabilities())));
+    constexpr std::string_view kFree = "no other scheduler";
+    report.items.push_back(sched_ext ? make_item(kFree, check_no_scheduler(sysfs))
+                                     : not_checked(kFree, "there is no sched_ext"));
+    return report;
+}
+
+Result<KernelBtf> preflight(const PreflightPaths& paths) {
+    PreflightReport report = preflight_report(paths);
+    if (const PreflightItem* failure = report.first_failure())
+        return fail(*failure->error);
+    return *std::move(report.btf);
+}
+
+} // namespace scxhost
