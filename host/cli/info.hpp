@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// `scxhost info`: what this machine and its kernel can do.
+#pragma once
+
+#include "host/kernel/kernel_info.hpp"
+
+#include <ostream>
+
+namespace scxhost {
+
+// As text for people.
+void print_kernel_info(std::ostream& out, const KernelInfo& info);
+
+// The command: gathers and prints, as JSON if asked for. It reports and judges nothing: a machine that cannot run a
+// scheduler is no error.
+void info_command(std::ostream& out, bool json);
+
+} // namespace scxhost
