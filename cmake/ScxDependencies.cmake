@@ -4,6 +4,8 @@
 find_package(PkgConfig REQUIRED)
 # 1.7: bpf_program__assoc_struct_ops.
 pkg_check_modules(LIBBPF REQUIRED IMPORTED_TARGET libbpf>=1.7)
+# sd-event is the event loop, sd-daemon tells systemd about readiness.
+pkg_check_modules(LIBSYSTEMD REQUIRED IMPORTED_TARGET libsystemd)
 find_package(Threads REQUIRED)
 find_package(Boost 1.74 REQUIRED COMPONENTS filesystem)
 # fmt is what spdlog formats with; g++ 12 has no std::format.

@@ -10,12 +10,12 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 struct bpf_link;
@@ -30,7 +30,10 @@ class Attachment {
 public:
     explicit Attachment(bpf_link* link) : link_(link) {}
     Attachment(Attachment&& other) noexcept : link_(std::exchange(other.link_, nullptr)) {}
-    Attachment& operator=(Attachment&&) = delete;
+    Attachment& operator=(Attachment&& other) noexcept {
+        std::swap(link_, other.link_);
+        return *this;
+    }
     ~Attachment();
 
     // Detaches and waits until the kernel has disabled the scheduler. The link's descriptor is closed in any case.

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "host/cli/terminal.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include <fmt/format.h>
+
+namespace scxhost {
+namespace {
+
+constexpr std::string_view kReset = "\033[0m";
+
+// Columns of a UTF-8 text: bytes that do not continue a character.
+std::size_t width(std::string_view text) {
+    return static_cast<std::size_t>(
+        std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0U) != 0x80U; }));
+}
+
+} // namespace
+
+bool wants_colour(int fd) {
+    const char* no_colour = std::getenv("NO_COLOR");
+    const char* term = std::getenv("TERM");
+    return ::isatty(fd) == 1 && (no_colour == nullptr || *no_colour == '\0') &&
+           (term == nullptr || std::string_view(term) != "dumb");
+}
+
+std::string paint(std::string_view text, std::string_view colour, bool wanted) {
+    return wanted ? fmt::format("{}{}{}", colour, text, kReset) : std::string(text);
+}
+
+std::string printable(std::string_view text) {
+    std::string result(text);
+    std::ranges::replace_if(
+        result, [](unsigned char c) { return (c < 0x20 && c != '\n' && c != '\t') || c == 0x7f; }, '?');
+    return result;
+}
+
+std::string format_table(const std::vector<std::vector<std::string>>& rows, const std::vector<bool>& right) {
+    std::vector<std::size_t> widths;
+    for (const std::vector<std::string>& row : rows)
+        for (std::size_t i = 0; i < row.size(); ++i) {
+            if (i >= widths.size())
+                widths.push_back(0);
+            widths[i] = std::max(widths[i], width(row[i]));
+        }
+    std::string result;
+    for (const std::vector<std::string>& row : rows) {
+        std::string line;
+        for (std::size_t i = 0; i < row.size(); ++i) {
+            const std::string padding(widths[i] - width(row[i]), ' ');
+            const bool to_right = i < right.size() && right[i];
+            line += (i > 0 ? "  " : "") + (to_right ? padding + row[i] : row[i] + padding);
+        }
+        line.erase(line.find_last_not_of(' ') + 1);
+        result += line + "\n";
+    }
+    return result;
+}
+
+std::string human_duration(std::chrono::nanoseconds duration) {
+    const auto ns = static_cast<double>(duration.count());
+    if (ns < 1e3)
+        return fmt::format("{:.0f} ns", ns);
+    if (ns < 1e6)
+        return fmt::format("{:.3g} us", ns / 1e3);
+    if (ns < 1e9)
+        return fmt::format("{:.3g} ms", ns / 1e6);
+    if (ns < 100e9)
+        return fmt::format("{:.3g} s", ns / 1e9);
+    return fmt::format("{:.0f} s", ns / 1e9);
+}
+
+std::string group_digits(std::int64_t value) {
+    std::string digits = fmt::format("{}", value);
+    const std::size_t first = value < 0 ? 1 : 0;
+    for (std::size_t at = digits.size(); at > first + 3;) {
+        at -= 3;
+        digits.insert(at, " ");
+    }
+    return digits;
+}
+
+} // namespace scxhost

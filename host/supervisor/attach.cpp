@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "host/supervisor/attach.hpp"
+
+#include <thread>
+
+#include <fmt/format.h>
+
+namespace scxhost {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// EBUSY is transient while the kernel still disables a predecessor; that takes milliseconds.
+constexpr auto kBusyPatience = std::chrono::milliseconds(200);
+// The state settles before the attach call returns; a kernel that were to do it later gets this long.
+constexpr auto kConfirmPatience = std::chrono::seconds(5);
+constexpr auto kPollPause = std::chrono::microseconds(500);
+
+Error busy_error(const SchedulerObject& object, const SchedExtStatus& status) {
+    return {.kind = ErrorKind::kBusy,
+            .what = fmt::format("cannot attach '{}': another scheduler is attached: {}", object.name(),
+                                status.ops.value_or("(without a name)")),
+            .hint = "stop it first: only one root scheduler can run at a time"};
+}
+
+Error not_started_error(const SchedulerObject& object, const ExitReport& report) {
+    std::string what = fmt::format("'{}' was attached but the kernel disabled it at once", object.name());
+    if (report.left())
+        what += fmt::format(": {} ({})", report.message.empty() ? report.reason : report.message, report.kind_name());
+    return {.kind = ErrorKind::kAttach, .what = std::move(what), .detail = report.dump};
+}
+
+} // namespace
+
+Result<Attached> attach_and_confirm(SchedulerObject& object, const SchedExtSysfs& sysfs) {
+    const SchedExtStatus before = SCXHOST_TRY(sysfs.snapshot());
+    object.clear_exit_record();
+
+    const Clock::time_point start = Clock::now();
+    Result<Attachment> link = object.attach();
+    while (!link && link.error().kind == ErrorKind::kBusy) {
+        const SchedExtStatus status = SCXHOST_TRY(sysfs.snapshot());
+        if (status.state == SchedExtState::kEnabled || Clock::now() - start > kBusyPatience)
+            return fail(busy_error(object, status));
+        std::this_thread::sleep_for(kPollPause);
+        link = object.attach();
+    }
+    if (!link)
+        return fail(std::move(link).error());
+    const Clock::time_point attached = Clock::now();
+
+    for (;;) {
+        const std::optional<ExitReport> exit = object.read_exit_record();
+        const SchedExtStatus status = SCXHOST_TRY(sysfs.snapshot());
+        const bool left = exit && exit->left();
+        if (!left && status.state == SchedExtState::kEnabled && status.ops == object.ops_name() &&
+            status.enable_seq == before.enable_seq + 1)
+            return Attached{*std::move(link), status.enable_seq, attached - start, Clock::now() - attached};
+        // Left, or somebody else's, or the sequence moved on: it is over. Otherwise the kernel is still at it.
+        const bool settling = status.state == SchedExtState::kEnabling || status.state == SchedExtState::kDisabling;
+        if (!settling || Clock::now() - attached > kConfirmPatience) {
+            SCXHOST_TRY(link->detach());
+            return fail(not_started_error(object, object.read_exit_record().value_or(ExitReport{})));
+        }
+        std::this_thread::sleep_for(kPollPause);
+    }
+}
+
+Result<PresenceReport> check_presence(const SchedulerObject& object, const SchedExtSysfs& sysfs,
+                                      std::uint64_t enable_seq) {
+    const SchedExtStatus status = SCXHOST_TRY(sysfs.snapshot());
+    std::optional<ExitReport> exit = object.read_exit_record();
+    if (exit && exit->left())
+        return PresenceReport{Presence::kLeft, *std::move(exit), {}};
+    if (status.state == SchedExtState::kEnabled && status.ops == object.ops_name() && status.enable_seq == enable_seq)
+        return PresenceReport{};
+    if (status.state == SchedExtState::kEnabled || status.enable_seq != enable_seq)
+        return PresenceReport{Presence::kReplaced, exit.value_or(ExitReport{}), status.ops.value_or("")};
+    return PresenceReport{Presence::kLeft, exit.value_or(ExitReport{}), {}};
+}
+
+} // namespace scxhost

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Attaching and confirming. A link that comes back proves nothing: when init or an init_task fails, the attach call
+// succeeds and the kernel disables the scheduler right after (7.3.4, scx_enable). Running means: the kernel's state is
+// enabled, root/ops shows our name, enable_seq moved by one, and our exit record is empty.
+#pragma once
+
+#include "host/base/result.hpp"
+#include "host/bpf/exit_report.hpp"
+#include "host/bpf/scheduler_object.hpp"
+#include "host/kernel/sched_ext_sysfs.hpp"
+
+#include <chrono>
+#include <optional>
+
+namespace scxhost {
+
+struct Attached {
+    Attachment link;
+    std::uint64_t enable_seq = 0;          // ours, as long as it runs
+    std::chrono::nanoseconds attach_time;  // the kernel's attach call, retries included
+    std::chrono::nanoseconds confirm_time; // from there to the confirmation
+};
+
+// Attaches a loaded object and waits for the kernel's confirmation. On failure nothing is left attached. Errors: kBusy
+// (another scheduler runs, it is named), kAttach (the kernel disabled it at once: the object's exit record tells more).
+Result<Attached> attach_and_confirm(SchedulerObject& object, const SchedExtSysfs& sysfs);
+
+// Whether the scheduler that we attached still runs.
+enum class Presence { kRunning, kLeft, kReplaced };
+struct PresenceReport {
+    Presence presence = Presence::kRunning;
+    ExitReport exit;        // when it left; kind 0 when the object keeps no record
+    std::string other_name; // who runs instead, if somebody does
+};
+Result<PresenceReport> check_presence(const SchedulerObject& object, const SchedExtSysfs& sysfs,
+                                      std::uint64_t enable_seq);
+
+} // namespace scxhost

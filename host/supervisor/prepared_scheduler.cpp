@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "host/supervisor/prepared_scheduler.hpp"
+
+#include "host/base/elf_image.hpp"
+#include "host/base/file_trust.hpp"
+#include "host/bpf/kernel_fit.hpp"
+#include "host/plugins/plugin_directory.hpp"
+
+#include <fmt/format.h>
+
+namespace scxhost {
+
+Result<std::unique_ptr<PreparedScheduler>> PreparedScheduler::from_plugin(PluginFile file) {
+    std::unique_ptr<PreparedScheduler> result(new PreparedScheduler());
+    result->path_ = file.path;
+    result->plugin_info_ = file.info;
+    result->object_ = std::make_unique<SchedulerObject>(SCXHOST_TRY(SchedulerObject::open(
+        {.name = file.info.name, .bytes = file.object, .struct_ops = file.info.struct_ops})));
+    result->file_ = std::move(file);
+    return result;
+}
+
+Result<std::unique_ptr<PreparedScheduler>> PreparedScheduler::from_object(const std::filesystem::path& path,
+                                                                          const std::string& struct_ops) {
+    const std::filesystem::path trusted = SCXHOST_TRY(check_trusted(path));
+    const std::vector<std::byte> bytes = SCXHOST_TRY(read_binary_file(trusted, kMaxObjectBytes, "BPF object"));
+    std::unique_ptr<PreparedScheduler> result(new PreparedScheduler());
+    result->path_ = path;
+    std::string name = path.filename().string();
+    name = name.substr(0, name.find('.'));
+    result->object_ = std::make_unique<SchedulerObject>(
+        SCXHOST_TRY(SchedulerObject::open({.name = name, .bytes = bytes, .struct_ops = struct_ops})));
+    return result;
+}
+
+Result<std::unique_ptr<PreparedScheduler>> PreparedScheduler::open(const Config& config) {
+    if (!config.scheduler.object.empty())
+        return from_object(config.scheduler.object, config.scheduler.struct_ops);
+    PluginFile file = SCXHOST_TRY(find_plugin(config.host.plugin_dirs, config.scheduler.plugin));
+    if (!config.scheduler.struct_ops.empty())
+        file.info.struct_ops = config.scheduler.struct_ops;
+    return from_plugin(std::move(file));
+}
+
+Result<std::unique_ptr<PreparedScheduler>> PreparedScheduler::open_file(const std::filesystem::path& path,
+                                                                        const std::string& struct_ops) {
+    if (path.extension() == ".so")
+        return from_plugin(SCXHOST_TRY(read_plugin_file(path)));
+    return from_object(path, struct_ops);
+}
+
+PreparedScheduler::~PreparedScheduler() {
+    object_.reset();
+    if (plugin_ != nullptr)
+        plugin_->object_closed();
+}
+
+Result<> PreparedScheduler::bind(const Config& config, const KernelBtf* kernel) {
+    binding_ = SCXHOST_TRY(bind_options(*object_, config.scheduler.options, config.scheduler.ops, kernel));
+    notes_ = binding_.notes;
+    if (kernel != nullptr) {
+        const std::vector<std::string> fitted = SCXHOST_TRY(fit_to_kernel(*object_, *kernel));
+        notes_.insert(notes_.end(), fitted.begin(), fitted.end());
+    }
+    return {};
+}
+
+Result<> PreparedScheduler::configure(PluginLogSink log) {
+    if (!file_)
+        return {};
+    plugin_ = SCXHOST_TRY(Plugin::load(*file_, *object_, std::move(log)));
+    file_.reset();
+    return plugin_->configure();
+}
+
+Result<> PreparedScheduler::load() {
+    SCXHOST_TRY(object_->load());
+    return plugin_ == nullptr ? Result<>() : plugin_->loaded();
+}
+
+std::string PreparedScheduler::title() const {
+    return plugin_info_ ? fmt::format("{} {}", plugin_info_->name, plugin_info_->version) : object_->name();
+}
+
+} // namespace scxhost

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// A scheduler on its way to the kernel, with everything that belongs to it: the plugin's library and instance, if it has
+// code, and the BPF object. Each step is done while whatever scheduler runs goes on; only attaching (attach.hpp) is not.
+// Owns both; its destruction closes the object first, then ends the instance, then unloads the library.
+#pragma once
+
+#include "host/base/result.hpp"
+#include "host/bpf/options.hpp"
+#include "host/bpf/scheduler_object.hpp"
+#include "host/config/config.hpp"
+#include "host/plugins/plugin.hpp"
+#include "host/plugins/plugin_file.hpp"
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace scxhost {
+
+class KernelBtf;
+
+// Largest BPF object file that is read.
+inline constexpr std::size_t kMaxObjectBytes = 64U << 20U;
+
+class PreparedScheduler {
+public:
+    // Finds the plugin or object that the configuration names and opens it. No code of it runs.
+    static Result<std::unique_ptr<PreparedScheduler>> open(const Config& config);
+    // The same for a file: a plugin library or a bare object.
+    static Result<std::unique_ptr<PreparedScheduler>> open_file(const std::filesystem::path& path,
+                                                                const std::string& struct_ops = {});
+
+    PreparedScheduler(const PreparedScheduler&) = delete;
+    PreparedScheduler& operator=(const PreparedScheduler&) = delete;
+    ~PreparedScheduler();
+
+    // Binds the options; then, when `kernel` is there, fits the object to it. The notes say what was tolerated.
+    Result<> bind(const Config& config, const KernelBtf* kernel);
+    // Loads the plugin's library, if there is one, and lets it check the options.
+    Result<> configure(PluginLogSink log);
+    // Loads the object into the kernel: maps made, programs verified. Then the plugin may fill its maps.
+    Result<> load();
+
+    [[nodiscard]] SchedulerObject& object() { return *object_; }
+    [[nodiscard]] const SchedulerObject& object() const { return *object_; }
+    // nullptr for a bare object, and before configure().
+    [[nodiscard]] Plugin* plugin() { return plugin_.get(); }
+    // nullopt for a bare object.
+    [[nodiscard]] const std::optional<PluginInfo>& plugin_info() const { return plugin_info_; }
+    [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+    [[nodiscard]] const Binding& binding() const { return binding_; }
+    [[nodiscard]] const std::vector<std::string>& notes() const { return notes_; }
+    // "simple 0.1.0", or the name of a bare object.
+    [[nodiscard]] std::string title() const;
+
+private:
+    PreparedScheduler() = default;
+    static Result<std::unique_ptr<PreparedScheduler>> from_plugin(PluginFile file);
+    static Result<std::unique_ptr<PreparedScheduler>> from_object(const std::filesystem::path& path,
+                                                                  const std::string& struct_ops);
+
+    std::filesystem::path path_;
+    std::optional<PluginInfo> plugin_info_;
+    std::optional<PluginFile> file_; // until the library is loaded
+    Binding binding_;
+    std::vector<std::string> notes_;
+    std::unique_ptr<Plugin> plugin_;
+    std::unique_ptr<SchedulerObject> object_; // after plugin_, so that it is closed first
+};
+
+} // namespace scxhost
