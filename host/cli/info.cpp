@@ -40,15 +40,6 @@ void print_checks(std::ostream& out, const PreflightReport& report) {
     }
 }
 
-std::string kernels_with(const Feature& feature) {
-    std::string text;
-    if (!feature.since.empty())
-        text += fmt::format(" from {}", feature.since);
-    if (!feature.until.empty())
-        text += fmt::format(" up to {}", feature.until);
-    return text.empty() ? text : " (" + text.substr(1) + ")";
-}
-
 void print_features(std::ostream& out, const std::vector<FeatureState>& features) {
     std::size_t width = 0;
     for (const FeatureState& state : features)
@@ -59,7 +50,7 @@ void print_features(std::ostream& out, const std::vector<FeatureState>& features
         if (!previous || previous->group != feature.group)
             fmt::print(out, "\n{}\n", to_string(feature.group));
         fmt::print(out, "  {:<9}  {:<{}}  {}{}\n", to_string(state.presence), feature.name, width, feature.purpose,
-                   state.presence == Presence::kAbsent ? kernels_with(feature) : "");
+                   state.presence == Presence::kAbsent ? fmt::format(" ({})", kernels_with(feature)) : "");
         previous = &feature;
     }
 }

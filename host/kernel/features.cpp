@@ -67,7 +67,7 @@ constexpr Feature kFeatures[] = {
      "cgroup callbacks of the cid form"},
     {kCgroups, "cid-form-cpuctl", kMember, "sched_ext_ops_cid.cpuctl_init", "7.3", "", "the same by their later name"},
     {kCgroups, "sub-schedulers", kMember, "sched_ext_ops.sub_attach", "7.1", "",
-     "a scheduler below a cgroup; from 7.3 its parent needs the cid form"},
+     "a scheduler below a cgroup; from 7.2 its parent needs the cid form"},
     {kCgroups, "sub-dispatch", kKfunc, "scx_bpf_sub_dispatch", "7.1", "", "offer the CPU to a sub-scheduler"},
     {kCgroups, "sub-capabilities", kKfunc, "scx_bpf_sub_grant", "7.3", "",
      "say what a sub-scheduler may do on which CPUs"},
@@ -124,15 +124,6 @@ constexpr std::array<std::string_view, 3> kPresences = {"present", "absent", "ma
 constexpr std::array<std::string_view, 7> kGroups = {
     "Dispatch queues", "CPUs", "Tasks", "Cgroups and sub-schedulers", "Life of a scheduler", "BPF", "Flags"};
 
-std::string kernels_with(const Feature& feature) {
-    if (feature.since.empty())
-        return feature.until.empty() ? "all" : "up to " + std::string(feature.until);
-    if (feature.until.empty())
-        return "from " + std::string(feature.since);
-    return feature.since == feature.until ? std::string(feature.since)
-                                          : fmt::format("{} to {}", feature.since, feature.until);
-}
-
 bool exists(const KernelBtf& btf, ProbeKind kind, std::string_view name) {
     switch (kind) {
     case kKfunc:
@@ -171,6 +162,15 @@ Presence probe(const KernelBtf& btf, ProbeKind kind, std::string_view name) {
     if (!exists(btf, kind, name))
         return Presence::kAbsent;
     return kind == kKfunc && btf.malformed_kfunc(name) ? Presence::kMalformed : Presence::kPresent;
+}
+
+std::string kernels_with(const Feature& feature) {
+    if (feature.since.empty())
+        return feature.until.empty() ? "all" : "up to " + std::string(feature.until);
+    if (feature.until.empty())
+        return "from " + std::string(feature.since);
+    return feature.since == feature.until ? std::string(feature.since)
+                                          : fmt::format("{} to {}", feature.since, feature.until);
 }
 
 std::span<const Feature> known_features() {

@@ -49,6 +49,9 @@ struct Feature {
 // Every known feature, grouped.
 [[nodiscard]] std::span<const Feature> known_features();
 
+// The releases that have it, in words: "all", "from 6.19", "up to 6.16", "7.2".
+[[nodiscard]] std::string kernels_with(const Feature& feature);
+
 struct FeatureState {
     const Feature* feature; // in known_features()
     Presence presence;
