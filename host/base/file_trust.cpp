@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/base/file_trust.hpp"
 
+#include "host/base/suggest.hpp"
+
 #include <fmt/format.h>
 #include <sys/stat.h>
 
@@ -28,9 +30,9 @@ public:
 
     [[nodiscard]] Result<fs::path> run() {
         std::error_code error;
-        const fs::path start = fs::absolute(goal_, error);
-        if (error || goal_.empty())
-            return fail_errno(ErrorKind::kIo, fmt::format("cannot examine \"{}\"", goal_.string()),
+        const fs::path start = goal_.empty() ? goal_ : fs::absolute(goal_, error);
+        if (start.empty())
+            return fail_errno(ErrorKind::kIo, "cannot examine the path " + quote_text(goal_.native()),
                               error ? error.value() : ENOENT);
         push(start);
         while (!pending_.empty()) {

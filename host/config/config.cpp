@@ -167,7 +167,7 @@ private:
     // One error that tells all: the first in the file, and the others in its detail.
     [[nodiscard]] Error all_errors() {
         constexpr std::size_t kMaxShown = 20;
-        std::ranges::stable_sort(errors_, {}, [](const Error& error) {
+        std::ranges::sort(errors_, {}, [](const Error& error) {
             return error.where ? std::pair(error.where->line, error.where->column) : std::pair(0U, 0U);
         });
         Error first = std::move(errors_.front());

@@ -53,8 +53,8 @@ public:
                 item.content = SCXHOST_TRY(value(node, prefix + item.name, true));
             out.push_back(std::move(item));
         }
-        std::ranges::stable_sort(
-            out, {}, [](const TomlNode& item) { return std::pair(item.key_where.line, item.key_where.column); });
+        std::ranges::sort(out, {},
+                          [](const TomlNode& item) { return std::pair(item.key_where.line, item.key_where.column); });
         return out;
     }
 
@@ -119,9 +119,10 @@ std::string quotes_hint(std::string_view line) {
         return {};
     const std::string_view key = trimmed(line.substr(0, equals));
     const std::string_view value = trimmed(line.substr(equals + 1, line.find('#', equals) - equals - 1));
-    const bool bare =
-        !value.empty() && (std::isalnum(static_cast<unsigned char>(value.front())) || value.front() == '/');
-    if (!is_key_part(key) || !bare || value.find_first_of("\"'[]{}\\=") != std::string_view::npos)
+    const bool text =
+        std::isalnum(static_cast<unsigned char>(value.empty() ? '\0' : value.front())) != 0 || value.starts_with('/');
+    const bool number = value.find_first_not_of("0123456789_.+-") == std::string_view::npos;
+    if (!is_key_part(key) || !text || number || value.find_first_of("\"'[]{}\\=") != std::string_view::npos)
         return {};
     if (const auto flag = parse_bool(value); flag)
         return "write " + std::string(key) + " = " + (*flag ? "true" : "false");

@@ -80,8 +80,9 @@ TEST_F(FileTrustTest, StickyFolderMayBeOnTheWayButIsNotTrustedItself) {
 
 TEST_F(FileTrustTest, StrangersFileIsRefused) {
     // Seen from another user, this test's own files are a stranger's; root's are everybody's.
-    if (::geteuid() == 0)
+    if (::geteuid() == 0) {
         ASSERT_EQ(::chown(dir_.path().c_str(), kStranger, 0), 0);
+    }
     const fs::path file = dir_.write("config.toml", "");
     const auto trusted = check_trusted(file, ::geteuid() == 0 ? 0 : kStranger);
     ASSERT_FALSE(trusted);
