@@ -49,8 +49,8 @@ void print_features(std::ostream& out, const std::vector<FeatureState>& features
         const Feature& feature = *state.feature;
         if (!previous || previous->group != feature.group)
             fmt::print(out, "\n{}\n", to_string(feature.group));
-        fmt::print(out, "  {:<9}  {:<{}}  {}{}\n", to_string(state.presence), feature.name, width, feature.purpose,
-                   state.presence == Presence::kAbsent ? fmt::format(" ({})", kernels_with(feature)) : "");
+        fmt::print(out, "  {:<9}  {:<{}}  {}{}\n", to_string(state.availability), feature.name, width, feature.purpose,
+                   state.availability == Availability::kAbsent ? fmt::format(" ({})", kernels_with(feature)) : "");
         previous = &feature;
     }
 }

@@ -120,7 +120,7 @@ constexpr Feature kFeatures[] = {
 };
 
 constexpr std::array<std::string_view, 6> kProbeKinds = {"kfunc", "function", "enumerator", "struct", "member", "file"};
-constexpr std::array<std::string_view, 3> kPresences = {"present", "absent", "malformed"};
+constexpr std::array<std::string_view, 3> kAvailabilities = {"present", "absent", "malformed"};
 constexpr std::array<std::string_view, 7> kGroups = {
     "Dispatch queues", "CPUs", "Tasks", "Cgroups and sub-schedulers", "Life of a scheduler", "BPF", "Flags"};
 
@@ -151,17 +151,17 @@ bool exists(const KernelBtf& btf, ProbeKind kind, std::string_view name) {
 std::string_view to_string(ProbeKind kind) {
     return kProbeKinds[static_cast<std::size_t>(kind)];
 }
-std::string_view to_string(Presence presence) {
-    return kPresences[static_cast<std::size_t>(presence)];
+std::string_view to_string(Availability availability) {
+    return kAvailabilities[static_cast<std::size_t>(availability)];
 }
 std::string_view to_string(FeatureGroup group) {
     return kGroups[static_cast<std::size_t>(group)];
 }
 
-Presence probe(const KernelBtf& btf, ProbeKind kind, std::string_view name) {
+Availability probe(const KernelBtf& btf, ProbeKind kind, std::string_view name) {
     if (!exists(btf, kind, name))
-        return Presence::kAbsent;
-    return kind == kKfunc && btf.malformed_kfunc(name) ? Presence::kMalformed : Presence::kPresent;
+        return Availability::kAbsent;
+    return kind == kKfunc && btf.malformed_kfunc(name) ? Availability::kMalformed : Availability::kPresent;
 }
 
 std::string kernels_with(const Feature& feature) {

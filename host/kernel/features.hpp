@@ -17,7 +17,7 @@ namespace scxhost {
 // What the kernel can be asked about. kFile is a path; it exists or it does not, whatever the BTF says.
 enum class ProbeKind { kKfunc, kFunction, kEnumerator, kStruct, kMember, kFile };
 
-enum class Presence {
+enum class Availability {
     kPresent,
     kAbsent,
     kMalformed, // a kfunc that is there and cannot be called, by a defect of the kernel's build
@@ -26,10 +26,10 @@ enum class Presence {
 // "kfunc", "function", "enumerator", "struct", "member", "file"
 [[nodiscard]] std::string_view to_string(ProbeKind kind);
 // "present", "absent", "malformed"
-[[nodiscard]] std::string_view to_string(Presence presence);
+[[nodiscard]] std::string_view to_string(Availability availability);
 
 // Members are written "struct.member".
-[[nodiscard]] Presence probe(const KernelBtf& btf, ProbeKind kind, std::string_view name);
+[[nodiscard]] Availability probe(const KernelBtf& btf, ProbeKind kind, std::string_view name);
 
 enum class FeatureGroup { kDispatch, kCpus, kTasks, kCgroups, kLifecycle, kBpf, kFlags };
 
@@ -54,7 +54,7 @@ struct Feature {
 
 struct FeatureState {
     const Feature* feature; // in known_features()
-    Presence presence;
+    Availability availability;
 };
 
 // Asks for each known feature once, in the table's order.

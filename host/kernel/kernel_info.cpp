@@ -81,7 +81,7 @@ nlohmann::ordered_json json_of(const std::optional<SchedExtStatus>& status) {
 
 nlohmann::ordered_json json_of(const FeatureState& state) {
     nlohmann::ordered_json json = {{"key", state.feature->key},
-                                   {"presence", to_string(state.presence)},
+                                   {"availability", to_string(state.availability)},
                                    {"kind", to_string(state.feature->kind)},
                                    {"name", state.feature->name}};
     if (!state.feature->since.empty())

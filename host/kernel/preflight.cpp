@@ -80,7 +80,7 @@ Result<> check_sched_ext(const SchedExtSysfs& sysfs, std::string_view release) {
 
 Result<> check_minimum_kernel(const KernelBtf& btf, std::string_view release) {
     for (const Feature& feature : known_features())
-        if (feature.since == SCXHOST_MINIMUM_KERNEL && probe(btf, feature.kind, feature.name) == Presence::kAbsent)
+        if (feature.since == SCXHOST_MINIMUM_KERNEL && probe(btf, feature.kind, feature.name) == Availability::kAbsent)
             return fail(
                 ErrorKind::kUnsupported,
                 fmt::format("this kernel ({}) is too old: it lacks {}, which came with {}, the oldest supported "

@@ -24,22 +24,22 @@ TEST(Probe, EachKind) {
     const struct {
         ProbeKind kind;
         const char* name;
-        Presence expected;
+        Availability expected;
     } cases[] = {
-        {ProbeKind::kKfunc, "scx_bpf_kick_cpu", Presence::kPresent},
-        {ProbeKind::kKfunc, "scx_bpf_create_dsq", Presence::kMalformed},
-        {ProbeKind::kKfunc, "plain", Presence::kAbsent},
-        {ProbeKind::kFunction, "plain", Presence::kPresent},
-        {ProbeKind::kFunction, "absent", Presence::kAbsent},
-        {ProbeKind::kEnumerator, "SCX_ENQ_IMMED", Presence::kPresent},
-        {ProbeKind::kEnumerator, "SCX_ENQ_OTHER", Presence::kAbsent},
-        {ProbeKind::kStruct, "sched_ext_ops", Presence::kPresent},
-        {ProbeKind::kStruct, "sched_ext_ops_cid", Presence::kAbsent},
-        {ProbeKind::kMember, "sched_ext_ops.priv", Presence::kPresent},
-        {ProbeKind::kMember, "sched_ext_ops.sub_attach", Presence::kAbsent},
-        {ProbeKind::kMember, "no_dot", Presence::kAbsent},
-        {ProbeKind::kFile, "/proc/self/status", Presence::kPresent},
-        {ProbeKind::kFile, "/nonexistent", Presence::kAbsent},
+        {ProbeKind::kKfunc, "scx_bpf_kick_cpu", Availability::kPresent},
+        {ProbeKind::kKfunc, "scx_bpf_create_dsq", Availability::kMalformed},
+        {ProbeKind::kKfunc, "plain", Availability::kAbsent},
+        {ProbeKind::kFunction, "plain", Availability::kPresent},
+        {ProbeKind::kFunction, "absent", Availability::kAbsent},
+        {ProbeKind::kEnumerator, "SCX_ENQ_IMMED", Availability::kPresent},
+        {ProbeKind::kEnumerator, "SCX_ENQ_OTHER", Availability::kAbsent},
+        {ProbeKind::kStruct, "sched_ext_ops", Availability::kPresent},
+        {ProbeKind::kStruct, "sched_ext_ops_cid", Availability::kAbsent},
+        {ProbeKind::kMember, "sched_ext_ops.priv", Availability::kPresent},
+        {ProbeKind::kMember, "sched_ext_ops.sub_attach", Availability::kAbsent},
+        {ProbeKind::kMember, "no_dot", Availability::kAbsent},
+        {ProbeKind::kFile, "/proc/self/status", Availability::kPresent},
+        {ProbeKind::kFile, "/nonexistent", Availability::kAbsent},
     };
     for (const auto& [kind, name, expected] : cases) {
         SCOPED_TRACE(name);

@@ -41,9 +41,9 @@ KernelInfo running_kernel() {
                                     .hotplug_seq = 1,
                                     .switch_all = true,
                                     .events = {{"SCX_EV_X", 7}}};
-    info.features = {{&find_feature("dsq-create"), Presence::kMalformed},
-                     {&find_feature("task-ids"), Presence::kAbsent},
-                     {&find_feature("arena"), Presence::kPresent}};
+    info.features = {{&find_feature("dsq-create"), Availability::kMalformed},
+                     {&find_feature("task-ids"), Availability::kAbsent},
+                     {&find_feature("arena"), Availability::kPresent}};
     info.ops_flags = {{"SCX_OPS_ENQ_LAST", 2}, {"SCX_OPS_OF_TOMORROW", 1ULL << 40}};
     info.ops_members = {"select_cpu", "name"};
     info.malformed_kfuncs = {{.name = "scx_bpf_create_dsq", .why = "for a test"}};
@@ -96,7 +96,7 @@ TEST(Info, JsonHoldsEverything) {
     EXPECT_EQ(json.at("sched_ext").at("events").at("SCX_EV_X"), 7);
     EXPECT_EQ(json.at("checks").at(1).at("what"), "taken");
     EXPECT_EQ(json.at("malformed_kfuncs").at(0).at("name"), "scx_bpf_create_dsq");
-    EXPECT_EQ(json.at("features").at(1).at("presence"), "absent");
+    EXPECT_EQ(json.at("features").at(1).at("availability"), "absent");
     EXPECT_EQ(json.at("features").at(1).at("since"), "7.2");
     EXPECT_EQ(json.at("ops_flags").at("SCX_OPS_OF_TOMORROW"), 1ULL << 40);
     EXPECT_EQ(json.at("ops_members").size(), 2U);
