@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/cli/info.hpp"
 
+#include "host/cli/command.hpp"
+
 #include <scxhost/plugin.h>
 
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <fmt/ostream.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <iostream>
+#include <memory>
 
 namespace scxhost {
 namespace {
@@ -102,6 +107,19 @@ void info_command(std::ostream& out, bool json) {
         out << to_json(info).dump(2) << '\n';
     else
         print_kernel_info(out, info);
+}
+
+void add_info(CommandLine line) {
+    CLI::App* command = line.app.add_subcommand("info", "Show what this machine and its kernel can do");
+    const auto json = std::make_shared<bool>(false);
+    command->add_flag("--json", *json, "JSON in place of text");
+    command->footer("\nReports and judges nothing: a machine that cannot run a scheduler is no error.");
+    command->callback([json, &chosen = line.chosen] {
+        chosen = [json]() -> CommandResult {
+            info_command(std::cout, *json);
+            return ExitStatus::kDone;
+        };
+    });
 }
 
 } // namespace scxhost

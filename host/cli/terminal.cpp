@@ -62,16 +62,16 @@ std::string format_table(const std::vector<std::vector<std::string>>& rows, cons
 }
 
 std::string human_duration(std::chrono::nanoseconds duration) {
+    struct Unit {
+        double ns;
+        std::string_view name;
+    };
+    constexpr Unit units[] = {{1e9, "s"}, {1e6, "ms"}, {1e3, "us"}, {1, "ns"}};
     const auto ns = static_cast<double>(duration.count());
-    if (ns < 1e3)
-        return fmt::format("{:.0f} ns", ns);
-    if (ns < 1e6)
-        return fmt::format("{:.3g} us", ns / 1e3);
-    if (ns < 1e9)
-        return fmt::format("{:.3g} ms", ns / 1e6);
-    if (ns < 100e9)
-        return fmt::format("{:.3g} s", ns / 1e9);
-    return fmt::format("{:.0f} s", ns / 1e9);
+    for (const Unit& unit : units)
+        if (ns >= unit.ns || unit.ns == 1)
+            return fmt::format("{:.{}f} {}", ns / unit.ns, unit.ns > 1 && ns < 100 * unit.ns ? 1 : 0, unit.name);
+    return {};
 }
 
 std::string group_digits(std::int64_t value) {

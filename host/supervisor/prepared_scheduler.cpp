@@ -55,13 +55,15 @@ PreparedScheduler::~PreparedScheduler() {
         plugin_->object_closed();
 }
 
-Result<> PreparedScheduler::bind(const Config& config, const KernelBtf* kernel) {
-    binding_ = SCXHOST_TRY(bind_options(*object_, config.scheduler.options, config.scheduler.ops, kernel));
-    notes_ = binding_.notes;
-    if (kernel != nullptr) {
-        const std::vector<std::string> fitted = SCXHOST_TRY(fit_to_kernel(*object_, *kernel));
-        notes_.insert(notes_.end(), fitted.begin(), fitted.end());
-    }
+Result<> PreparedScheduler::bind_options(const Config& config, const KernelBtf* kernel) {
+    binding_ = SCXHOST_TRY(scxhost::bind_options(*object_, config.scheduler.options, config.scheduler.ops, kernel));
+    notes_.insert(notes_.end(), binding_.notes.begin(), binding_.notes.end());
+    return {};
+}
+
+Result<> PreparedScheduler::fit(const KernelBtf& kernel) {
+    const std::vector<std::string> fitted = SCXHOST_TRY(fit_to_kernel(*object_, kernel));
+    notes_.insert(notes_.end(), fitted.begin(), fitted.end());
     return {};
 }
 

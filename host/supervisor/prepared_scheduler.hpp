@@ -37,8 +37,10 @@ public:
     PreparedScheduler& operator=(const PreparedScheduler&) = delete;
     ~PreparedScheduler();
 
-    // Binds the options; then, when `kernel` is there, fits the object to it. The notes say what was tolerated.
-    Result<> bind(const Config& config, const KernelBtf* kernel);
+    // Binds the options. `kernel` may be null where there is none to ask. notes() says what was tolerated, here and below.
+    Result<> bind_options(const Config& config, const KernelBtf* kernel);
+    // Fits the object to the kernel.
+    Result<> fit(const KernelBtf& kernel);
     // Loads the plugin's library, if there is one, and lets it check the options.
     Result<> configure(PluginLogSink log);
     // Loads the object into the kernel: maps made, programs verified. Then the plugin may fill its maps.

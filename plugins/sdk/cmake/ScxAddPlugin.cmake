@@ -43,7 +43,7 @@ set(SCXHOST_PLUGIN_OUTPUT_DIR ${CMAKE_BINARY_DIR}/lib/scxhost/plugins CACHE PATH
 
 # Compiles `source` to `output`. The include folders are those of the SDK and of libbpf, plus the source's own.
 function(scxhost_compile_bpf source output)
-  cmake_parse_arguments(arg "" "" "DEPENDS" ${ARGN})
+  cmake_parse_arguments(PARSE_ARGV 2 arg "" "" "DEPENDS")
   get_filename_component(source ${source} ABSOLUTE)
   get_filename_component(name ${output} NAME)
   file(RELATIVE_PATH shown ${CMAKE_BINARY_DIR} ${output})
@@ -65,7 +65,8 @@ function(scxhost_compile_bpf source output)
 endfunction()
 
 function(scx_add_plugin name)
-  cmake_parse_arguments(arg "NO_INSTALL" "SUMMARY;BPF;VERSION;STRUCT_OPS" "SOURCES;DEPENDS" ${ARGN})
+  # PARSE_ARGV: a summary may contain semicolons.
+  cmake_parse_arguments(PARSE_ARGV 1 arg "NO_INSTALL" "SUMMARY;BPF;VERSION;STRUCT_OPS" "SOURCES;DEPENDS")
   if(arg_UNPARSED_ARGUMENTS)
     message(FATAL_ERROR "scx_add_plugin(${name}): unknown argument ${arg_UNPARSED_ARGUMENTS}")
   endif()
@@ -87,7 +88,7 @@ function(scx_add_plugin name)
 
   set(SCXHOST_GENERATED_NAME "${name}")
   set(SCXHOST_GENERATED_VERSION "${arg_VERSION}")
-  set(SCXHOST_GENERATED_SUMMARY "${arg_SUMMARY}")
+  string(REGEX REPLACE "([\\\"])" "\\\\\\1" SCXHOST_GENERATED_SUMMARY "${arg_SUMMARY}") # a C string
   set(SCXHOST_GENERATED_STRUCT_OPS "${arg_STRUCT_OPS}")
   set(SCXHOST_GENERATED_OBJECT "${object}")
   if(arg_SOURCES)

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// `scxhost check`: everything that can be known without attaching. Works without root and without sched_ext; then it says
+// what it could not check and why.
+#include "host/cli/command.hpp"
+#include "host/cli/diagnostic.hpp"
+#include "host/cli/log.hpp"
+#include "host/cli/terminal.hpp"
+#include "host/kernel/preflight.hpp"
+#include "host/supervisor/prepared_scheduler.hpp"
+
+#include <unistd.h>
+
+#include <optional>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace scxhost {
+namespace {
+
+using Outcome = PreflightItem::Outcome;
+
+struct CheckArguments {
+    Selection selection;
+    bool json = false;
+};
+
+struct Item {
+    std::string name;
+    Outcome outcome = Outcome::kPassed;
+    std::string text; // what was found, or why it was not checked
+    std::optional<Error> error;
+};
+
+class Report {
+public:
+    void passed(std::string name, std::string text) { items_.push_back({std::move(name), Outcome::kPassed, std::move(text), {}}); }
+    void skipped(std::string name, std::string why) {
+        items_.push_back({std::move(name), Outcome::kNotChecked, std::move(why), {}});
+    }
+    void failed(std::string name, Error error) {
+        items_.push_back({std::move(name), Outcome::kFailed, error.what, std::move(error)});
+    }
+    // Adds the outcome of one step; true when it passed.
+    template <typename T>
+    bool step(const std::string& name, const Result<T>& result, std::string text) {
+        if (result)
+            passed(name, std::move(text));
+        else
+            failed(name, result.error());
+        return result.has_value();
+    }
+
+    // The status of the first failure.
+    [[nodiscard]] ExitStatus status() const {
+        for (const Item& item : items_)
+            if (item.error)
+                return exit_status(item.error->kind);
+        return ExitStatus::kDone;
+    }
+
+    void print_text() const {
+        const bool colour = wants_colour(STDOUT_FILENO);
+        std::vector<std::vector<std::string>> rows;
+        for (const Item& item : items_) {
+            switch (item.outcome) {
+            case Outcome::kPassed:
+                rows.push_back({paint("ok         ", kGreen, colour), item.name, item.text});
+                break;
+            case Outcome::kFailed:
+                rows.push_back({paint("FAILED     ", kRed, colour), item.name, "see below"});
+                break;
+            case Outcome::kNotChecked:
+                rows.push_back({paint("not checked", kYellow, colour), item.name, item.text});
+                break;
+            }
+        }
+        fmt::print("{}", format_table(rows));
+        std::fflush(stdout);
+        for (const Item& item : items_)
+            if (item.error)
+                print_diagnostic(Severity::kError, *item.error);
+    }
+
+    void print_as_json() const {
+        nlohmann::json items = nlohmann::json::array();
+        for (const Item& item : items_) {
+            nlohmann::json entry = {{"name", item.name}, {"outcome", to_string(item.outcome)}, {"text", item.text}};
+            if (item.error)
+                entry["error"] = to_json(*item.error);
+            items.push_back(std::move(entry));
+        }
+        print_json({{"schema", kJsonSchema},
+                    {"ok", status() == ExitStatus::kDone},
+                    {"exit_status", static_cast<int>(status())},
+                    {"items", std::move(items)}});
+    }
+
+private:
+    std::vector<Item> items_;
+};
+
+// Adds what preflight found; returns the kernel's BTF if a scheduler can be measured against it.
+const KernelBtf* add_preflight(Report& report, const PreflightReport& preflight) {
+    bool has_sched_ext = true;
+    for (const PreflightItem& item : preflight.items) {
+        switch (item.outcome) {
+        case Outcome::kPassed:
+            report.passed(std::string(item.name), "");
+            break;
+        case Outcome::kFailed:
+            // Not attached, so a scheduler that runs now or a missing right is no failure of what was asked.
+            if (item.error->kind == ErrorKind::kBusy || item.error->kind == ErrorKind::kPermission)
+                report.skipped(std::string(item.name), item.error->what);
+            else
+                report.skipped(std::string(item.name), item.error->what + " (not needed for checking)");
+            has_sched_ext = has_sched_ext && item.error->kind != ErrorKind::kUnsupported;
+            break;
+        case Outcome::kNotChecked:
+            report.skipped(std::string(item.name), item.reason);
+            break;
+        }
+    }
+    return has_sched_ext && preflight.btf ? &*preflight.btf : nullptr;
+}
+
+void check_scheduler(Report& report, const Config& config, const PreflightReport& preflight, const KernelBtf* kernel) {
+    Result<std::unique_ptr<PreparedScheduler>> scheduler = PreparedScheduler::open(config);
+    if (!report.step("plugin or object", scheduler, scheduler ? (*scheduler)->path().string() : ""))
+        return;
+    const Result<> bound = (*scheduler)->bind_options(config, kernel);
+    if (!report.step("options", bound, fmt::format("{} set, {} known", config.scheduler.options.size(),
+                                                   (*scheduler)->object().declarations().options.size())))
+        return;
+    if (kernel == nullptr) {
+        report.skipped("fit to this kernel", "this machine's kernel cannot run sched_ext schedulers");
+    } else {
+        const Result<> fitted = (*scheduler)->fit(*kernel);
+        if (!report.step("fit to this kernel", fitted, kernel_release()))
+            return;
+        for (const std::string& note : (*scheduler)->notes())
+            report.passed("note", note);
+    }
+    const Result<> configured = (*scheduler)->configure(plugin_log_sink());
+    if (!report.step("plugin's own checks", configured, (*scheduler)->plugin_info() ? "" : "none: a bare object"))
+        return;
+    if (kernel == nullptr || preflight.first_failure() != nullptr) {
+        const PreflightItem* failure = preflight.first_failure();
+        if (failure == nullptr || failure->error->kind != ErrorKind::kBusy) {
+            report.skipped("verifier", failure == nullptr ? "this kernel cannot" : failure->error->what);
+            return;
+        }
+    }
+    report.step("verifier", (*scheduler)->load(), "loaded and verified, not attached");
+}
+
+CommandResult check(const CheckArguments& arguments) {
+    Report report;
+    const Result<Config> config = select_config(arguments.selection);
+    const bool has_config = report.step("configuration", config, arguments.selection.what);
+    const PreflightReport preflight = preflight_report();
+    const KernelBtf* kernel = add_preflight(report, preflight);
+    if (has_config) {
+        set_log_level(config->log.level);
+        check_scheduler(report, *config, preflight, kernel);
+    }
+    if (arguments.json)
+        report.print_as_json();
+    else
+        report.print_text();
+    return report.status();
+}
+
+} // namespace
+
+void add_check(CommandLine line) {
+    CLI::App* command = line.app.add_subcommand("check", "Check a scheduler and its configuration without attaching");
+    const auto arguments = std::make_shared<CheckArguments>();
+    add_selection(*command, arguments->selection,
+                  "Configuration (x.toml), compiled sched_ext object (x.bpf.o), plugin library (x.so)\n"
+                  "or the name of an installed plugin");
+    command->add_flag("--json", arguments->json, "JSON in place of text");
+    command->footer("\nWorks without root and on any kernel; what could not be checked is listed with the reason. The "
+                    "exit status is\nthat of the first failure.\n\nExamples:\n  scxhost check my.toml\n"
+                    "  scxhost check ./mine.bpf.o --set slice_ns=5000000");
+    command->callback([arguments, &chosen = line.chosen] { chosen = [arguments] { return check(*arguments); }; });
+}
+
+} // namespace scxhost

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "host/cli/command.hpp"
+
+#include "host/base/suggest.hpp"
+#include "host/cli/diagnostic.hpp"
+#include "host/plugins/plugin_file.hpp"
+
+#include <algorithm>
+#include <cstdio>
+
+#include <CLI/CLI.hpp>
+#include <bpf/libbpf.h>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace scxhost {
+namespace {
+
+constexpr std::string_view kFooter = R"(
+Examples:
+  scxhost check /etc/scxhost/qmap.toml       everything that can be known without attaching
+  scxhost run qmap.toml --for 10s            attach, show statistics, detach after ten seconds
+  scxhost run simple --set fifo=true         a plugin by name, with an option
+  scxhost run ./mine.bpf.o                   somebody's compiled sched_ext object, as it is
+  scxhost options qmap                       what can be set, and what it means
+
+Exit status: 0 done; 1 the scheduler failed or was ejected; 2 usage or configuration; 3 this kernel or machine
+cannot; 4 no permission; 5 no host is running.)";
+
+std::string version_text() {
+    return fmt::format("scxhost {} (plugin contract {}, libbpf {})", SCXHOST_VERSION, to_string(host_contract()),
+                       libbpf_version_string());
+}
+
+// CLI11 names a wrong word but knows no near one.
+Error usage_error(const CLI::App& app, const CLI::ParseError& error, int argc, const char* const* argv) {
+    Error result{.kind = ErrorKind::kUsage, .what = error.what(), .hint = "see 'scxhost --help'"};
+    std::vector<std::string> words;
+    const CLI::App* command = &app;
+    for (const CLI::App* sub : app.get_subcommands({}))
+        words.push_back(sub->get_name());
+    if (argc > 1) {
+        const std::string first = argv[1];
+        if (std::ranges::find(words, first) != words.end()) {
+            command = app.get_subcommand(first);
+            result.hint = fmt::format("see 'scxhost {} --help'", first);
+        } else if (!first.starts_with("-")) {
+            result.what = fmt::format("there is no command {}", quote_text(first));
+            result.hint = suggest_word(first, words, "commands");
+            return result;
+        }
+    }
+    if (dynamic_cast<const CLI::ExtrasError*>(&error) == nullptr)
+        return result;
+    std::vector<std::string> flags;
+    for (const CLI::Option* option : command->get_options())
+        for (const std::string& flag : option->get_lnames())
+            flags.push_back("--" + flag);
+    for (int i = 1; i < argc; ++i) {
+        const std::string word = argv[i];
+        const std::string name = word.substr(0, word.find('='));
+        if (!name.starts_with("--") || command->get_option_no_throw(name) != nullptr)
+            continue;
+        if (const std::optional<std::string> near = nearest_word(name, flags))
+            result.hint = fmt::format("did you mean \"{}\"?", *near);
+        break;
+    }
+    return result;
+}
+
+} // namespace
+
+bool names_a_file(std::string_view what) {
+    return what.find('/') != std::string_view::npos || what.ends_with(".so") || what.ends_with(".o");
+}
+
+void add_plugin_dirs(CLI::App& command, std::vector<std::string>& plugin_dirs) {
+    command.add_option("--plugin-dir", plugin_dirs, "Look for plugins in this folder (may be repeated)")
+        ->type_name("DIR")
+        ->allow_extra_args(false);
+}
+
+void add_selection(CLI::App& command, Selection& selection, std::string_view what_help) {
+    command.add_option("WHAT", selection.what, std::string(what_help))->required()->type_name("");
+    command
+        .add_option("-s,--set", selection.assignments,
+                    "Override a setting: an option of the scheduler (slice=10ms) or one of the host\n"
+                    "(swap.probation=5s); may be repeated")
+        ->type_name("KEY=VALUE")
+        ->allow_extra_args(false);
+    add_plugin_dirs(command, selection.plugin_dirs);
+}
+
+Result<std::vector<std::filesystem::path>> plugin_folders(const std::vector<std::string>& given) {
+    if (given.empty())
+        return Config::Host{}.plugin_dirs;
+    std::vector<std::filesystem::path> result;
+    for (const std::string& folder : given) {
+        std::error_code error;
+        std::filesystem::path path = std::filesystem::canonical(folder, error);
+        if (error)
+            return fail_errno(ErrorKind::kUsage, fmt::format("cannot use the plugin folder {}", folder), error.value());
+        result.push_back(std::move(path));
+    }
+    return result;
+}
+
+Result<Config> select_config(const Selection& selection) {
+    Config config;
+    if (selection.what.ends_with(".o")) {
+        std::error_code error;
+        config.scheduler.object = std::filesystem::absolute(selection.what, error);
+    } else if (selection.what.ends_with(".so")) {
+        std::error_code error;
+        const std::filesystem::path path = std::filesystem::absolute(selection.what, error);
+        config.scheduler.plugin = path.stem().string();
+        config.host.plugin_dirs = {path.parent_path()};
+    } else if (selection.what.find_first_of("/.") != std::string::npos) {
+        config = SCXHOST_TRY(load_config(selection.what));
+    } else {
+        config.scheduler.plugin = selection.what;
+    }
+    const std::vector<std::filesystem::path> folders = SCXHOST_TRY(plugin_folders(selection.plugin_dirs));
+    if (!selection.plugin_dirs.empty())
+        config.host.plugin_dirs.insert(config.host.plugin_dirs.begin(), folders.begin(), folders.end());
+    for (const std::string& assignment : selection.assignments)
+        SCXHOST_TRY(apply_override(config, assignment));
+    return config;
+}
+
+void print_json(const nlohmann::json& document) {
+    // Foreign texts (task names in a dump) need not be UTF-8.
+    fmt::print("{}\n", document.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+    std::fflush(stdout);
+}
+
+int run_command_line(int argc, const char* const* argv) {
+    CLI::App app("One host for many Linux CPU schedulers (sched_ext): attaches a scheduler that a TOML file selects, "
+                 "watches it, and tells the truth about it.",
+                 "scxhost");
+    app.footer(std::string(kFooter));
+    app.set_version_flag("-V,--version", version_text());
+    app.require_subcommand(1);
+    app.get_formatter()->column_width(32);
+    std::function<CommandResult()> chosen;
+    const CommandLine line{app, chosen};
+    add_run(line);
+    add_check(line);
+    add_list(line);
+    add_inspect(line);
+    add_options(line);
+    add_info(line);
+
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::Success& request) { // --help, --version
+        return app.exit(request);
+    } catch (const CLI::ParseError& error) {
+        print_diagnostic(Severity::kError, usage_error(app, error, argc, argv));
+        return static_cast<int>(ExitStatus::kUsage);
+    }
+    const CommandResult result = chosen();
+    if (!result) {
+        print_diagnostic(Severity::kError, result.error());
+        return static_cast<int>(exit_status(result.error().kind));
+    }
+    return static_cast<int>(*result);
+}
+
+} // namespace scxhost

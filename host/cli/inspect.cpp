@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// `scxhost inspect`: all that a plugin library or a BPF object says about itself, without running or loading it.
+#include "host/base/suggest.hpp"
+#include "host/cli/command.hpp"
+#include "host/cli/object_view.hpp"
+#include "host/cli/terminal.hpp"
+#include "host/kernel/kernel_btf.hpp"
+#include "host/supervisor/prepared_scheduler.hpp"
+
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace scxhost {
+namespace {
+
+struct InspectArguments {
+    Selection selection;
+    bool json = false;
+};
+
+CommandResult inspect(const InspectArguments& arguments) {
+    const std::string& what = arguments.selection.what;
+    const Config config = SCXHOST_TRY(select_config(arguments.selection));
+    // A file is read where it lies; who owns it matters only when it is to be run.
+    const std::unique_ptr<PreparedScheduler> scheduler =
+        SCXHOST_TRY(names_a_file(what) && !what.ends_with(".toml") ? PreparedScheduler::open_file(what)
+                                                                   : PreparedScheduler::open(config));
+    const SchedulerObject& object = scheduler->object();
+    const std::optional<PluginInfo>& info = scheduler->plugin_info();
+    const Result<KernelBtf> kernel_btf = KernelBtf::load();
+    const KernelBtf* kernel = kernel_btf && kernel_btf->has_struct("sched_ext_ops") ? &*kernel_btf : nullptr;
+    const std::vector<std::string> members = object.ops_members_set();
+
+    if (arguments.json) {
+        nlohmann::json document = {{"schema", kJsonSchema},
+                                   {"path", scheduler->path().string()},
+                                   {"name", object.name()},
+                                   {"build_id", object.build_id()},
+                                   {"ops_name", object.ops_name()},
+                                   {"struct_ops", object.struct_ops_name()},
+                                   {"ops_members", members},
+                                   {"exit_record", object.declarations().exit_record.has_value()},
+                                   {"options", SCXHOST_TRY(options_json(*scheduler))},
+                                   {"statistics", statistics_json(*scheduler)},
+                                   {"kfuncs", kfuncs_json(*scheduler, kernel)}};
+        if (info)
+            document["plugin"] = {{"version", info->version},
+                                  {"summary", info->summary},
+                                  {"contract", to_string(info->contract)}};
+        print_json(document);
+        return ExitStatus::kDone;
+    }
+    std::vector<std::vector<std::string>> rows = {{"file", scheduler->path().string()}};
+    if (info) {
+        rows.push_back({"plugin", fmt::format("{} {}: {}", info->name, info->version, info->summary)});
+        rows.push_back({"contract", to_string(info->contract)});
+    } else {
+        rows.push_back({"plugin", "none: a bare sched_ext object"});
+    }
+    rows.push_back({"build id", object.build_id()});
+    rows.push_back({"struct_ops", fmt::format("{}, attached as {}", object.struct_ops_name(), object.ops_name())});
+    rows.push_back({"sets", list_words(members, "and")});
+    rows.push_back({"exit record", object.declarations().exit_record
+                                       ? object.declarations().exit_record->variable.name
+                                       : "none: the host cannot say why it was ejected"});
+    const bool colour = wants_colour(STDOUT_FILENO);
+    fmt::print("{}\n{}\n{}\n{}", printable(format_table(rows)), SCXHOST_TRY(options_text(*scheduler, colour)),
+               statistics_text(*scheduler, colour), kfuncs_text(*scheduler, kernel));
+    return ExitStatus::kDone;
+}
+
+} // namespace
+
+void add_inspect(CommandLine line) {
+    CLI::App* command = line.app.add_subcommand("inspect", "Show what a plugin or BPF object says about itself");
+    const auto arguments = std::make_shared<InspectArguments>();
+    command->add_option("FILE", arguments->selection.what, "Plugin library, BPF object, or name of a plugin")
+        ->required()
+        ->type_name("");
+    add_plugin_dirs(*command, arguments->selection.plugin_dirs);
+    command->add_flag("--json", arguments->json, "JSON in place of text");
+    command->footer("\nReads the file only: nothing of it runs.\n\nExamples:\n  scxhost inspect qmap\n"
+                    "  scxhost inspect ./mine.bpf.o --json");
+    command->callback([arguments, &chosen = line.chosen] { chosen = [arguments] { return inspect(*arguments); }; });
+}
+
+} // namespace scxhost

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "host/cli/statistics_view.hpp"
+
+#include "host/cli/terminal.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+namespace scxhost {
+
+std::vector<double> StatisticsView::rates(const Sample& sample) const {
+    std::vector<double> result(statistics_.size(), 0);
+    const auto since = previous_ ? sample.since_start - previous_->since_start : sample.since_start;
+    const double elapsed = std::chrono::duration<double>(since).count();
+    for (std::size_t i = 0; i < statistics_.size() && elapsed > 0; ++i)
+        if (statistics_[i].kind == StatisticKind::kCounter)
+            result[i] = static_cast<double>(sample.values[i] - (previous_ ? previous_->values[i] : 0)) / elapsed;
+    return result;
+}
+
+std::string StatisticsView::line(const Sample& sample) const {
+    const std::vector<double> rate = rates(sample);
+    std::string result = fmt::format("{:7.1f} s", std::chrono::duration<double>(sample.since_start).count());
+    for (std::size_t i = 0; i < statistics_.size(); ++i) {
+        result += fmt::format("  {}={}", statistics_[i].name, sample.values[i]);
+        if (statistics_[i].kind == StatisticKind::kCounter)
+            result += fmt::format(" ({:.0f}/s)", rate[i]);
+    }
+    return result + "\n";
+}
+
+std::string StatisticsView::table(const Sample& sample) const {
+    const bool colour = wants_colour(STDOUT_FILENO);
+    const std::vector<double> rate = rates(sample);
+    std::vector<std::vector<std::string>> rows;
+    rows.push_back({"statistic", "per second", "value", "unit", "meaning"});
+    std::string group;
+    for (std::size_t i = 0; i < statistics_.size(); ++i) {
+        const StatisticDeclaration& statistic = statistics_[i];
+        if (statistic.group != group) {
+            group = statistic.group;
+            rows.push_back({group});
+        }
+        rows.push_back({(group.empty() ? "" : "  ") + statistic.name,
+                        statistic.kind == StatisticKind::kCounter ? group_digits(std::llround(rate[i])) : "",
+                        group_digits(sample.values[i]), statistic.unit, statistic.help});
+    }
+    std::string text = format_table(rows, {false, true, true});
+    const std::size_t head = text.find('\n');
+    text = paint(text.substr(0, head), kBold, colour) + text.substr(head);
+    return fmt::format("after {:.1f} s (Ctrl-C detaches)\n{}",
+                       std::chrono::duration<double>(sample.since_start).count(), text);
+}
+
+std::string StatisticsView::render(const Sample& sample) {
+    if (statistics_.empty())
+        return {};
+    if (!in_place_)
+        return line(sample);
+    const std::string text = table(sample);
+    // Up over the last table, then clear to the end of the screen.
+    std::string result = lines_on_screen_ > 0 ? fmt::format("\033[{}F\033[J", lines_on_screen_) : std::string();
+    lines_on_screen_ = static_cast<std::size_t>(std::ranges::count(text, '\n'));
+    return result + text;
+}
+
+} // namespace scxhost
