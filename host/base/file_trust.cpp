@@ -53,9 +53,11 @@ private:
 
     Result<> enter(const fs::path& entry) {
         struct stat status{};
-        if (::lstat(entry.c_str(), &status) != 0)
-            return fail_errno(errno == EACCES ? ErrorKind::kPermission : ErrorKind::kIo,
-                              fmt::format("cannot examine {}", entry.string()), errno);
+        if (::lstat(entry.c_str(), &status) != 0) {
+            const int sys_errno = errno;
+            return fail_errno(sys_errno == EACCES ? ErrorKind::kPermission : ErrorKind::kIo,
+                              fmt::format("cannot examine {}", entry.string()), sys_errno);
+        }
         if (S_ISLNK(status.st_mode))
             return follow(entry, status);
         if (!pending_.empty() && !S_ISDIR(status.st_mode))

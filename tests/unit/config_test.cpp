@@ -436,6 +436,7 @@ TEST_F(OverrideTest, SelectingAnotherSchedulerReplacesTheFilesOne) {
     EXPECT_EQ(apply("scheduler.plugin=simple"), "");
     EXPECT_EQ(config_.scheduler.plugin, "simple");
     EXPECT_EQ(config_.scheduler.object, "");
+    EXPECT_EQ(to_string(config_.where("scheduler.object")), "full.toml") << "no longer set";
 }
 
 TEST_F(OverrideTest, BadOnesAreRefusedAndChangeNothing) {

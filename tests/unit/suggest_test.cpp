@@ -47,6 +47,11 @@ TEST(Suggest, TheFirstOfEquallyNearWordsWins) {
     EXPECT_EQ(nearest_word("hot", std::vector<std::string>{"cot", "hot"}), "hot");
 }
 
+TEST(Suggest, SwappedNeighboursAreOneError) {
+    EXPECT_EQ(nearest_word("acb", std::vector<std::string>{"abc"}), "abc");
+    EXPECT_EQ(nearest_word("axx", std::vector<std::string>{"abc"}), std::nullopt) << "two errors in three letters";
+}
+
 TEST(Suggest, Lists) {
     EXPECT_EQ(list_words({}), "");
     EXPECT_EQ(list_words(std::vector<std::string>{"a"}), "a");
