@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# Build trees (build/PRESET) and the installation staged from one (build/PRESET/stage).
+
+presets=(dev release bench asan-ubsan tidy)
+
+# check_preset NAME COMMAND
+check_preset() {
+	if [[ " ${presets[*]} " != *" $1 "* ]]; then
+		local guess
+		guess=$(nearest "$1" "${presets[@]}")
+		usage_error "there is no preset '$1'${guess:+; do you mean '$guess'?} (known: ${presets[*]})" "$2"
+	fi
+}
+
+# tree_configure PRESET: once, and again when what ./dev passes through the environment has changed. CMake itself
+# notices changed files.
+tree_configure() {
+	local preset=$1 dir="$root/build/$1" inputs
+	if have ccache; then export CMAKE_C_COMPILER_LAUNCHER=ccache CMAKE_CXX_COMPILER_LAUNCHER=ccache; fi
+	inputs="${PKG_CONFIG_PATH:-} ${CMAKE_CXX_COMPILER_LAUNCHER:-} ${CC:-} ${CXX:-} $(md5sum <"$root/CMakePresets.json")"
+	if [[ -e $dir/build.ninja && $(cat "$dir/dev-inputs" 2>/dev/null) == "$inputs" ]]; then return; fi
+	(cd "$root" && step "Configuring build/$preset" cmake --fresh --preset "$preset") ||
+		die "build/$preset could not be configured" "read CMake's lines above; a missing library: ./dev setup"
+	printf '%s\n' "$inputs" >"$dir/dev-inputs"
+}
+
+# tree_build PRESET [TARGET]...: ninja's own output, on stderr.
+tree_build() {
+	local preset=$1
+	local -a targets=()
+	shift
+	if (($#)); then targets=(--target "$@"); fi
+	tree_configure "$preset"
+	say "Building build/$preset"
+	cmake --build "$root/build/$preset" "${targets[@]}" >&2 || die "the build failed" "correct the errors above; one build at a time: ./dev build --preset $preset"
+}
+
+# tree_stage PRESET: installs the tree to build/PRESET/stage as a package would, and prints that path. A guest that is
+# being put together meanwhile still sees a whole installation.
+tree_stage() { with_lock "stage-$(md5sum <<<"$root/build/$1" | cut -c -12)" tree_stage_locked "$@"; }
+
+tree_stage_locked() {
+	local dir="$root/build/$1"
+	rm -rf "$dir/stage.new" "$dir/stage.old"
+	DESTDIR="$dir/stage.new" cmake --install "$dir" --strip >"$dir/stage.log" 2>&1 || {
+		tail -n 20 "$dir/stage.log" >&2
+		die "the installation could not be staged" "./dev build --preset $1"
+	}
+	if [[ -e $dir/stage ]]; then mv "$dir/stage" "$dir/stage.old"; fi
+	mv "$dir/stage.new" "$dir/stage"
+	rm -rf "$dir/stage.old"
+	echo "$dir/stage"
+}
