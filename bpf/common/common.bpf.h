@@ -22,6 +22,15 @@
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 #endif
 
+/* Error numbers: the kernel's own, which no header for the BPF target has. */
+#define SCX_ENOENT 2
+#define SCX_EAGAIN 11
+#define SCX_ENOMEM 12
+#define SCX_EBUSY 16
+#define SCX_EINVAL 22
+#define SCX_ENOSPC 28
+#define SCX_EUCLEAN 117
+
 /*
  * A callback of the scheduler; SCX_OP_SLEEPABLE for those that the kernel calls where it may sleep.
  *
@@ -95,6 +104,9 @@ extern void scx_bpf_dsq_move_set_vtime(struct bpf_iter_scx_dsq *it, u64 vtime) S
 extern int bpf_iter_scx_dsq_new(struct bpf_iter_scx_dsq *it, u64 dsq_id, u64 flags) SCX_KFUNC;
 extern struct task_struct *bpf_iter_scx_dsq_next(struct bpf_iter_scx_dsq *it) SCX_KFUNC;
 extern void bpf_iter_scx_dsq_destroy(struct bpf_iter_scx_dsq *it) SCX_KFUNC;
+
+/* The iterator itself, within bpf_for_each(): scx_bpf_dsq_move*() want it. */
+#define SCX_ITERATOR (&___it)
 
 /* CPUs */
 extern s32 scx_bpf_select_cpu_dfl(struct task_struct *p, s32 prev_cpu, u64 wake_flags, bool *is_idle) SCX_KFUNC;

@@ -79,7 +79,10 @@ struct bpf_iter_scx_dsq {
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
-struct cpumask;
+/* Not a mere declaration: a kfunc's prototype must match the kernel's, where this is a struct. */
+struct cpumask {
+	unsigned long bits[1];
+};
 
 struct kernfs_node {
 	u64 id;

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What an idle CPU gets. */
+#pragma once
+
+#include "highpri.bpf.h"
+
+static u64 dispatches_seen;
+
+/* Counts where a task came from: the five counters follow one another. */
+static __always_inline void count_dispatch(cpu_ctx_t *cpuc, u32 index)
+{
+	__u64 __arena *from_queue = &cpuc->from_queue0;
+
+	cpuc->dispatched++;
+	from_queue[index]++;
+}
+
+/* Moves the task at a place of a queue to SHARED. False when it has gone. */
+static bool dispatch_place(u64 place, u32 index, s32 cpu, cpu_ctx_t *cpuc)
+{
+	task_ctx_t *taskc;
+	struct task_struct *p = queue_claim(place, &taskc);
+
+	if (!p)
+		return false;
+	qa.core_sched_head_seqs[index] = taskc->core_sched_seq;
+	count_dispatch(cpuc, index);
+	scx_dsq_insert(p, SHARED_DSQ, slice_ns, 0);
+	/* Nobody may come to look for it in SHARED: call where it has been. */
+	if (!bpf_cpumask_test_cpu(cpu, p->cpus_ptr))
+		scx_bpf_kick_cpu(scx_bpf_task_cpu(p), 0);
+	bpf_task_release(p);
+	return true;
+}
+
+/*
+ * Serves the queues from this CPU's cursor on: queue i gives 2^i tasks before the cursor moves. True when the batch is
+ * full, and something was offered to this CPU.
+ */
+static bool dispatch_queues(s32 cpu, cpu_ctx_t *cpuc)
+{
+	u32 batch = dispatch_batch ?: 1;
+	u32 turn;
+	u64 place;
+	int i;
+
+	bpf_for(turn, 0, QMAP_QUEUES) {
+		u32 index;
+		void *queue;
+
+		if (!cpuc->left) {
+			cpuc->cursor = (cpuc->cursor + 1) % QMAP_QUEUES;
+			cpuc->left = 1 << cpuc->cursor;
+		}
+		index = cpuc->cursor;
+		queue = queue_of(index);
+		if (!queue)
+			break;
+
+		bpf_for(i, 0, QUEUE_LENGTH) {
+			if (bpf_map_pop_elem(queue, &place))
+				break;
+			if (!dispatch_place(place, index, cpu, cpuc))
+				continue;
+			cpuc->left--;
+			batch--;
+			if (!batch || !scx_bpf_dispatch_nr_slots()) {
+				if (!dispatch_highpri(false))
+					scx_dsq_move_to_local(SHARED_DSQ, 0);
+				return true;
+			}
+			if (!cpuc->left)
+				break;
+		}
+		cpuc->left = 0;
+	}
+	return false;
+}
+
+/*
+ * The endless-dispatch knob: kthreadd sleeps nearly always, so to dispatch it gives the CPU nothing, and the kernel
+ * asks again.
+ */
+static bool dispatch_without_end(void)
+{
+	struct task_struct *p;
+
+	if (!dispatch_loop_after || __sync_fetch_and_add(&dispatches_seen, 1) < dispatch_loop_after)
+		return false;
+	p = bpf_task_from_pid(2);
+	if (!p)
+		return false;
+	scx_dsq_insert(p, SCX_DSQ_GLOBAL, slice_ns, 0);
+	bpf_task_release(p);
+	return true;
+}
+
+void SCX_OP(qmap_dispatch, s32 cpu, struct task_struct *prev)
+{
+	cpu_ctx_t *cpuc = cpu_ctx_of(cpu);
+	task_ctx_t *taskc;
+
+	if (dispatch_highpri(false))
+		return;
+	if (!(boost_highpri && qa.highpri_queued) && scx_dsq_move_to_local(SHARED_DSQ, 0))
+		return;
+	if (dispatch_without_end())
+		return;
+	if (dispatch_queues(cpu, cpuc))
+		return;
+
+	/* Nothing else: the previous task runs on, as if it had been enqueued and taken at once. */
+	if (prev) {
+		taskc = find_task_ctx(prev);
+		if (taskc)
+			taskc->core_sched_seq = next_core_sched_seq(weight_to_queue(prev->scx.weight));
+	}
+}
+
+/* The weights of the tasks that run here choose the CPU's performance: a quarter of its best for each queue above 0. */
+void SCX_OP(qmap_tick, struct task_struct *p)
+{
+	cpu_ctx_t *cpuc = this_cpu_ctx();
+
+	cpuc->avg_weight = cpuc->avg_weight * 3 / 4 + p->scx.weight / 4;
+	cpuc->perf_target = weight_to_queue(cpuc->avg_weight) * SCX_CPUPERF_ONE / 4;
+	scx_bpf_cpuperf_set(scx_bpf_task_cpu(p), cpuc->perf_target);
+}

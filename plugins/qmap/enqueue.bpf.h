@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* How tasks come and go: select_cpu, enqueue, dequeue. */
+#pragma once
+
+#include "queues.bpf.h"
+
+/* The dispatch queues. LOWPRI is only served by the kernel's re-enqueueing: see timers.bpf.h. */
+enum {
+	SHARED_DSQ = 0,
+	HIGHPRI_DSQ = 1,
+	LOWPRI_DSQ = 2,
+};
+
+static u32 user_tasks_seen, kernel_tasks_seen, enqueues_seen, immed_stress_seen;
+
+/* A CPU that can run the task now, claimed, or -1. */
+static s32 pick_idle_cpu(struct task_struct *p, s32 prev_cpu)
+{
+	s32 cpu;
+
+	/* With always_enq_immed, a task sent to a CPU that is busy would only come back. */
+	if (p->nr_cpus_allowed == 1 && !always_enq_immed)
+		return prev_cpu;
+	if (scx_bpf_test_and_clear_cpu_idle(prev_cpu))
+		return prev_cpu;
+	cpu = scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
+	return cpu >= 0 ? cpu : -1;
+}
+
+s32 SCX_OP(qmap_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_flags)
+{
+	task_ctx_t *taskc = lookup_task_ctx(p);
+	s32 cpu;
+
+	if (!taskc || is_lowpri(p))
+		return prev_cpu;
+	cpu = pick_idle_cpu(p, prev_cpu);
+	if (cpu < 0)
+		return prev_cpu;
+	taskc->force_local = true;
+	return cpu;
+}
+
+static bool lose_on_purpose(struct task_struct *p)
+{
+	if (p->flags & PF_KTHREAD)
+		return is_nth(&kernel_tasks_seen, stall_kernel_nth);
+	return is_nth(&user_tasks_seen, stall_user_nth);
+}
+
+void SCX_OP(qmap_enqueue, struct task_struct *p, u64 enq_flags)
+{
+	u32 index = weight_to_queue(p->scx.weight);
+	bool reenqueued = enq_flags & SCX_ENQ_REENQ;
+	s32 cpu, prev_cpu = scx_bpf_task_cpu(p);
+	task_ctx_t *taskc;
+
+	if (reenqueued) {
+		this_cpu_ctx()->reenqueued++;
+		if (!prev_cpu)
+			this_cpu_ctx()->reenqueued_cpu0++;
+	}
+	if (lose_on_purpose(p))
+		return;
+	if (error_after && __sync_add_and_fetch(&enqueues_seen, 1) == error_after)
+		scx_error("error_after: an error on purpose, after %u enqueues", error_after);
+
+	taskc = lookup_task_ctx(p);
+	if (!taskc)
+		return;
+	leave_queue(taskc);
+	taskc->core_sched_seq = next_core_sched_seq(index);
+
+	if (is_nth(&immed_stress_seen, immed_stress_nth)) {
+		taskc->force_local = false;
+		scx_dsq_insert(p, SCX_DSQ_LOCAL_ON | prev_cpu, slice_ns, enq_flags);
+		return;
+	}
+
+	/* select_cpu has found an idle CPU. */
+	if (taskc->force_local) {
+		taskc->force_local = false;
+		scx_dsq_insert(p, SCX_DSQ_LOCAL, slice_ns, enq_flags);
+		return;
+	}
+
+	if (is_lowpri(p) && scx_can_reenq() && !reenqueued) {
+		scx_dsq_insert(p, LOWPRI_DSQ, slice_ns, enq_flags);
+		return;
+	}
+
+	/* The kernel does not ask select_cpu for a task that may run on one CPU only, or that did not sleep. */
+	if (!(enq_flags & SCX_ENQ_CPU_SELECTED) && !is_lowpri(p)) {
+		cpu = pick_idle_cpu(p, prev_cpu);
+		if (cpu >= 0) {
+			this_cpu_ctx()->direct_from_enqueue++;
+			scx_dsq_insert(p, SCX_DSQ_LOCAL_ON | cpu, slice_ns, enq_flags);
+			return;
+		}
+	}
+
+	/* Its CPU was taken away: not to the end of a queue again, but to where the next free CPU looks first. */
+	if (reenqueued) {
+		scx_dsq_insert(p, SHARED_DSQ, slice_ns, enq_flags);
+		cpu = scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
+		if (cpu >= 0)
+			scx_bpf_kick_cpu(cpu, SCX_KICK_IDLE);
+		return;
+	}
+
+	if (!queue_push(p, taskc, index))
+		scx_dsq_insert(p, SCX_DSQ_GLOBAL, slice_ns, enq_flags);
+}
+
+void SCX_OP(qmap_dequeue, struct task_struct *p, u64 deq_flags)
+{
+	task_ctx_t *taskc = find_task_ctx(p);
+
+	this_cpu_ctx()->dequeued++;
+	if (deq_flags & SCX_DEQ_CORE_SCHED_EXEC)
+		this_cpu_ctx()->core_sched_execed++;
+	if (taskc)
+		leave_queue(taskc);
+}
