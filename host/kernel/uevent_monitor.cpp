@@ -25,6 +25,7 @@ constexpr std::size_t kMaxMessage = 8192;
 std::optional<SchedExtUevent> parse_sched_ext_uevent(std::string_view message) {
     SchedExtUevent event;
     std::string_view action;
+    bool is_scheduler = false;
     while (!message.empty()) {
         const std::string_view field = message.substr(0, message.find('\0'));
         message.remove_prefix(std::min(field.size() + 1, message.size()));
@@ -33,17 +34,21 @@ std::optional<SchedExtUevent> parse_sched_ext_uevent(std::string_view message) {
             continue; // the head line, which repeats action and path
         const std::string_view key = field.substr(0, equals);
         const std::string_view value = field.substr(equals + 1);
-        if (key == "ACTION")
+        if (key == "ACTION") {
             action = value;
-        else if (key == "DEVPATH")
+        } else if (key == "DEVPATH") {
             event.devpath = value;
-        else if (key == "SCXOPS")
-            event.ops = value;
-        else if (key == "SEQNUM")
+        } else if (key == "SCXOPS") {
+            is_scheduler = true;
+            // Before 7.0 the kernel has forgotten the scheduler when it sends its removal, and writes "(efault)".
+            if (!value.starts_with('('))
+                event.ops = value;
+        } else if (key == "SEQNUM") {
             std::from_chars(value.data(), value.data() + value.size(), event.seqnum);
+        }
     }
     // The kernel's containers (the folder of sub-schedulers, for one) send events too, without a scheduler's name.
-    if (!event.devpath.starts_with(kFolder) || event.ops.empty())
+    if (!event.devpath.starts_with(kFolder) || !is_scheduler)
         return std::nullopt;
     if (action == "add")
         event.action = SchedExtUevent::Action::kAdded;

@@ -20,7 +20,7 @@ struct SchedExtUevent {
     enum class Action { kAdded, kRemoved };
 
     Action action = Action::kAdded;
-    std::string ops;          // name of the scheduler
+    std::string ops;          // name of the scheduler; empty when the kernel did not tell (removals before 7.0)
     std::string devpath;      // as in the message, "/kernel/sched_ext/root" for the root scheduler
     std::uint64_t seqnum = 0; // the kernel's number of the event, rising; 0 when the message has none
 

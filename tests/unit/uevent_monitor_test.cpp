@@ -38,6 +38,16 @@ TEST(ParseSchedExtUevent, RootSchedulerRemoved) {
     EXPECT_TRUE(event->is_root());
 }
 
+TEST(ParseSchedExtUevent, NameThatTheKernelHasForgotten) {
+    const auto event =
+        parse_sched_ext_uevent(message({"remove@/kernel/sched_ext/root", "ACTION=remove",
+                                        "DEVPATH=/kernel/sched_ext/root", "SCXOPS=(efault)", "SEQNUM=2"}));
+    ASSERT_TRUE(event);
+    EXPECT_EQ(event->action, Action::kRemoved);
+    EXPECT_EQ(event->ops, "");
+    EXPECT_TRUE(event->is_root());
+}
+
 TEST(ParseSchedExtUevent, SubSchedulerIsNotRoot) {
     const auto event =
         parse_sched_ext_uevent(message({"add@/kernel/sched_ext/root/sub/sub-42", "ACTION=add",
