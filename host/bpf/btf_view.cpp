@@ -32,9 +32,7 @@ void BtfView::index_section(const btf_type* section) {
         const btf_type* entry = btf__type_by_id(btf_, entries[i].type);
         if (entry == nullptr)
             continue;
-        if (btf_is_func(entry))
-            extern_functions_.emplace_back(name(entry->name_off));
-        else if (btf_is_var(entry))
+        if (btf_is_var(entry))
             variables_.push_back({.section = section_name,
                                   .name = std::string(name(entry->name_off)),
                                   .offset = entries[i].offset,
@@ -42,6 +40,10 @@ void BtfView::index_section(const btf_type* section) {
                                   .var_id = entries[i].type,
                                   .type_id = entry->type});
     }
+}
+
+bool BtfView::has_function(const std::string& wanted) const {
+    return btf__find_by_name_kind(btf_, wanted.c_str(), BTF_KIND_FUNC) > 0;
 }
 
 std::optional<ResolvedType> BtfView::resolve(std::uint32_t id) const {

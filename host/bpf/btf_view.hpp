@@ -69,8 +69,7 @@ public:
     // Variables of every data section, in the order of sections and offsets.
     [[nodiscard]] const std::vector<VariablePlace>& variables() const { return variables_; }
     [[nodiscard]] const VariablePlace* find_variable(std::string_view name) const;
-    // Names of the functions in the .ksyms section: the kfuncs that the object refers to.
-    [[nodiscard]] const std::vector<std::string>& extern_functions() const { return extern_functions_; }
+    [[nodiscard]] bool has_function(const std::string& name) const;
 
     [[nodiscard]] const btf* raw() const { return btf_; }
 
@@ -80,7 +79,6 @@ private:
     const btf* btf_;
     std::map<std::pair<std::uint32_t, int>, std::vector<std::string>> tags_;
     std::vector<VariablePlace> variables_;
-    std::vector<std::string> extern_functions_;
 };
 
 } // namespace scxhost

@@ -267,11 +267,17 @@ Result<SchedulerObject> SchedulerObject::open(const Source& source) {
     SCXHOST_TRY(state->choose_struct_ops(source.struct_ops));
     SCXHOST_TRY(state->set_ops_name());
 
-    const std::vector<KfuncUse> symbols = undefined_symbols(*image);
-    for (const std::string& function : state->btf->extern_functions()) {
-        const auto symbol = std::ranges::find(symbols, function, &KfuncUse::name);
-        if (symbol != symbols.end())
-            state->kfuncs.push_back({essential_name(function), symbol->weak});
+    // Undefined symbols that are functions: libbpf has rewritten the .ksyms section by now, the symbols are as compiled.
+    // A kfunc may be declared in several flavours (one a kernel's prototype); one strong reference makes it needed.
+    for (const KfuncUse& symbol : undefined_symbols(*image)) {
+        if (!state->btf->has_function(symbol.name))
+            continue;
+        const std::string kfunc = essential_name(symbol.name);
+        const auto known = std::ranges::find(state->kfuncs, kfunc, &KfuncUse::name);
+        if (known == state->kfuncs.end())
+            state->kfuncs.push_back({kfunc, symbol.weak});
+        else
+            known->weak = known->weak && symbol.weak;
     }
     state->declarations = SCXHOST_TRY(read_declarations(*state->btf, state->per_cpu_maps()));
     return SchedulerObject(std::move(state));

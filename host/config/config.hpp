@@ -17,6 +17,10 @@
 
 namespace scxhost {
 
+// lib/scxhost/plugins below the prefix that this program is installed in, found from the program's own path: an
+// installation works wherever it was put, and so does a build tree.
+[[nodiscard]] std::filesystem::path default_plugin_dir();
+
 enum class LogLevel { kError, kWarning, kInfo, kDebug, kTrace };
 
 struct Config {
@@ -29,7 +33,7 @@ struct Config {
         std::vector<Setting> ops;     // values for struct_ops members; keys without "scheduler.ops."
     };
     struct Host {
-        std::vector<std::filesystem::path> plugin_dirs = {SCXHOST_DEFAULT_PLUGIN_DIR};
+        std::vector<std::filesystem::path> plugin_dirs = {default_plugin_dir()};
         std::vector<std::string> fallback; // plugin names, in the order in which they are tried
     };
     struct Swap {

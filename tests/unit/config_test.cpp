@@ -105,7 +105,7 @@ TEST(Config, OptionsKeepTheirOrderTheirTypeAndTheirPlace) {
 TEST(Config, DefaultsHoldForWhatIsNotGiven) {
     const auto config = parse_config("[scheduler]\nplugin = 'simple'\n", "x.toml");
     ASSERT_TRUE(config);
-    EXPECT_THAT(config->host.plugin_dirs, ElementsAre(SCXHOST_DEFAULT_PLUGIN_DIR));
+    EXPECT_THAT(config->host.plugin_dirs, ElementsAre(default_plugin_dir()));
     EXPECT_THAT(config->host.fallback, IsEmpty());
     EXPECT_EQ(config->swap.probation, 10s);
     EXPECT_TRUE(config->swap.expedite_rcu);
