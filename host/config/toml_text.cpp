@@ -64,14 +64,15 @@ private:
     }
 
     [[nodiscard]] Result<SettingValue> value(const toml::node& node, const std::string& key, bool array_allowed) const {
+        // In place: moving the variant into the result makes g++ 12 warn of members that were never set.
         if (const auto* flag = node.as_boolean())
-            return SettingValue(flag->get());
+            return Result<SettingValue>(std::in_place, flag->get());
         if (const auto* number = node.as_integer())
-            return SettingValue(number->get());
+            return Result<SettingValue>(std::in_place, number->get());
         if (const auto* number = node.as_floating_point())
-            return SettingValue(number->get());
+            return Result<SettingValue>(std::in_place, number->get());
         if (const auto* text = node.as_string())
-            return SettingValue(text->get());
+            return Result<SettingValue>(std::in_place, text->get());
         if (const auto* array = node.as_array(); array && array_allowed)
             return elements(*array, key);
         if (node.is_array())
@@ -91,7 +92,7 @@ private:
             out.push_back(Setting{
                 .key = name, .value = SCXHOST_TRY(value(node, name, false)), .where = where, .key_where = where});
         }
-        return SettingValue(std::move(out));
+        return Result<SettingValue>(std::in_place, std::move(out));
     }
 
     const std::string& name_;
