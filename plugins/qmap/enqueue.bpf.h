@@ -13,13 +13,21 @@ enum {
 
 static u32 user_tasks_seen, kernel_tasks_seen, enqueues_seen, immed_stress_seen;
 
-/* A CPU that can run the task now, claimed, or -1. */
-static s32 pick_idle_cpu(struct task_struct *p, s32 prev_cpu)
+/* A task sent to a CPU that is busy would only come back. */
+static bool immed_only(void)
+{
+	return always_enq_immed && bpf_core_enum_value_exists(enum scx_ops_flags, SCX_OPS_ALWAYS_ENQ_IMMED);
+}
+
+/*
+ * A CPU that can run the task now, claimed, or -1. A kernel thread that belongs to one CPU need not wait until that is
+ * idle. A user's task must: two of them that wake each other would keep all others from that CPU for good.
+ */
+static s32 pick_direct_cpu(struct task_struct *p, s32 prev_cpu)
 {
 	s32 cpu;
 
-	/* With always_enq_immed, a task sent to a CPU that is busy would only come back. */
-	if (p->nr_cpus_allowed == 1 && !always_enq_immed)
+	if (p->nr_cpus_allowed == 1 && (p->flags & PF_KTHREAD) && !immed_only())
 		return prev_cpu;
 	if (scx_bpf_test_and_clear_cpu_idle(prev_cpu))
 		return prev_cpu;
@@ -34,7 +42,7 @@ s32 SCX_OP(qmap_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_flags)
 
 	if (!taskc || is_lowpri(p))
 		return prev_cpu;
-	cpu = pick_idle_cpu(p, prev_cpu);
+	cpu = pick_direct_cpu(p, prev_cpu);
 	if (cpu < 0)
 		return prev_cpu;
 	taskc->force_local = true;
@@ -91,7 +99,7 @@ void SCX_OP(qmap_enqueue, struct task_struct *p, u64 enq_flags)
 
 	/* The kernel does not ask select_cpu for a task that may run on one CPU only, or that did not sleep. */
 	if (!(enq_flags & SCX_ENQ_CPU_SELECTED) && !is_lowpri(p)) {
-		cpu = pick_idle_cpu(p, prev_cpu);
+		cpu = pick_direct_cpu(p, prev_cpu);
 		if (cpu >= 0) {
 			this_cpu_ctx()->direct_from_enqueue++;
 			scx_dsq_insert(p, SCX_DSQ_LOCAL_ON | cpu, slice_ns, enq_flags);

@@ -21,7 +21,7 @@ struct cpu_ctx {
 	SCX_GAUGE("Tasks in the five queues") __s64 waiting;
 	SCX_COUNTER("Tasks that the kernel handed back to be queued again") __u64 reenqueued;
 	SCX_COUNTER("... of these, on CPU 0") __u64 reenqueued_cpu0;
-	SCX_COUNTER("Tasks that left the policy's hands, to sleep or to be changed") __u64 dequeued;
+	SCX_COUNTER("Tasks that left the policy's hands; from kernel 7.1 on, also to run") __u64 dequeued;
 	SCX_COUNTER("... of these, to run by core scheduling's choice") __u64 core_sched_execed;
 	SCX_COUNTER("Tasks sent from enqueue straight to an idle CPU") __u64 direct_from_enqueue;
 
@@ -40,6 +40,8 @@ struct cpu_ctx {
 };
 
 struct qmap_arena {
+	struct cpu_ctx cpu_ctxs[QMAP_MAX_CPUS];
+
 	/* Each queue's sequence numbers: of the task that was taken last, and for the next one that comes. */
 	__u64 core_sched_head_seqs[QMAP_QUEUES];
 	__u64 core_sched_tail_seqs[QMAP_QUEUES];
@@ -54,6 +56,4 @@ struct qmap_arena {
 	SCX_GAUGE("... the highest") SCX_GROUP("cpuperf") __u32 perf_target_max;
 
 	struct scx_slab task_ctxs; /* the tasks' contexts; the free list's head is in it */
-
-	struct cpu_ctx cpu_ctxs[QMAP_MAX_CPUS];
 };
