@@ -44,6 +44,10 @@ static bool dispatch_queues(s32 cpu, cpu_ctx_t *cpuc)
 	u64 place;
 	int i;
 
+	if (queues_empty()) {
+		cpuc->left = 0;
+		return false;
+	}
 	bpf_for(turn, 0, QMAP_QUEUES) {
 		u32 index;
 		void *queue;
@@ -53,12 +57,16 @@ static bool dispatch_queues(s32 cpu, cpu_ctx_t *cpuc)
 			cpuc->left = 1 << cpuc->cursor;
 		}
 		index = cpuc->cursor;
+		if (!qa.queue_lengths[index]) {
+			cpuc->left = 0;
+			continue;
+		}
 		queue = queue_of(index);
 		if (!queue)
 			break;
 
 		bpf_for(i, 0, QUEUE_LENGTH) {
-			if (bpf_map_pop_elem(queue, &place))
+			if (!queue_get(index, queue, &place))
 				break;
 			if (!dispatch_place(place, index, cpu, cpuc))
 				continue;

@@ -17,15 +17,15 @@ static void dump_queue(u32 index)
 	if (!queue)
 		return;
 	scx_dump("qmap: queue %u:", index);
-	if (bpf_map_push_elem(queue, &mark, 0)) {
+	if (!queue_put(index, queue, mark)) {
 		scx_dump(" full\n");
 		return;
 	}
 	bpf_for(i, 0, QUEUE_LENGTH) {
-		if (bpf_map_pop_elem(queue, &place) || place == mark)
+		if (!queue_get(index, queue, &place) || place == mark)
 			break;
 		scx_dump(" %d", (s32)place);
-		bpf_map_push_elem(queue, &place, 0);
+		queue_put(index, queue, place);
 	}
 	scx_dump("\n");
 }

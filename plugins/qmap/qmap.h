@@ -42,6 +42,9 @@ struct cpu_ctx {
 struct qmap_arena {
 	struct cpu_ctx cpu_ctxs[QMAP_MAX_CPUS];
 
+	/* Places in each queue, left ones included: an empty queue need not be asked. */
+	__u64 queue_lengths[QMAP_QUEUES];
+
 	/* Each queue's sequence numbers: of the task that was taken last, and for the next one that comes. */
 	__u64 core_sched_head_seqs[QMAP_QUEUES];
 	__u64 core_sched_tail_seqs[QMAP_QUEUES];

@@ -75,6 +75,37 @@ static void left_queue(task_ctx_t *taskc)
 		__sync_fetch_and_sub(&qa.highpri_queued, 1);
 }
 
+/* Counted before it is there: who sees a length of 0 has come before the task. */
+static bool queue_put(u32 index, void *queue, u64 place)
+{
+	__sync_fetch_and_add(&qa.queue_lengths[index], 1);
+	if (!bpf_map_push_elem(queue, &place, 0))
+		return true;
+	/* Full, or its lock could not be had. */
+	__sync_fetch_and_sub(&qa.queue_lengths[index], 1);
+	return false;
+}
+
+static bool queue_get(u32 index, void *queue, u64 *place)
+{
+	if (bpf_map_pop_elem(queue, place))
+		return false;
+	__sync_fetch_and_sub(&qa.queue_lengths[index], 1);
+	return true;
+}
+
+/* What a CPU that runs out of work asks first. */
+static bool queues_empty(void)
+{
+	u64 places = 0;
+	u32 index;
+
+#pragma unroll
+	for (index = 0; index < QMAP_QUEUES; index++)
+		places |= qa.queue_lengths[index];
+	return !places;
+}
+
 /* Takes the task out of its queue, if it is in one. */
 static void leave_queue(task_ctx_t *taskc)
 {
@@ -99,11 +130,10 @@ static bool queue_push(struct task_struct *p, task_ctx_t *taskc, u32 index)
 	this_cpu_ctx()->waiting++;
 	taskc->ticket = ticket;
 
-	if (!bpf_map_push_elem(queue, &place, 0)) {
+	if (queue_put(index, queue, place)) {
 		this_cpu_ctx()->enqueued++;
 		return true;
 	}
-	/* Full, or its lock could not be had. */
 	taskc->ticket = 0;
 	left_queue(taskc);
 	taskc->highpri = false;
@@ -141,9 +171,10 @@ static void queues_drain(void)
 		if (!queue)
 			continue;
 		bpf_for(i, 0, QUEUE_LENGTH) {
-			if (bpf_map_pop_elem(queue, &place))
+			if (!queue_get(index, queue, &place))
 				break;
 		}
+		qa.queue_lengths[index] = 0;
 	}
 }
 
