@@ -34,7 +34,7 @@ namespace {
 using namespace std::chrono_literals;
 using testing::HasSubstr;
 
-constexpr const char* kObject = SCXHOST_DEFAULT_PLUGIN_DIR "/simple.bpf.o";
+constexpr const char* kObject = "/usr/lib/scxhost/plugins/simple.bpf.o";
 constexpr auto kDeadline = 30s;
 
 // "7.3.4+deb13" and "7.3" to {7, 3}.
@@ -63,8 +63,10 @@ SchedExtStatus snapshot() {
 std::unique_ptr<PreparedScheduler> open_simple(const KernelBtf& btf) {
     auto scheduler = PreparedScheduler::open_file(kObject);
     EXPECT_TRUE(scheduler) << scheduler.error().what;
-    const auto bound = (*scheduler)->bind(Config{}, &btf);
+    const auto bound = (*scheduler)->bind_options(Config{}, &btf);
     EXPECT_TRUE(bound) << bound.error().what;
+    const auto fitted = (*scheduler)->fit(btf);
+    EXPECT_TRUE(fitted) << fitted.error().what;
     return *std::move(scheduler);
 }
 

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * faulty: a policy that leaves in every way the kernel knows, chosen by its option, for the tests of the host. Until its
+ * fault comes it runs tasks from the kernel's global queue.
+ */
+#include <scxhost/bpf/common.bpf.h>
+#include <scxhost/bpf/exit_info.bpf.h>
+
+char _license[] SEC("license") = "GPL";
+
+enum fault {
+	FAULT_NONE,
+	FAULT_INIT,	 /* init returns an error */
+	FAULT_INIT_TASK, /* init_task returns an error */
+	FAULT_ERROR,	 /* scx_bpf_error */
+	FAULT_MISUSE,	 /* a dispatch to a queue that does not exist */
+	FAULT_STALL,	 /* tasks are dropped until the watchdog comes */
+	FAULT_EXIT,	 /* scx_bpf_exit */
+	FAULT_RESTART,	 /* scx_bpf_exit, asking to be started again */
+};
+
+SCX_OPTION("fault", enum, "What goes wrong") SCX_PREFIX(FAULT_) SCX_FAULT
+const volatile enum fault fault = FAULT_NONE;
+
+SCX_OPTION("after", int, "Tasks that are enqueued before it goes wrong") SCX_FAULT
+const volatile u64 after = 100;
+
+SCX_OPTION("timeout", duration, "A runnable task that waits longer than this ejects the policy")
+SCX_UNIT("ms") SCX_MIN("1s") SCX_MAX("30s") SCX_SETS_OPS(timeout_ms)
+const volatile u32 timeout_ms = 30000;
+
+struct faulty_stats {
+	SCX_COUNTER("Tasks enqueued") u64 enqueued;
+};
+struct faulty_stats stats;
+
+SCX_EXIT_INFO(uei);
+
+void SCX_OP(faulty_enqueue, struct task_struct *p, u64 enq_flags)
+{
+	u64 nr = __sync_fetch_and_add(&stats.enqueued, 1);
+
+	if (nr >= after) {
+		switch (fault) {
+		case FAULT_ERROR:
+			scx_error("faulty: error after %llu tasks", nr);
+			break;
+		case FAULT_MISUSE:
+			scx_dsq_insert(p, 4711, SCX_SLICE_DFL, enq_flags);
+			return;
+		case FAULT_STALL:
+			/* Lost: nobody will run it. Kernel threads go on, or the guest would stop altogether. */
+			if (!(p->flags & PF_KTHREAD))
+				return;
+			break;
+		case FAULT_EXIT:
+			scx_exit(42, "faulty: leaving");
+			break;
+		case FAULT_RESTART:
+			scx_exit(1LL << 48, "faulty: once more");
+			break;
+		default:
+			break;
+		}
+	}
+	scx_dsq_insert(p, SCX_DSQ_GLOBAL, SCX_SLICE_DFL, enq_flags);
+}
+
+s32 SCX_OP_SLEEPABLE(faulty_init_task, struct task_struct *p, struct scx_init_task_args *args)
+{
+	return fault == FAULT_INIT_TASK ? -SCX_ENOMEM : 0;
+}
+
+s32 SCX_OP_SLEEPABLE(faulty_init)
+{
+	scx_exit_info_reset(uei);
+	if (fault == FAULT_INIT) {
+		scx_error("faulty: init refuses");
+		return -SCX_EINVAL;
+	}
+	return 0;
+}
+
+void SCX_OP_SLEEPABLE(faulty_exit, struct scx_exit_info *info)
+{
+	scx_exit_info_record(uei, info);
+}
+
+SCX_OPS(faulty_ops) = {
+	.enqueue = (void *)faulty_enqueue,
+	.init_task = (void *)faulty_init_task,
+	.init = (void *)faulty_init,
+	.exit = (void *)faulty_exit,
+	.name = "faulty",
+};

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// `scxhost run` against a real kernel: it tells the truth about the start, the statistics and every kind of end, and
+// leaves nothing behind. Runs as root in a guest.
+#include "host/bpf/exit_report.hpp"
+#include "host/kernel/kernel_btf.hpp"
+#include "host/kernel/sched_ext_sysfs.hpp"
+#include "tests/vm/host_process.hpp"
+
+#include <bpf/bpf.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <thread>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace scxhost {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+constexpr const char* kSimpleConfig = "/usr/share/scxhost/configs/simple.toml";
+constexpr const char* kFaulty = "/root/faulty.so";
+constexpr const char* kRefused = "/root/refused.bpf.o";
+
+SchedExtStatus kernel_status() {
+    auto status = SchedExtSysfs().snapshot();
+    EXPECT_TRUE(status) << status.error().what;
+    return *std::move(status);
+}
+
+// The kernel's own scheduler runs: nothing of ours is attached.
+testing::AssertionResult on_its_own_scheduler() {
+    const SchedExtStatus status = kernel_status();
+    if (status.state == SchedExtState::kDisabled && !status.ops)
+        return testing::AssertionSuccess();
+    return testing::AssertionFailure() << "state is " << status.state_text << ", scheduler "
+                                       << status.ops.value_or("none");
+}
+
+// Names of the loaded BPF maps of a kind of object: what a leak would add to.
+std::size_t count_bpf_maps() {
+    std::size_t count = 0;
+    for (std::uint32_t id = 0; ::bpf_map_get_next_id(id, &id) == 0;)
+        ++count;
+    return count;
+}
+
+std::size_t count_bpf_programs() {
+    std::size_t count = 0;
+    for (std::uint32_t id = 0; ::bpf_prog_get_next_id(id, &id) == 0;)
+        ++count;
+    return count;
+}
+
+// Threads that run and threads that wake up all the time: without them nothing is enqueued.
+class Load {
+public:
+    Load() {
+        for (int i = 0; i < 3; ++i)
+            threads_.emplace_back([this] {
+                while (!stop_.load())
+                    for (int n = 0; n < 1000; ++n)
+                        std::atomic_signal_fence(std::memory_order_seq_cst);
+            });
+        for (int i = 0; i < 3; ++i)
+            threads_.emplace_back([this] {
+                while (!stop_.load())
+                    std::this_thread::sleep_for(1ms);
+            });
+    }
+    ~Load() {
+        stop_ = true;
+        for (std::thread& thread : threads_)
+            thread.join();
+    }
+
+private:
+    std::atomic<bool> stop_ = false;
+    std::vector<std::thread> threads_;
+};
+
+std::int64_t total(const nlohmann::json& event) {
+    std::int64_t sum = 0;
+    for (const auto& [name, statistic] : event.at("statistics").items())
+        sum += statistic.at("value").get<std::int64_t>();
+    return sum;
+}
+
+class RunVm : public testing::Test {
+protected:
+    void SetUp() override { ASSERT_TRUE(on_its_own_scheduler()); }
+    void TearDown() override { EXPECT_TRUE(on_its_own_scheduler()); }
+
+    Load load_;
+};
+
+TEST_F(RunVm, SaysEnabledOnlyWhenTheKernelDoes) {
+    const std::uint64_t before = kernel_status().enable_seq;
+    HostProcess host({"run", kSimpleConfig, "--json"});
+    const auto enabled = host.wait_for_event("enabled");
+    ASSERT_TRUE(enabled) << host.out() << host.err();
+    const SchedExtStatus status = kernel_status();
+    EXPECT_EQ(status.state, SchedExtState::kEnabled);
+    EXPECT_EQ(status.ops, enabled->at("ops").get<std::string>());
+    EXPECT_EQ(status.enable_seq, before + 1);
+    EXPECT_EQ(enabled->at("schema"), 1);
+    EXPECT_THAT(enabled->at("ops").get<std::string>(), StartsWith("simple_"));
+    EXPECT_THAT(enabled->at("ops").get<std::string>(), HasSubstr(enabled->at("build_id").get<std::string>()));
+
+    host.signal(SIGINT);
+    EXPECT_EQ(host.wait(), 0) << host.err();
+    const auto ended = host.wait_for_event("ended");
+    ASSERT_TRUE(ended) << host.out();
+    EXPECT_EQ(ended->at("end"), "requested");
+    EXPECT_EQ(ended->at("exit").at("kind"), "UNREG");
+}
+
+TEST_F(RunVm, StatisticsMoveUnderLoad) {
+    HostProcess host({"run", kSimpleConfig, "--json", "--set", "stats.interval=200ms"});
+    ASSERT_TRUE(host.wait_for_event("enabled")) << host.out() << host.err();
+    std::vector<nlohmann::json> samples;
+    ASSERT_TRUE(host.wait_for_output([&](const std::string& out) {
+        samples.clear();
+        std::istringstream lines(out.substr(0, out.rfind('\n') + 1));
+        for (std::string line; std::getline(lines, line);)
+            if (nlohmann::json event = nlohmann::json::parse(line); event.at("event") == "statistics")
+                samples.push_back(std::move(event));
+        return samples.size() >= 3 && total(samples.back()) > total(samples.front());
+    })) << host.out() << host.err();
+    EXPECT_GT(total(samples.front()), 0);
+    host.signal(SIGTERM);
+    EXPECT_EQ(host.wait(), 0) << host.err();
+}
+
+TEST_F(RunVm, EndsByItselfAfterTheGivenTime) {
+    HostProcess host({"run", kSimpleConfig, "--for", "500ms"});
+    EXPECT_EQ(host.wait(), 0) << host.err();
+    EXPECT_THAT(host.out(), HasSubstr("enabled: simple"));
+    EXPECT_THAT(host.out(), HasSubstr("detached: simple"));
+}
+
+TEST_F(RunVm, KilledHostLeavesTheKernelOnItsOwnScheduler) {
+    HostProcess host({"run", kSimpleConfig, "--json"});
+    ASSERT_TRUE(host.wait_for_event("enabled")) << host.out() << host.err();
+    host.signal(SIGKILL);
+    EXPECT_EQ(host.wait(), 128 + SIGKILL);
+}
+
+TEST_F(RunVm, ClosedOutputDetaches) {
+    int ends[2];
+    ASSERT_EQ(::pipe(ends), 0);
+    const pid_t child = ::fork();
+    if (child == 0) {
+        ::dup2(ends[1], STDOUT_FILENO);
+        ::close(ends[0]);
+        ::close(ends[1]);
+        ::execlp("scxhost", "scxhost", "run", "simple", "--set", "stats.interval=100ms", nullptr);
+        std::_Exit(127);
+    }
+    ::close(ends[1]);
+    char byte = 0;
+    ASSERT_EQ(::read(ends[0], &byte, 1), 1); // it has begun to talk
+    ::close(ends[0]);
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+}
+
+TEST_F(RunVm, NothingIsLeftOver) {
+    // The kernel frees programs and maps after a grace period: wait for the count, not for a time.
+    HostProcess({"run", kSimpleConfig, "--for", "100ms"}).wait();
+    const std::size_t maps = count_bpf_maps();
+    const std::size_t programs = count_bpf_programs();
+    for (int i = 0; i < 3; ++i)
+        EXPECT_EQ(HostProcess({"run", kSimpleConfig, "--for", "100ms"}).wait(), 0);
+    const auto deadline = std::chrono::steady_clock::now() + 30s;
+    while ((count_bpf_maps() > maps || count_bpf_programs() > programs) && std::chrono::steady_clock::now() < deadline)
+        std::this_thread::sleep_for(10ms);
+    EXPECT_LE(count_bpf_maps(), maps);
+    EXPECT_LE(count_bpf_programs(), programs);
+}
+
+TEST_F(RunVm, AnotherSchedulerIsNamed) {
+    HostProcess first({"run", kSimpleConfig, "--json"});
+    const auto enabled = first.wait_for_event("enabled");
+    ASSERT_TRUE(enabled) << first.out() << first.err();
+    HostProcess second({"run", kSimpleConfig});
+    EXPECT_EQ(second.wait(), 1);
+    EXPECT_THAT(second.err(), HasSubstr(enabled->at("ops").get<std::string>()));
+    EXPECT_EQ(kernel_status().ops, enabled->at("ops").get<std::string>());
+    first.signal(SIGINT);
+    EXPECT_EQ(first.wait(), 0);
+}
+
+TEST_F(RunVm, VerifierRefusalIsExplained) {
+    HostProcess host({"run", kRefused});
+    EXPECT_EQ(host.wait(), 1);
+    EXPECT_THAT(host.out(), testing::Not(HasSubstr("enabled")));
+    EXPECT_THAT(host.err(), HasSubstr("refused program 'refused_enqueue'"));
+    EXPECT_THAT(host.err(), HasSubstr("hint:"));
+}
+
+TEST_F(RunVm, MissingRightsNameTheCapability) {
+    // nobody, without capabilities; the configuration and the plugin are readable for everybody.
+    const pid_t child = ::fork();
+    int status = 0;
+    if (child == 0) {
+        std::freopen("/tmp/unprivileged.err", "w", stderr);
+        if (::setgid(65534) != 0 || ::setuid(65534) != 0)
+            std::_Exit(126);
+        ::execlp("scxhost", "scxhost", "run", kSimpleConfig, nullptr);
+        std::_Exit(127);
+    }
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_EQ(WEXITSTATUS(status), 4);
+    std::ifstream file("/tmp/unprivileged.err");
+    const std::string text((std::istreambuf_iterator<char>(file)), {});
+    EXPECT_THAT(text, HasSubstr("CAP_"));
+}
+
+struct Leaving {
+    const char* description;
+    std::vector<std::string> options;
+    const char* kind;
+    const char* message; // in the report's message
+    bool starts;         // it was enabled before it left
+};
+
+class LeavingVm : public RunVm, public testing::WithParamInterface<Leaving> {};
+
+TEST_P(LeavingVm, IsReportedWithKindReasonAndMessage) {
+    std::vector<std::string> arguments = {"run", kFaulty, "--json"};
+    for (const std::string& option : GetParam().options)
+        arguments.insert(arguments.end(), {"--set", option});
+    HostProcess host(arguments);
+    EXPECT_EQ(host.wait(), 1) << host.out() << host.err();
+    EXPECT_EQ(host.wait_for_event("enabled").has_value(), GetParam().starts) << host.out();
+    EXPECT_THAT(host.err(), HasSubstr(GetParam().kind));
+    EXPECT_THAT(host.err(), HasSubstr(GetParam().message));
+    if (!GetParam().starts) {
+        EXPECT_TRUE(host.wait_for_event("failed")) << host.out();
+        return;
+    }
+    const auto ended = host.wait_for_event("ended");
+    ASSERT_TRUE(ended) << host.out();
+    EXPECT_EQ(ended->at("end"), "left");
+    EXPECT_EQ(ended->at("exit").at("kind"), GetParam().kind);
+    EXPECT_NE(ended->at("exit").at("reason"), "");
+    EXPECT_THAT(ended->at("exit").at("message").get<std::string>(), HasSubstr(GetParam().message));
+    // Errors come with the kernel's debug dump.
+    if (std::string(GetParam().kind).starts_with("ERROR")) {
+        EXPECT_NE(ended->at("exit").at("dump"), "");
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    EachKind, LeavingVm,
+    testing::Values(Leaving{"Init", {"fault=init"}, "ERROR_BPF", "faulty: init refuses", false},
+                    Leaving{"InitTask", {"fault=init_task"}, "ERROR", "init_task", false},
+                    Leaving{"Error", {"fault=error"}, "ERROR_BPF", "faulty: error after", true},
+                    Leaving{"Misuse", {"fault=misuse"}, "ERROR", "DSQ", true},
+                    Leaving{"Stall", {"fault=stall", "timeout=2s"}, "ERROR_STALL", "", true},
+                    Leaving{"Exit", {"fault=exit"}, "UNREG_BPF", "faulty: leaving", true},
+                    Leaving{"Restart", {"fault=restart"}, "UNREG_BPF", "faulty: once more", true}),
+    [](const auto& leaving) { return std::string(leaving.param.description); });
+
+TEST_F(RunVm, SysrqIsReported) {
+    HostProcess host({"run", kSimpleConfig, "--json"});
+    ASSERT_TRUE(host.wait_for_event("enabled")) << host.out() << host.err();
+    std::ofstream("/proc/sysrq-trigger") << "S" << std::flush;
+    EXPECT_EQ(host.wait(), 1);
+    const auto ended = host.wait_for_event("ended");
+    ASSERT_TRUE(ended) << host.out();
+    EXPECT_EQ(ended->at("exit").at("kind"), "SYSRQ");
+}
+
+TEST_F(RunVm, CpuHotplugIsReportedAsARestart) {
+    HostProcess host({"run", kSimpleConfig, "--json"});
+    ASSERT_TRUE(host.wait_for_event("enabled")) << host.out() << host.err();
+    std::ofstream("/sys/devices/system/cpu/cpu1/online") << "0" << std::flush;
+    EXPECT_EQ(host.wait(), 1);
+    std::ofstream("/sys/devices/system/cpu/cpu1/online") << "1" << std::flush;
+    const auto ended = host.wait_for_event("ended");
+    ASSERT_TRUE(ended) << host.out();
+    EXPECT_EQ(ended->at("exit").at("kind"), "UNREG_KERN");
+    EXPECT_THAT(host.err(), HasSubstr("CPU came or went"));
+}
+
+TEST(ExitKindVm, NumbersAreTheKernels) {
+    const auto btf = KernelBtf::load();
+    ASSERT_TRUE(btf) << btf.error().what;
+    for (const auto& [name, kind] : {std::pair("SCX_EXIT_UNREG", ExitKind::kUnreg),
+                                     std::pair("SCX_EXIT_UNREG_BPF", ExitKind::kUnregBpf),
+                                     std::pair("SCX_EXIT_UNREG_KERN", ExitKind::kUnregKernel),
+                                     std::pair("SCX_EXIT_SYSRQ", ExitKind::kSysrq),
+                                     std::pair("SCX_EXIT_ERROR", ExitKind::kError),
+                                     std::pair("SCX_EXIT_ERROR_BPF", ExitKind::kErrorBpf),
+                                     std::pair("SCX_EXIT_ERROR_STALL", ExitKind::kErrorStall)})
+        EXPECT_EQ(btf->enumerator(name), static_cast<std::uint64_t>(kind)) << name;
+    if (const auto parent = btf->enumerator("SCX_EXIT_PARENT")) {
+        EXPECT_EQ(*parent, static_cast<std::uint64_t>(ExitKind::kParent));
+    }
+}
+
+} // namespace
+} // namespace scxhost
