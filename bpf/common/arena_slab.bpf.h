@@ -36,8 +36,9 @@
 
 #define SCX_SLAB_BATCH 32	/* entries that move between a CPU and the shared list together */
 #define SCX_SLAB_SPARES 1	/* full batches that a CPU keeps besides the one in use */
+#define SCX_SLAB_MAX_CPUS 8192	/* no kernel has more; a CPU that does not exist has no cache, which ends each walk */
 #define SCX_SLAB_CHUNK_PAGES 8	/* a step of growth */
-#define SCX_SLAB_TRIES 16	/* attempts at the lock before take gives up: 250 ms each at worst */
+#define SCX_SLAB_TRIES 8		/* attempts at the lock before take gives up: 250 ms each, in guests up to a second */
 
 typedef struct scx_slab __arena scx_slab_t;
 typedef struct scx_slab_entry __arena scx_slab_entry_t;
@@ -286,31 +287,37 @@ static __always_inline void scx_slab_raise_high_water(scx_slab_t *slab, u64 in_u
 static __always_inline scx_slab_entry_t *scx_slab_take(const struct scx_slab_parts *parts, int *error)
 {
 	scx_slab_t *slab = parts->slab;
-	u64 in_use = __sync_fetch_and_add(&slab->in_use, 1) + 1;
+	scx_slab_entry_t *entry = NULL;
 	int i, err = -SCX_ENOSPC;
+	u64 in_use;
 
+	__sync_fetch_and_add(&slab->busy, 1);
+	in_use = __sync_fetch_and_add(&slab->in_use, 1) + 1;
 	if (in_use <= slab->capacity) {
 		bpf_for(i, 0, SCX_SLAB_TRIES) {
-			scx_slab_entry_t *entry = scx_slab_take_cached(parts);
-
-			if (entry) {
-				entry->next = NULL;
-				entry->taken = 1;
-				scx_slab_raise_high_water(slab, in_use);
-				*error = 0;
-				return entry;
-			}
+			entry = scx_slab_take_cached(parts);
+			if (entry)
+				break;
 			err = scx_slab_refill(parts);
 			if (err == -SCX_ENOMEM)
 				break;
 		}
-		if (!err)
-			err = -SCX_EBUSY;
-		__sync_fetch_and_add(&slab->failed, 1);
+		if (!entry)
+			__sync_fetch_and_add(&slab->failed, 1);
 	}
-	__sync_fetch_and_sub(&slab->in_use, 1);
+	if (entry) {
+		entry->next = NULL;
+		entry->taken = 1;
+		scx_slab_raise_high_water(slab, in_use);
+		err = 0;
+	} else {
+		__sync_fetch_and_sub(&slab->in_use, 1);
+		/* 0: others took what was brought, each time. */
+		err = err ?: -SCX_EBUSY;
+	}
+	__sync_fetch_and_sub(&slab->busy, 1);
 	*error = err;
-	return NULL;
+	return entry;
 }
 
 static __always_inline void scx_slab_give(const struct scx_slab_parts *parts, scx_slab_entry_t *entry)
@@ -324,6 +331,7 @@ static __always_inline void scx_slab_give(const struct scx_slab_parts *parts, sc
 		__sync_fetch_and_add(&slab->bad_gives, 1);
 		return;
 	}
+	__sync_fetch_and_add(&slab->busy, 1);
 	entry->taken = 0;
 
 	bpf_local_irq_save(&irq);
@@ -350,6 +358,7 @@ static __always_inline void scx_slab_give(const struct scx_slab_parts *parts, sc
 	__sync_fetch_and_sub(&slab->in_use, 1);
 	if (surplus && scx_slab_share(parts, surplus))
 		scx_slab_keep(parts, surplus);
+	__sync_fetch_and_sub(&slab->busy, 1);
 }
 
 static __always_inline int scx_slab_init(const struct scx_slab_parts *parts, u64 capacity)
@@ -358,20 +367,21 @@ static __always_inline int scx_slab_init(const struct scx_slab_parts *parts, u64
 	u32 zero = 0;
 	u32 cpu;
 
-	bpf_for(cpu, 0, scx_bpf_nr_cpu_ids()) {
+	bpf_for(cpu, 0, SCX_SLAB_MAX_CPUS) {
 		struct scx_slab_cache *cache = bpf_map_lookup_percpu_elem(parts->caches, &zero, cpu);
 
-		if (cache) {
-			cache->loaded = NULL;
-			cache->spares = NULL;
-			cache->nr_loaded = 0;
-			cache->nr_spares = 0;
-		}
+		if (!cache)
+			break;
+		cache->loaded = NULL;
+		cache->spares = NULL;
+		cache->nr_loaded = 0;
+		cache->nr_spares = 0;
 	}
 	/* Nobody else is there yet. Memory of an earlier use is used again from its start. */
 	slab->free_head = NULL;
 	slab->fresh = slab->first;
 	slab->fresh_index = 0;
+	slab->busy = 0;
 	slab->in_use = 0;
 	slab->high_water = 0;
 	slab->capacity = capacity;
@@ -391,11 +401,12 @@ static __noinline u64 scx_slab_moves(scx_slab_t *slab, void *caches)
 	u32 zero = 0;
 	u32 cpu;
 
-	bpf_for(cpu, 0, scx_bpf_nr_cpu_ids()) {
+	bpf_for(cpu, 0, SCX_SLAB_MAX_CPUS) {
 		struct scx_slab_cache *cache = bpf_map_lookup_percpu_elem(caches, &zero, cpu);
 
-		if (cache)
-			moves += cache->moves;
+		if (!cache)
+			break;
+		moves += cache->moves;
 	}
 	return moves;
 }
@@ -472,7 +483,7 @@ static __always_inline int scx_slab_check(const struct scx_slab_parts *parts, u3
 {
 	scx_slab_t *slab = parts->slab;
 	u64 per_chunk = scx_slab_per_chunk(parts);
-	u64 i, moves, in_use, fresh_index;
+	u64 i, moves, fresh_index;
 	scx_slab_chunk_t *chunk, *fresh;
 	bool before = true;
 	u32 zero = 0;
@@ -480,15 +491,16 @@ static __always_inline int scx_slab_check(const struct scx_slab_parts *parts, u3
 
 	__builtin_memset(report, 0, sizeof(*report));
 	moves = scx_slab_moves(slab, parts->caches);
-	in_use = slab->in_use;
+	if (slab->busy)
+		return -SCX_EAGAIN;
 	fresh = slab->fresh;
 	fresh_index = slab->fresh_index;
 
-	bpf_for(cpu, 0, scx_bpf_nr_cpu_ids()) {
+	bpf_for(cpu, 0, SCX_SLAB_MAX_CPUS) {
 		struct scx_slab_cache *cache = bpf_map_lookup_percpu_elem(parts->caches, &zero, cpu);
 
 		if (!cache)
-			continue;
+			break;
 		report->cached += scx_slab_walk(cache->loaded, check, report);
 		report->cached += scx_slab_walk_batches(cache->spares, check, report);
 	}
@@ -510,10 +522,10 @@ static __always_inline int scx_slab_check(const struct scx_slab_parts *parts, u3
 		chunk = chunk->next;
 	}
 
-	if (scx_slab_moves(slab, parts->caches) != moves || slab->in_use != in_use)
-		return -SCX_EAGAIN;
-	if (report->taken != in_use)
+	if (report->taken != slab->in_use)
 		report->wrong++;
+	if (slab->busy || scx_slab_moves(slab, parts->caches) != moves)
+		return -SCX_EAGAIN;
 	return report->lost || report->doubled || report->wrong || slab->bad_gives ? -SCX_EUCLEAN : 0;
 }
 

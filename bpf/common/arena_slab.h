@@ -35,8 +35,9 @@ struct scx_slab {
 	struct scx_slab_chunk __arena *fresh; /* where entries that were never handed out begin */
 	__u64 fresh_index;		      /* ... and with which entry */
 	__u64 moves;
-	__u64 padding[2];
+	__u64 padding;
 
+	__u64 busy; /* takes and gives under way */
 	SCX_GAUGE("Entries in use") SCX_GROUP("slab") __u64 in_use;
 	SCX_GAUGE("Most entries in use at once") SCX_GROUP("slab") SCX_FOLD(max) __u64 high_water;
 	SCX_GAUGE("Entries that may be in use") SCX_GROUP("slab") __u64 capacity;
