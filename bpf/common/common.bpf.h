@@ -29,6 +29,7 @@
 #define SCX_EBUSY 16
 #define SCX_EINVAL 22
 #define SCX_ENOSPC 28
+#define SCX_EOPNOTSUPP 95
 #define SCX_EUCLEAN 117
 
 /*
@@ -50,6 +51,7 @@
 #define SCX_OP(name, args...) SEC("struct_ops/" #name) BPF_PROG(name, ##args)
 #define SCX_OP_SLEEPABLE(name, args...) SEC("struct_ops.s/" #name) BPF_PROG(name, ##args)
 #define SCX_OPS(name) SEC(".struct_ops.link") struct sched_ext_ops name
+#define SCX_OPS_CID(name) SEC(".struct_ops.link") struct sched_ext_ops_cid name
 
 /*
  * A global in a data section of its own. For locks: a map value, which a section is, may hold only one. Hidden, since
@@ -121,6 +123,18 @@ extern u32 scx_bpf_cpuperf_cap(s32 cpu) SCX_KFUNC;
 extern u32 scx_bpf_cpuperf_cur(s32 cpu) SCX_KFUNC;
 extern void scx_bpf_cpuperf_set(s32 cpu, u32 perf) SCX_KFUNC;
 
+/* CPUs by topological id (7.2), for schedulers in the cid form */
+extern u32 scx_bpf_nr_cids(void) SCX_KFUNC;
+extern u32 scx_bpf_nr_online_cids(void) SCX_KFUNC;
+extern s32 scx_bpf_this_cid(void) SCX_KFUNC;
+extern s32 scx_bpf_task_cid(const struct task_struct *p) SCX_KFUNC;
+extern s32 scx_bpf_cid_to_cpu(s32 cid) SCX_KFUNC;
+extern s32 scx_bpf_cpu_to_cid(s32 cpu) SCX_KFUNC;
+extern void scx_bpf_kick_cid(s32 cid, u64 flags) SCX_KFUNC;
+extern u32 scx_bpf_cidperf_cap(s32 cid) SCX_KFUNC;
+extern u32 scx_bpf_cidperf_cur(s32 cid) SCX_KFUNC;
+extern s32 scx_bpf_cidperf_set(s32 cid, u32 perf) SCX_KFUNC;
+
 /* Tasks, time, events */
 extern bool scx_bpf_task_running(const struct task_struct *p) SCX_KFUNC;
 extern s32 scx_bpf_task_cpu(const struct task_struct *p) SCX_KFUNC;
@@ -146,6 +160,7 @@ extern void bpf_task_release(struct task_struct *p) SCX_KFUNC;
 extern struct cgroup *bpf_cgroup_from_id(u64 cgid) SCX_KFUNC;
 extern void bpf_cgroup_release(struct cgroup *cgrp) SCX_KFUNC;
 extern bool bpf_cpumask_test_cpu(u32 cpu, const struct cpumask *cpumask) SCX_KFUNC;
+extern u32 bpf_cpumask_any_distribute(const struct cpumask *cpumask) SCX_KFUNC;
 extern void bpf_rcu_read_lock(void) SCX_KFUNC;
 extern void bpf_rcu_read_unlock(void) SCX_KFUNC;
 

@@ -182,6 +182,14 @@ struct scx_sub_detach_args {
 	char *cgroup_path;
 };
 
+/* 7.2: a set of CPUs by topological id */
+struct scx_cmask {
+	u32 base;
+	u32 nr_cids;
+	u32 alloc_words;
+	u64 bits[];
+};
+
 struct scx_event_stats {
 	s64 SCX_EV_SELECT_CPU_FALLBACK;
 	s64 SCX_EV_DISPATCH_LOCAL_DSQ_OFFLINE;
@@ -261,6 +269,14 @@ enum scx_pick_idle_cpu_flags {
 	SCX_PICK_IDLE_CORE = 1ULL << 0,
 };
 
+/* 7.3: what a parent lets a sub-scheduler do on a CPU */
+enum scx_cap_flags {
+	SCX_CAP_ENQ_IMMED = 1 << 0,
+	SCX_CAP_ENQ = 1 << 1,
+	SCX_CAP_PREEMPT = 1 << 2,
+	SCX_CAP_PERF = 1 << 3,
+};
+
 /* The scheduler itself. "Sleepable" callbacks are defined with SCX_OP_SLEEPABLE (common.bpf.h), all others with SCX_OP. */
 struct sched_ext_ops {
 	s32 (*select_cpu)(struct task_struct *p, s32 prev_cpu, u64 wake_flags);
@@ -305,8 +321,43 @@ struct sched_ext_ops {
 	u32 timeout_ms;
 	u32 exit_dump_len;
 	u64 hotplug_seq;
-	u64 sub_cgroup_id; /* 7.1 */
+	u64 sub_cgroup_id; /* 7.1; as a child, in the cid form only since 7.2 */
 	char name[128];
-};
+} __attribute__((preserve_access_index));
+
+/*
+ * 7.2: the same scheduler, with topological ids in place of CPU numbers. Cgroup callbacks are named as here since 7.3.
+ */
+struct sched_ext_ops_cid {
+	s32 (*select_cid)(struct task_struct *p, s32 prev_cid, u64 wake_flags);
+	void (*enqueue)(struct task_struct *p, u64 enq_flags);
+	void (*dequeue)(struct task_struct *p, u64 deq_flags);
+	void (*dispatch)(s32 cid, struct task_struct *prev);
+	void (*tick)(struct task_struct *p);
+	bool (*core_sched_before)(struct task_struct *a, struct task_struct *b);
+	void (*update_idle)(s32 cid, bool idle);
+	s32 (*init_task)(struct task_struct *p, struct scx_init_task_args *args); /* sleepable */
+	void (*exit_task)(struct task_struct *p, struct scx_exit_task_args *args);
+	void (*dump)(struct scx_dump_ctx *dump);
+	void (*dump_cid)(struct scx_dump_ctx *dump, s32 cid, bool idle);
+	void (*dump_task)(struct scx_dump_ctx *dump, struct task_struct *p);
+	s32 (*cpuctl_init)(struct cgroup *cgrp, struct scx_cgroup_init_args *args); /* sleepable */
+	void (*cpuctl_move)(struct task_struct *p, struct cgroup *from, struct cgroup *to);
+	void (*cpuctl_set_weight)(struct cgroup *cgrp, u32 weight); /* sleepable */
+	void (*cpuctl_set_bandwidth)(struct cgroup *cgrp, u64 period_us, u64 quota_us, u64 burst_us);
+	s32 (*sub_attach)(struct scx_sub_attach_args *args);  /* sleepable */
+	void (*sub_detach)(struct scx_sub_detach_args *args); /* sleepable */
+	void (*cid_online)(s32 cid);			      /* sleepable */
+	void (*cid_offline)(s32 cid);			      /* sleepable */
+	s32 (*init)(void);				      /* sleepable */
+	void (*exit)(struct scx_exit_info *info);	      /* sleepable */
+	u32 dispatch_max_batch;
+	u64 flags;
+	u32 timeout_ms;
+	u32 exit_dump_len;
+	u64 hotplug_seq;
+	u64 sub_cgroup_id;
+	char name[128];
+} __attribute__((preserve_access_index));
 
 #endif /* __VMLINUX_H__ */

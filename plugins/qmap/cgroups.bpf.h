@@ -35,10 +35,12 @@ void SCX_OP(qmap_cgroup_move, struct task_struct *p, struct cgroup *from, struct
 
 void SCX_OP_SLEEPABLE(qmap_cpu_online, s32 cpu)
 {
+	cpu_ctx_of(cpu)->online = true;
 	message("CPU %d is online", cpu);
 }
 
 void SCX_OP_SLEEPABLE(qmap_cpu_offline, s32 cpu)
 {
+	cpu_ctx_of(cpu)->online = false;
 	message("CPU %d goes offline", cpu);
 }

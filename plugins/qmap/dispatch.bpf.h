@@ -27,10 +27,26 @@ static bool dispatch_place(u64 place, u32 index, s32 cpu, cpu_ctx_t *cpuc)
 	count_dispatch(cpuc, index);
 	scx_dsq_insert(p, SHARED_DSQ, slice_ns, 0);
 	/* Nobody may come to look for it in SHARED: call where it has been. */
-	if (!bpf_cpumask_test_cpu(cpu, p->cpus_ptr))
-		scx_bpf_kick_cpu(scx_bpf_task_cpu(p), 0);
+	if (!may_run_on(p, cpu))
+		kick(task_cpu(p), 0);
 	bpf_task_release(p);
 	return true;
+}
+
+/* Offers the CPU to one sub-scheduler after the other, each time to another one first. */
+static bool dispatch_subs(cpu_ctx_t *cpuc)
+{
+	u32 i;
+
+	if (!use_cids)
+		return false;
+	bpf_for(i, 0, QMAP_MAX_SUBS) {
+		u64 id = qa.sub_cgroup_ids[++cpuc->sub_cursor % QMAP_MAX_SUBS];
+
+		if (id && scx_sub_dispatch(id))
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -55,6 +71,9 @@ static bool dispatch_queues(s32 cpu, cpu_ctx_t *cpuc)
 		if (!cpuc->left) {
 			cpuc->cursor = (cpuc->cursor + 1) % QMAP_QUEUES;
 			cpuc->left = 1 << cpuc->cursor;
+			/* Once a round: children must not starve behind tasks that never sleep. */
+			if (!cpuc->cursor && dispatch_subs(cpuc))
+				return true;
 		}
 		index = cpuc->cursor;
 		if (!qa.queue_lengths[index]) {
@@ -117,6 +136,9 @@ void SCX_OP(qmap_dispatch, s32 cpu, struct task_struct *prev)
 	if (dispatch_queues(cpu, cpuc))
 		return;
 
+	if (dispatch_subs(cpuc))
+		return;
+
 	/* Nothing else: the previous task runs on, as if it had been enqueued and taken at once. */
 	if (prev) {
 		taskc = find_task_ctx(prev);
@@ -132,5 +154,5 @@ void SCX_OP(qmap_tick, struct task_struct *p)
 
 	cpuc->avg_weight = cpuc->avg_weight * 3 / 4 + p->scx.weight / 4;
 	cpuc->perf_target = weight_to_queue(cpuc->avg_weight) * SCX_CPUPERF_ONE / 4;
-	scx_bpf_cpuperf_set(scx_bpf_task_cpu(p), cpuc->perf_target);
+	set_perf(this_cpu(), cpuc->perf_target);
 }

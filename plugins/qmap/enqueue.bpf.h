@@ -25,14 +25,11 @@ static bool immed_only(void)
  */
 static s32 pick_direct_cpu(struct task_struct *p, s32 prev_cpu)
 {
-	s32 cpu;
-
 	if (p->nr_cpus_allowed == 1 && (p->flags & PF_KTHREAD) && !immed_only())
 		return prev_cpu;
-	if (scx_bpf_test_and_clear_cpu_idle(prev_cpu))
+	if (claim_idle(prev_cpu))
 		return prev_cpu;
-	cpu = scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
-	return cpu >= 0 ? cpu : -1;
+	return claim_any_idle(p);
 }
 
 s32 SCX_OP(qmap_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_flags)
@@ -60,7 +57,7 @@ void SCX_OP(qmap_enqueue, struct task_struct *p, u64 enq_flags)
 {
 	u32 index = weight_to_queue(p->scx.weight);
 	bool reenqueued = enq_flags & SCX_ENQ_REENQ;
-	s32 cpu, prev_cpu = scx_bpf_task_cpu(p);
+	s32 cpu, prev_cpu = task_cpu(p);
 	task_ctx_t *taskc;
 
 	if (reenqueued) {
@@ -110,9 +107,9 @@ void SCX_OP(qmap_enqueue, struct task_struct *p, u64 enq_flags)
 	/* Its CPU was taken away: not to the end of a queue again, but to where the next free CPU looks first. */
 	if (reenqueued) {
 		scx_dsq_insert(p, SHARED_DSQ, slice_ns, enq_flags);
-		cpu = scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
+		cpu = claim_any_idle(p);
 		if (cpu >= 0)
-			scx_bpf_kick_cpu(cpu, SCX_KICK_IDLE);
+			kick(cpu, SCX_KICK_IDLE);
 		return;
 	}
 

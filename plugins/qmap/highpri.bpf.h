@@ -28,8 +28,8 @@ static void gather_highpri(void)
  */
 static bool dispatch_highpri(bool from_timer)
 {
-	s32 this_cpu = bpf_get_smp_processor_id();
-	cpu_ctx_t *cpuc = cpu_ctx_of(this_cpu);
+	s32 here = this_cpu();
+	cpu_ctx_t *cpuc = cpu_ctx_of(here);
 	struct task_struct *p;
 
 	if (!boost_highpri)
@@ -37,17 +37,17 @@ static bool dispatch_highpri(bool from_timer)
 	gather_highpri();
 
 	bpf_for_each(scx_dsq, p, HIGHPRI_DSQ, 0) {
-		s32 cpu = this_cpu;
+		s32 cpu = here;
 
-		if (!bpf_cpumask_test_cpu(cpu, p->cpus_ptr))
-			cpu = scx_bpf_pick_any_cpu(p->cpus_ptr, 0);
+		if (!may_run_on(p, cpu))
+			cpu = pick_any(p);
 		if (!scx_bpf_dsq_move(SCX_ITERATOR, p, SCX_DSQ_LOCAL_ON | cpu, SCX_ENQ_PREEMPT)) {
 			cpuc->expedited_lost++;
 			continue;
 		}
 		if (from_timer)
 			cpuc->expedited_from_timer++;
-		if (cpu != this_cpu) {
+		if (cpu != here) {
 			cpuc->expedited_remote++;
 			continue;
 		}

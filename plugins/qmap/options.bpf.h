@@ -28,6 +28,10 @@ SCX_OPTION("always_enq_immed", bool, "A task goes to a CPU's queue only if that 
 SCX_SETS_FLAG(SCX_OPS_ALWAYS_ENQ_IMMED)
 const volatile bool always_enq_immed = false;
 
+SCX_OPTION("sub_cgroup", cgroup, "Attach below this cgroup, under the qmap that runs the machine (kernel 7.3)")
+SCX_SETS_OPS(sub_cgroup_id)
+const volatile u64 sub_cgroup = 0;
+
 SCX_OPTION("disallow_pid", pid, "Keep this process out of sched_ext; -1: the host itself")
 const volatile s32 disallow_pid = 0;
 
@@ -73,6 +77,10 @@ const volatile u32 immed_stress_nth = 0;
 SCX_OPTION("fail_storage_nth", int, "Fail every Nth fork as if there were no memory for the task's storage; 0: none")
 SCX_FAULT
 const volatile u32 fail_storage_nth = 0;
+
+SCX_CID_FORM(scx_bpf_sub_grant)
+SCX_FEATURE(kfunc, scx_bpf_sub_grant, "no schedulers below this one, nor this one below another")
+const volatile bool use_cids = false;
 
 SCX_FEATURE(kfunc, scx_bpf_dsq_reenq, "no low-priority queue: tasks of nice 19 share queue 0")
 const volatile bool has_dsq_reenq = true;

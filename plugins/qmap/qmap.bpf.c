@@ -3,19 +3,21 @@
  * qmap: five weighted FIFO queues, with the tasks' contexts in an arena slab. A policy that uses most of what sched_ext
  * offers. README.md explains it; the headers beside this file hold it, each one a topic and built on the one before:
  *
- *	options, tasks (slab), queues, enqueue, highpri, dispatch, then timers, cgroups, dump
+ *	options, tasks (slab), cpus, queues, enqueue, highpri, dispatch, then timers, cgroups, cids, dump
  */
 #include <scxhost/bpf/common.bpf.h>
 #include <scxhost/bpf/exit_info.bpf.h>
 
 #include "options.bpf.h"
 #include "tasks.bpf.h"
+#include "cpus.bpf.h"
 #include "queues.bpf.h"
 #include "enqueue.bpf.h"
 #include "highpri.bpf.h"
 #include "dispatch.bpf.h"
 #include "timers.bpf.h"
 #include "cgroups.bpf.h"
+#include "cids.bpf.h"
 #include "dump.bpf.h"
 
 char _license[] SEC("license") = "GPL";
@@ -35,12 +37,18 @@ static void reset(void)
 		qa.core_sched_tail_seqs[index] = 0;
 	}
 	qa.highpri_queued = 0;
-	bpf_for(cpu, 0, scx_bpf_nr_cpu_ids()) {
+	bpf_for(cpu, 0, nr_cpus()) {
 		cpu_ctx_t *cpuc = cpu_ctx_of(cpu);
 		u32 word;
 
 		bpf_for(word, 0, sizeof(*cpuc) / sizeof(u64))
 			((u64 __arena *)cpuc)[word] = 0;
+	}
+	find_online();
+	if (use_cids) {
+		fill_all_cids();
+		bpf_for(index, 0, QMAP_MAX_SUBS)
+			qa.sub_cgroup_ids[index] = 0;
 	}
 	forks_seen = 0;
 	user_tasks_seen = 0;
@@ -59,9 +67,13 @@ s32 SCX_OP_SLEEPABLE(qmap_init)
 		scx_error("max_tasks must be > 0");
 		return -SCX_EINVAL;
 	}
-	if (scx_bpf_nr_cpu_ids() > QMAP_MAX_CPUS) {
-		scx_error("%u CPUs are more than the %d that there is room for", scx_bpf_nr_cpu_ids(), QMAP_MAX_CPUS);
+	if (nr_cpus() > QMAP_MAX_CPUS) {
+		scx_error("%u CPUs are more than the %d that there is room for", nr_cpus(), QMAP_MAX_CPUS);
 		return -SCX_EINVAL;
+	}
+	if (sub_cgroup && !use_cids) {
+		scx_error("sub_cgroup: this kernel has no sub-schedulers (scx_bpf_sub_grant)");
+		return -SCX_EOPNOTSUPP;
 	}
 	reset();
 	err = task_ctxs_init(max_tasks);
@@ -106,6 +118,33 @@ SCX_OPS(qmap_ops) = {
 	.cgroup_move = (void *)qmap_cgroup_move,
 	.cpu_online = (void *)qmap_cpu_online,
 	.cpu_offline = (void *)qmap_cpu_offline,
+	.init = (void *)qmap_init,
+	.exit = (void *)qmap_exit,
+	.name = "qmap",
+};
+
+/* Only one of the two is ever loaded: see SCX_CID_FORM in options.bpf.h. */
+SCX_OPS_CID(qmap_cid_ops) = {
+	.select_cid = (void *)qmap_select_cpu,
+	.enqueue = (void *)qmap_enqueue,
+	.dequeue = (void *)qmap_dequeue,
+	.dispatch = (void *)qmap_dispatch,
+	.tick = (void *)qmap_tick,
+	.core_sched_before = (void *)qmap_core_sched_before,
+	.update_idle = (void *)qmap_update_idle,
+	.init_task = (void *)qmap_init_task,
+	.exit_task = (void *)qmap_exit_task,
+	.dump = (void *)qmap_dump,
+	.dump_cid = (void *)qmap_dump_cpu,
+	.dump_task = (void *)qmap_dump_task,
+	.cpuctl_init = (void *)qmap_cgroup_init,
+	.cpuctl_set_weight = (void *)qmap_cgroup_set_weight,
+	.cpuctl_set_bandwidth = (void *)qmap_cgroup_set_bandwidth,
+	.cpuctl_move = (void *)qmap_cgroup_move,
+	.sub_attach = (void *)qmap_sub_attach,
+	.sub_detach = (void *)qmap_sub_detach,
+	.cid_online = (void *)qmap_cpu_online,
+	.cid_offline = (void *)qmap_cpu_offline,
 	.init = (void *)qmap_init,
 	.exit = (void *)qmap_exit,
 	.name = "qmap",

@@ -8,6 +8,7 @@
 
 #define QMAP_QUEUES 5
 #define QMAP_MAX_CPUS 1024
+#define QMAP_MAX_SUBS 8
 
 /* Per CPU, and written by that CPU only. */
 struct cpu_ctx {
@@ -36,7 +37,19 @@ struct cpu_ctx {
 	SCX_COUNTER("Tasks from queue 3 (below 400)") SCX_GROUP("queues") __u64 from_queue3;
 	SCX_COUNTER("Tasks from queue 4 (400 and more)") SCX_GROUP("queues") __u64 from_queue4;
 
-	__u64 padding[5]; /* to whole cache lines */
+	__u32 online;
+	__u32 sub_cursor; /* the sub-scheduler that it served last */
+	__u32 idle;	  /* cid form: whether it can be claimed */
+	__u32 unused;
+	__u64 padding[3]; /* to whole cache lines */
+};
+
+/* As struct scx_cmask, with room. */
+struct qmap_cids {
+	__u32 base;
+	__u32 nr_cids;
+	__u32 alloc_words;
+	__u64 bits[QMAP_MAX_CPUS / 64 + 1];
 };
 
 struct qmap_arena {
@@ -57,6 +70,11 @@ struct qmap_arena {
 	SCX_GAUGE("Performance that is asked for: the lowest") SCX_GROUP("cpuperf") __u32 perf_target_min;
 	SCX_GAUGE("... the average") SCX_GROUP("cpuperf") __u32 perf_target_avg;
 	SCX_GAUGE("... the highest") SCX_GROUP("cpuperf") __u32 perf_target_max;
+
+	/* Cid form only. */
+	__u64 idle_cids[QMAP_MAX_CPUS / 64];
+	__u64 sub_cgroup_ids[QMAP_MAX_SUBS];
+	struct qmap_cids all_cids;
 
 	struct scx_slab task_ctxs; /* the tasks' contexts; the free list's head is in it */
 };

@@ -8,7 +8,7 @@
  */
 #pragma once
 
-#include "tasks.bpf.h"
+#include "cpus.bpf.h"
 
 #define QUEUE_LENGTH 16384
 

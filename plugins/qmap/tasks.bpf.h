@@ -64,7 +64,7 @@ static __always_inline cpu_ctx_t *cpu_ctx_of(s32 cpu)
 
 static __always_inline cpu_ctx_t *this_cpu_ctx(void)
 {
-	return cpu_ctx_of(bpf_get_smp_processor_id());
+	return cpu_ctx_of(use_cids ? scx_bpf_this_cid() : (s32)bpf_get_smp_processor_id());
 }
 
 /* Every Nth of what `seen` counts, for the fault knobs: not exact when CPUs meet, and need not be. */

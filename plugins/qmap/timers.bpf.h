@@ -32,7 +32,7 @@ struct range {
 };
 
 /* Globals, since the verifier would follow each value of a local counter through the loop. */
-static struct range perf_cur, perf_target;
+static struct range perf_cur_range, perf_target_range;
 
 static void range_add(struct range *range, u32 value)
 {
@@ -52,28 +52,27 @@ static u32 range_avg(const struct range *range)
 /* What CPUs do, and what is asked of them, in 1/1024 of the fastest CPU's best. */
 static void monitor_cpuperf(void)
 {
-	const struct cpumask *online = scx_bpf_get_online_cpumask();
 	u32 cpu;
 
-	__builtin_memset(&perf_cur, 0, sizeof(perf_cur));
-	__builtin_memset(&perf_target, 0, sizeof(perf_target));
-	bpf_for(cpu, 0, scx_bpf_nr_cpu_ids()) {
+	__builtin_memset(&perf_cur_range, 0, sizeof(perf_cur_range));
+	__builtin_memset(&perf_target_range, 0, sizeof(perf_target_range));
+	bpf_for(cpu, 0, nr_cpus()) {
+		cpu_ctx_t *cpuc = cpu_ctx_of(cpu);
 		u32 cap;
 
-		if (!bpf_cpumask_test_cpu(cpu, online))
+		if (!cpuc->online)
 			continue;
-		cap = scx_bpf_cpuperf_cap(cpu);
-		range_add(&perf_cur, scx_bpf_cpuperf_cur(cpu) * cap / SCX_CPUPERF_ONE);
-		range_add(&perf_target, cpu_ctx_of(cpu)->perf_target * cap / SCX_CPUPERF_ONE);
+		cap = perf_cap(cpu);
+		range_add(&perf_cur_range, perf_cur(cpu) * cap / SCX_CPUPERF_ONE);
+		range_add(&perf_target_range, cpuc->perf_target * cap / SCX_CPUPERF_ONE);
 	}
-	scx_bpf_put_cpumask(online);
 
-	qa.perf_cur_min = perf_cur.min;
-	qa.perf_cur_max = perf_cur.max;
-	qa.perf_cur_avg = range_avg(&perf_cur);
-	qa.perf_target_min = perf_target.min;
-	qa.perf_target_max = perf_target.max;
-	qa.perf_target_avg = range_avg(&perf_target);
+	qa.perf_cur_min = perf_cur_range.min;
+	qa.perf_cur_max = perf_cur_range.max;
+	qa.perf_cur_avg = range_avg(&perf_cur_range);
+	qa.perf_target_min = perf_target_range.min;
+	qa.perf_target_max = perf_target_range.max;
+	qa.perf_target_avg = range_avg(&perf_target_range);
 }
 
 static void print_dsq(u64 dsq_id)
