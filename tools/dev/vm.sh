@@ -14,7 +14,7 @@ exit status. Without CMD: a shell.
   --cpus N          virtual CPUs (default: 2)           --threads N    threads per core (default: 1)
   --memory M        such as 512M or 2G (default: 1G)    --icount       the clock counts instructions
   --add PATH        copy a file or folder to /root; may be repeated
-  --timeout S       end the guest after S seconds (default: 600; none with a terminal)
+  --timeout S       end the guest after S seconds (0: never; default: 600, with a terminal 0)
   --check-log       fail on warnings and sched_ext errors in the kernel's log; --expect-log RE allows what matches
   --append PARAM    kernel parameter
   --log-dir DIR     keep the console's and the kernel's log there
