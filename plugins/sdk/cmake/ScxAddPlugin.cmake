@@ -47,7 +47,6 @@ function(scxhost_compile_bpf source output)
   get_filename_component(source ${source} ABSOLUTE)
   get_filename_component(name ${output} NAME)
   file(RELATIVE_PATH shown ${CMAKE_BINARY_DIR} ${output})
-  cmake_path(RELATIVE_PATH output BASE_DIRECTORY ${CMAKE_BINARY_DIR} OUTPUT_VARIABLE target)
   set(includes "$<TARGET_PROPERTY:scxhost::sdk,INTERFACE_INCLUDE_DIRECTORIES>")
   # Without the mem* builtins neighbouring stores stay stores: clang 19 turns some into a memset, and forgets to translate
   # the address when that is in an arena, which the verifier then refuses ("invalid mem access 'scalar'").
@@ -58,7 +57,7 @@ function(scxhost_compile_bpf source output)
             -Wno-unused-parameter -Wno-missing-field-initializers
             -fno-builtin-memset -fno-builtin-memcpy -fno-ident "-fdebug-prefix-map=${CMAKE_SOURCE_DIR}=."
             "$<$<BOOL:${includes}>:-I$<JOIN:${includes},;-I>>"
-            -MD -MF ${output}.d -MT ${target} -c ${source} -o ${output}
+            -MD -MF ${output}.d -MT ${output} -c ${source} -o ${output}
     COMMAND ${SCXHOST_LLVM_STRIP} -g ${output}
     DEPENDS ${source} ${arg_DEPENDS}
     DEPFILE ${output}.d
