@@ -18,10 +18,10 @@ set(CMAKE_C_VISIBILITY_PRESET hidden)
 set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 
-# The plugin folder is part of the documented layout, so it does not follow a distribution's multiarch folder.
-set(CMAKE_INSTALL_LIBDIR lib CACHE STRING "Folder of libraries below the prefix")
 include(GNUInstallDirs)
-set(SCXHOST_PLUGIN_DIR ${CMAKE_INSTALL_LIBDIR}/scxhost/plugins)
+# Part of the documented layout, so they do not follow a distribution's multiarch folder.
+set(SCXHOST_PLUGIN_DIR lib/scxhost/plugins)
+set(SCXHOST_CMAKE_DIR lib/cmake/scxhost)
 set(SCXHOST_CONFIG_DIR ${CMAKE_INSTALL_DATADIR}/scxhost/configs)
 
 add_library(scxhost_warnings INTERFACE)

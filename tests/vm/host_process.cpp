@@ -47,16 +47,19 @@ HostProcess::~HostProcess() {
         ::kill(pid_, SIGKILL);
         ::waitpid(pid_, nullptr, 0);
     }
-    ::close(out_fd_);
-    ::close(err_fd_);
+    for (const int fd : {out_fd_, err_fd_})
+        if (fd >= 0)
+            ::close(fd);
 }
 
+// False when nothing more can come: both ends are closed, or the deadline has passed.
 bool HostProcess::read_some(std::chrono::steady_clock::time_point deadline) {
+    if (out_fd_ < 0 && err_fd_ < 0)
+        return false;
     pollfd fds[] = {{.fd = out_fd_, .events = POLLIN, .revents = 0}, {.fd = err_fd_, .events = POLLIN, .revents = 0}};
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
     if (left.count() <= 0 || ::poll(fds, 2, static_cast<int>(left.count())) <= 0)
         return false;
-    bool any = false;
     for (int i = 0; i < 2; ++i) {
         if (fds[i].revents == 0)
             continue;
@@ -64,15 +67,13 @@ bool HostProcess::read_some(std::chrono::steady_clock::time_point deadline) {
         const ssize_t got = ::read(fds[i].fd, buffer, sizeof buffer);
         if (got > 0) {
             (i == 0 ? out_ : err_).append(buffer, static_cast<std::size_t>(got));
-            any = true;
         } else {
             int& fd = i == 0 ? out_fd_ : err_fd_;
             ::close(fd);
             fd = -1; // poll ignores it
-            any = any || out_fd_ >= 0 || err_fd_ >= 0;
         }
     }
-    return any;
+    return true;
 }
 
 bool HostProcess::wait_for_output(const std::function<bool(const std::string&)>& condition) {

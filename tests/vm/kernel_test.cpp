@@ -26,6 +26,7 @@
 #include <fstream>
 #include <functional>
 #include <sstream>
+#include <stdexcept>
 #include <thread>
 
 namespace scxhost {
@@ -62,7 +63,8 @@ SchedExtStatus snapshot() {
 // `simple`, bound to its defaults and fitted to this kernel, not loaded.
 std::unique_ptr<PreparedScheduler> open_simple(const KernelBtf& btf) {
     auto scheduler = PreparedScheduler::open_file(kObject);
-    EXPECT_TRUE(scheduler) << scheduler.error().what;
+    if (!scheduler)
+        throw std::runtime_error(scheduler.error().what);
     const auto bound = (*scheduler)->bind_options(Config{}, &btf);
     EXPECT_TRUE(bound) << bound.error().what;
     const auto fitted = (*scheduler)->fit(btf);
