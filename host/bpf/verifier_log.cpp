@@ -12,7 +12,7 @@
 namespace scxhost {
 namespace {
 
-constexpr std::size_t kExcerptLines = 24;
+constexpr std::size_t kExcerptLines = 48;
 
 struct Diagnosis {
     std::string_view pattern;
@@ -37,7 +37,8 @@ constexpr std::array kDiagnoses = {
     Diagnosis{"outside of the allowed memory range", "an index is not checked against the array's size"},
     Diagnosis{"invalid access to map value", "an index is not checked against the array's size"},
     Diagnosis{"unbounded memory access", "an index or size has no upper bound that the verifier can see"},
-    Diagnosis{"is not allowed", "this call is not allowed in this kind of program or callback on this kernel"},
+    Diagnosis{"math between", "the offset added to a pointer has no bounds that the verifier can see; check it first"},
+    Diagnosis{"calling kernel function", "this kfunc may not be called from this kind of program or callback here"},
     Diagnosis{"sleepable", "a function that may sleep was called from a callback that may not"},
     Diagnosis{"combined stack size", "the functions' local variables exceed 512 bytes of stack"},
     Diagnosis{"stack frame", "local variables exceed 512 bytes of stack"},
@@ -56,6 +57,31 @@ std::vector<std::string_view> split_lines(std::string_view text) {
 bool is_bookkeeping(std::string_view line) {
     return line.empty() || line.starts_with("processed ") || line.starts_with("verification time") ||
            line.starts_with("stack depth") || line.starts_with("peak_states");
+}
+
+// From 7.3 the verifier explains itself: after its classic verdict comes "Verification failed: ", where and why, and a
+// block headed "Suggestion:".
+constexpr std::string_view kExplanation = "Verification failed:";
+constexpr std::string_view kSuggestion = "Suggestion:";
+
+// The last line before the explanation or, on kernels without one, before the statistics.
+std::string verdict(const std::vector<std::string_view>& lines) {
+    const auto end = std::ranges::find_if(lines, [](std::string_view line) { return line.starts_with(kExplanation); });
+    for (auto line = std::make_reverse_iterator(end); line != lines.rend(); ++line)
+        if (!is_bookkeeping(*line))
+            return std::string(*line);
+    return {};
+}
+
+// The verifier's own advice, as one line; empty where it gives none.
+std::string suggestion(const std::vector<std::string_view>& lines) {
+    std::string result;
+    auto line = std::ranges::find(lines, kSuggestion);
+    if (line == lines.end())
+        return result;
+    for (++line; line != lines.end() && line->starts_with("  "); ++line)
+        result += (result.empty() ? "" : " ") + std::string(line->substr(line->find_first_not_of(' ')));
+    return result;
 }
 
 } // namespace
@@ -85,18 +111,13 @@ VerifierRefusal parse_load_log(std::string_view log) {
         body.remove_prefix(1);
     const std::vector<std::string_view> lines = split_lines(body);
 
-    // The verifier's verdict is its last line before the statistics.
-    for (auto line = lines.rbegin(); line != lines.rend(); ++line) {
-        if (is_bookkeeping(*line))
-            continue;
-        result.reason = *line;
-        break;
-    }
+    result.reason = verdict(lines);
+    result.diagnosis = suggestion(lines);
     for (const Diagnosis& row : kDiagnoses) {
-        if (result.reason.find(row.pattern) != std::string::npos) {
-            result.diagnosis = row.meaning;
+        if (!result.diagnosis.empty())
             break;
-        }
+        if (result.reason.find(row.pattern) != std::string::npos)
+            result.diagnosis = row.meaning;
     }
     const std::size_t first = lines.size() > kExcerptLines ? lines.size() - kExcerptLines : 0;
     if (first > 0)
