@@ -69,8 +69,9 @@ std::vector<SchedulerObject::KfuncUse> undefined_symbols(const ElfImage& image) 
     return result;
 }
 
-// libbpf looks kfuncs up without a "___flavour" at the end of their names.
-std::string essential_name(const std::string& name) { return name.substr(0, name.find("___")); }
+// libbpf looks kfuncs up without a "___flavour" at the end of their names: the last one only, so that a kfunc whose own
+// name has the separator ("scx_bpf_dsq_insert___v2") can be meant by adding a flavour to it.
+std::string essential_name(const std::string& name) { return name.substr(0, name.rfind("___")); }
 
 Error open_error(const std::string& name, int sys_errno, const LibbpfLog& log) {
     std::string said = log.last_line();

@@ -22,6 +22,8 @@ struct Diagnosis {
 // What the commonest refusals mean for the author of a policy. The first match from the top counts.
 constexpr std::array kDiagnoses = {
     Diagnosis{"in BTF", "the kernel build's BTF lacks the implementation of a kfunc; `scxhost info` lists malformed kfuncs"},
+    Diagnosis{"helper bpf_probe_read", "this kernel is locked down (lockdown=confidentiality): BPF programs may not read "
+                                       "kernel memory by address, as policies do to copy the exit message"},
     Diagnosis{"invalid mem access 'scalar'", "a pointer lost its type; for an arena pointer the compiler kept it in the "
                                              "uncast form (reload it), or the program never references the arena map"},
     Diagnosis{"addr_space_cast", "the program uses arena pointers but never references the arena map"},

@@ -2,7 +2,6 @@
 #include "host/cli/info.hpp"
 
 #include "host/cli/command.hpp"
-
 #include <scxhost/plugin.h>
 
 #include <CLI/CLI.hpp>
@@ -76,9 +75,9 @@ void print_kernel_info(std::ostream& out, const KernelInfo& info) {
     print_row(out, "Kernel", fmt::format("{} ({})", info.release, info.machine));
     if (!info.lockdown.empty() && info.lockdown != "none")
         print_row(out, "Lockdown",
-                  info.lockdown == "confidentiality"
-                      ? "confidentiality: programs that call bpf_probe_read_kernel are refused"
-                      : info.lockdown);
+                  info.lockdown == "confidentiality" ? "confidentiality: the verifier refuses programs that read "
+                                                       "kernel memory by address, as nearly every policy does"
+                                                     : info.lockdown);
     print_row(out, "sched_ext", info.sched_ext ? describe(*info.sched_ext) : "not available");
     print_row(out, "scxhost",
               fmt::format("{} (plugin contract {}, libbpf {}, {})", info.host_version, info.contract_version,

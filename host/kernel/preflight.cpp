@@ -139,10 +139,12 @@ PreflightReport preflight_report(const PreflightPaths& paths) {
     const bool sched_ext = sysfs.present();
     PreflightReport report;
 
-    auto btf = KernelBtf::load(paths.btf);
-    if (btf)
+    Result<> loaded;
+    if (auto btf = KernelBtf::load(paths.btf))
         report.btf = *std::move(btf);
-    report.items.push_back(make_item("type information (BTF)", btf ? Result<>() : fail(std::move(btf).error())));
+    else
+        loaded = fail(std::move(btf).error());
+    report.items.push_back(make_item("type information (BTF)", std::move(loaded)));
     report.items.push_back(make_item("sched_ext", check_sched_ext(sysfs, release)));
     constexpr std::string_view kMinimum = "minimum kernel";
     if (!sched_ext)
