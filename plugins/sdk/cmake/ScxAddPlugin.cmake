@@ -111,9 +111,12 @@ function(scx_add_plugin name)
   target_link_libraries(${name} PRIVATE scxhost::sdk)
   # -fno-gnu-unique: a library with STB_GNU_UNIQUE symbols is never unloaded. clang has no such symbols and no such flag.
   target_compile_options(${name} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-fno-gnu-unique>)
-  # The version script also hides the weak instantiations of std:: templates, which ignore hidden visibility. An
-  # undefined symbol is an error at build time; only a sanitizer's runtime has to stay undefined.
-  target_link_options(${name} PRIVATE -Wl,--version-script=${map} $<$<NOT:$<BOOL:${SCXHOST_SANITIZE}>>:-Wl,-z,defs>)
+  # The version script also hides the weak instantiations of std:: templates, which ignore hidden visibility.
+  target_link_options(${name} PRIVATE -Wl,--version-script=${map})
+  # An undefined symbol is an error at build time; only a sanitizer's runtime has to stay undefined.
+  if(NOT SCXHOST_SANITIZE)
+    target_link_options(${name} PRIVATE -Wl,-z,defs)
+  endif()
 
   if(NOT arg_NO_INSTALL)
     if(NOT SCXHOST_PLUGIN_DIR)
