@@ -22,17 +22,17 @@ debian_keyring() {
 }
 
 # The archives that this machine is configured with and that may be Debian's main one, the likeliest first. apt itself
-# reads its configuration, so the format of the files does not matter. Until the first `apt-get update` apt knows no
-# origin; then everything that is not a security or foreign-looking entry is a candidate, and the signature decides.
+# reads its configuration, so the format of the files does not matter. Once there are package lists apt knows whose
+# archive it is; before that the suite's name has to do, and the signature decides.
 debian_archives() {
-	apt-get indextargets --format '$(CREATED_BY)|$(ORIGIN)|$(LABEL)|$(REPO_URI)|$(RELEASE)' 2>/dev/null |
-		awk -F'|' '
-			$1 != "Packages" || $4 ~ /^cdrom:/ || $5 ~ /security/ { next }
-			$2 == "Debian" && $3 ~ /^Debian( Backports)?$/ { rank = 1 }
-			$2 == "" || index($2, "$(") { rank = 2 }
-			rank && !seen[$4]++ { print rank "|" $4 }
-			{ rank = 0 }' |
-		sort -s -t'|' -k1,1 | cut -d'|' -f2
+	local codename
+	codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
+	{
+		apt-get indextargets --format '$(CREATED_BY)|$(REPO_URI)|$(RELEASE)|$(ORIGIN)|$(LABEL)' |
+			awk -F'|' '$4 == "Debian" && $5 ~ /^Debian( Backports)?$/'
+		apt-get indextargets --no-release-info --format '$(CREATED_BY)|$(REPO_URI)|$(RELEASE)' |
+			awk -F'|' -v codename="$codename" 'index($3, codename) == 1 || $3 ~ /^(stable|testing|unstable|sid)$/'
+	} 2>/dev/null | awk -F'|' '$1 == "Packages" && $2 !~ /^cdrom:/ && $3 !~ /security/ && !seen[$2]++ { print $2 }'
 }
 
 # apt_for SUITE PROGRAM ARG...: an apt program that sees only SUITE.
@@ -43,7 +43,7 @@ apt_for() {
 		-o "Dir::Etc::sourcelist=$dir/suite.sources" -o Dir::Etc::sourceparts=/dev/null
 		-o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null
 		-o "Dir::State::lists=$dir/lists" -o "Dir::State::status=$dir/status" -o "Dir::Cache=$dir/cache"
-		-o Acquire::Languages=none -o Acquire::Retries=3 -o APT::Get::List-Cleanup=false -o APT::Update::Error-Mode=any
+		-o Acquire::Languages=none -o Acquire::Retries=1 -o APT::Get::List-Cleanup=false -o APT::Update::Error-Mode=any
 	)
 	# A cache in root's home is out of reach for apt's own user.
 	if [[ $(id -u) -eq 0 ]]; then options+=(-o APT::Sandbox::User=root); fi

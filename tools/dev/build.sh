@@ -28,7 +28,8 @@ cmd_build() {
 	check_preset "$preset" build
 	case $preset in
 	release) ;;
-	bench) purposes+=(test bench) ;;
+	bench) purposes+=(bench) ;;
+	fuzz) purposes+=(test fuzz) ;;
 	*) purposes+=(test) ;;
 	esac
 	ensure "${purposes[@]}"

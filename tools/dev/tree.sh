@@ -3,7 +3,7 @@
 #
 # Build trees (build/PRESET) and the installation staged from one (build/PRESET/stage).
 
-presets=(dev release bench asan-ubsan tidy)
+presets=(dev release bench asan-ubsan fuzz tidy)
 
 # check_preset NAME COMMAND
 check_preset() {
