@@ -410,7 +410,7 @@ Result<Attachment> SchedulerObject::attach() {
         return fail_errno(ErrorKind::kBusy, fmt::format("cannot attach '{}'", state_->name), error);
     if (error == EPERM || error == EACCES)
         return fail_errno(ErrorKind::kPermission, fmt::format("cannot attach '{}'", state_->name), error,
-                          "run as root, or with CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN");
+                          "run as root, or with CAP_BPF and CAP_PERFMON");
     return fail_errno(ErrorKind::kAttach, fmt::format("cannot attach '{}'", state_->name), error,
                       "the kernel's log (dmesg) may say more");
 }

@@ -22,8 +22,6 @@ struct Diagnosis {
 // What the commonest refusals mean for the author of a policy. The first match from the top counts.
 constexpr std::array kDiagnoses = {
     Diagnosis{"in BTF", "the kernel build's BTF lacks the implementation of a kfunc; `scxhost info` lists malformed kfuncs"},
-    Diagnosis{"helper bpf_probe_read", "this kernel is locked down (lockdown=confidentiality): BPF programs may not read "
-                                       "kernel memory by address, as policies do to copy the exit message"},
     Diagnosis{"invalid mem access 'scalar'", "a pointer lost its type; for an arena pointer the compiler kept it in the "
                                              "uncast form (reload it), or the program never references the arena map"},
     Diagnosis{"addr_space_cast", "the program uses arena pointers but never references the arena map"},
@@ -45,6 +43,16 @@ constexpr std::array kDiagnoses = {
     Diagnosis{"combined stack size", "the functions' local variables exceed 512 bytes of stack"},
     Diagnosis{"stack frame", "local variables exceed 512 bytes of stack"},
 };
+
+constexpr std::string_view kLockedDown =
+    "this kernel is locked down (lockdown=confidentiality): BPF programs may not read kernel memory by address, as most "
+    "policies do to copy the exit message";
+
+std::string diagnose(std::string_view reason) {
+    const auto row = std::ranges::find_if(
+        kDiagnoses, [&](const Diagnosis& known) { return reason.find(known.pattern) != std::string_view::npos; });
+    return row == kDiagnoses.end() ? std::string() : std::string(row->meaning);
+}
 
 std::vector<std::string_view> split_lines(std::string_view text) {
     std::vector<std::string_view> lines;
@@ -114,13 +122,11 @@ VerifierRefusal parse_load_log(std::string_view log) {
     const std::vector<std::string_view> lines = split_lines(body);
 
     result.reason = verdict(lines);
-    result.diagnosis = suggestion(lines);
-    for (const Diagnosis& row : kDiagnoses) {
-        if (!result.diagnosis.empty())
-            break;
-        if (result.reason.find(row.pattern) != std::string::npos)
-            result.diagnosis = row.meaning;
-    }
+    // The verifier cannot know that a helper which every policy may call is refused for a reason outside the program.
+    if (result.reason.find("cannot use helper bpf_probe_read") != std::string::npos)
+        result.diagnosis = kLockedDown;
+    else if (result.diagnosis = suggestion(lines); result.diagnosis.empty())
+        result.diagnosis = diagnose(result.reason);
     const std::size_t first = lines.size() > kExcerptLines ? lines.size() - kExcerptLines : 0;
     if (first > 0)
         result.excerpt = fmt::format("… {} earlier lines\n", first);
@@ -147,7 +153,7 @@ Error load_error(std::string_view object_name, int sys_errno, std::string_view l
     case EPERM:
     case EACCES:
         error.kind = ErrorKind::kPermission;
-        error.hint = "run as root, or with CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN";
+        error.hint = "run as root, or with CAP_BPF and CAP_PERFMON";
         break;
     case ENOMEM:
         error.hint = "the kernel has no memory for the maps or programs; lower the scheduler's size options";
