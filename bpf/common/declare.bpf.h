@@ -86,10 +86,11 @@
 #define SCX_FEATURE(kind, what, missing) SCX_TAG("feature=" #kind ":" #what) SCX_TAG("missing=" missing)
 
 /*
- * On a `const volatile bool` of an object that holds its scheduler in two forms, as a struct sched_ext_ops and as a struct
- * sched_ext_ops_cid: the host takes the cid form where the kernel has this kfunc, and sets the variable to whether it did.
+ * With SCX_FEATURE, in an object that holds its scheduler in two forms, as a struct sched_ext_ops and as a struct
+ * sched_ext_ops_cid: the host takes the cid form where the kernel has the feature, unless the configuration names a
+ * struct_ops map. The variable then says which form was taken.
  */
-#define SCX_CID_FORM(kfunc) SCX_TAG("cid_form=" #kfunc)
+#define SCX_FORM_CID SCX_TAG("form=cid")
 
 /* On any global: the object cannot work without this kfunc. */
 #define SCX_NEEDS(kfunc) SCX_TAG("needs=" #kfunc)

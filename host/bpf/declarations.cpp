@@ -188,7 +188,7 @@ std::optional<OptionDeclaration> plain_option(const BtfView& btf, const Variable
 }
 
 Result<FeatureDeclaration> feature(const BtfView& btf, const VariablePlace& variable, const Tags& tags) {
-    SCXHOST_TRY(tags.check(variable.name, {"feature", "missing"}));
+    SCXHOST_TRY(tags.check(variable.name, {"feature", "missing", "form"}));
     constexpr std::array<std::pair<std::string_view, FeatureDeclaration::What>, 3> kinds = {{
         {"kfunc:", FeatureDeclaration::What::kKfunc},
         {"enum:", FeatureDeclaration::What::kEnumerator},
@@ -203,7 +203,11 @@ Result<FeatureDeclaration> feature(const BtfView& btf, const VariablePlace& vari
     if (!storage || storage->kind != StorageKind::kBool || !is_read_only(variable))
         return fail(ErrorKind::kObject, fmt::format("variable '{}' stands for a kernel feature and must be a "
                                                     "'const volatile bool'", variable.name));
-    FeatureDeclaration result{kind->second, text.substr(kind->first.size()), tags.text("missing"), variable};
+    const std::optional<std::string> form = tags.find("form");
+    if (form && *form != "cid")
+        return fail(ErrorKind::kObject, fmt::format("variable '{}': '{}' is no form of a scheduler", variable.name, *form));
+    FeatureDeclaration result{kind->second, text.substr(kind->first.size()), tags.text("missing"), variable,
+                              form.has_value()};
     if (result.what == FeatureDeclaration::What::kMember && result.name.find('.') == std::string::npos)
         return fail(ErrorKind::kObject, fmt::format("variable '{}': '{}' is no struct.member", variable.name,
                                                     result.name));
@@ -379,6 +383,11 @@ std::optional<ExitRecordPlace> exit_record(const BtfView& btf, const VariablePla
 std::string_view to_string(OptionKind kind) { return std::ranges::find(kKinds, kind, &KindWord::kind)->word; }
 
 std::string_view to_string(StatisticKind kind) { return kind == StatisticKind::kCounter ? "counter" : "gauge"; }
+
+const FeatureDeclaration* Declarations::form_feature() const {
+    const auto found = std::ranges::find(features, true, &FeatureDeclaration::chooses_cid_form);
+    return found == features.end() ? nullptr : &*found;
+}
 
 const OptionDeclaration* Declarations::find_option(std::string_view key) const {
     const auto found = std::ranges::find(options, key, &OptionDeclaration::key);

@@ -70,6 +70,9 @@ struct FeatureDeclaration {
     std::string name;    // "scx_bpf_dsq_reenq", "SCX_ENQ_IMMED", "sched_ext_ops.sub_attach"
     std::string missing; // what the user is told when the kernel lacks it
     VariablePlace variable; // a bool that says whether the kernel has it
+    // The object holds its scheduler in two forms, and takes the cid form where the kernel has the feature. The variable
+    // says which form was taken.
+    bool chooses_cid_form = false;
 };
 
 // Where the policy's exit callback leaves the kernel's exit information: a struct with members kind, exit_code, reason
@@ -99,6 +102,8 @@ struct Declarations {
     std::vector<std::string> needed_kfuncs; // declared as needed although the reference may be weak
     std::optional<ExitRecordPlace> exit_record;
 
+    // The feature that decides between the two forms of the scheduler; nullptr when there is one form only.
+    [[nodiscard]] const FeatureDeclaration* form_feature() const;
     [[nodiscard]] const OptionDeclaration* find_option(std::string_view key) const;
 };
 

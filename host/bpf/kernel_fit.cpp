@@ -72,6 +72,13 @@ void fill_enumerators(SchedulerObject& object, const KernelBtf& kernel) {
 
 } // namespace
 
+Result<> choose_form(SchedulerObject& object, const KernelBtf& kernel) {
+    const FeatureDeclaration* feature = object.declarations().form_feature();
+    if (feature == nullptr || !kernel.has_struct("sched_ext_ops_cid") || !kernel_has(*feature, kernel))
+        return {};
+    return object.take_cid_form();
+}
+
 Result<std::vector<std::string>> fit_to_kernel(SchedulerObject& object, const KernelBtf& kernel) {
     std::vector<std::string> notes = SCXHOST_TRY(check_kfuncs(object, kernel));
 
@@ -79,7 +86,7 @@ Result<std::vector<std::string>> fit_to_kernel(SchedulerObject& object, const Ke
         const std::span<std::byte> raw = object.variable_bytes(feature.variable);
         const bool present = kernel_has(feature, kernel);
         if (!raw.empty())
-            raw[0] = std::byte{present};
+            raw[0] = std::byte{feature.chooses_cid_form ? object.ops_type_name() == "sched_ext_ops_cid" : present};
         if (!present && !feature.missing.empty())
             notes.push_back(feature.missing);
     }
@@ -88,13 +95,14 @@ Result<std::vector<std::string>> fit_to_kernel(SchedulerObject& object, const Ke
     // Members that the kernel lacks: libbpf refuses to load an object that sets one.
     std::vector<std::string> cleared;
     for (const std::string& member : object.ops_members_set()) {
-        if (kernel.has_member("sched_ext_ops", member))
+        if (kernel.has_member(std::string(object.ops_type_name()), member))
             continue;
         SCXHOST_TRY(object.clear_ops_member(member));
         cleared.push_back(member);
     }
     if (!cleared.empty())
-        notes.push_back(fmt::format("this kernel's sched_ext_ops has no {}: not used", list_words(cleared, "and")));
+        notes.push_back(fmt::format("this kernel's {} has no {}: not used", object.ops_type_name(),
+                                    list_words(cleared, "and")));
 
     // Unknown flag bits are refused by the kernel with EINVAL.
     if (const std::optional<std::uint64_t> known = kernel.enumerator("SCX_OPS_ALL_FLAGS")) {

@@ -9,6 +9,7 @@
 #include <elf.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
@@ -116,6 +117,7 @@ struct SchedulerObject::State {
     std::vector<KfuncUse> kfuncs;
     bpf_map* ops = nullptr;
     std::uint32_t ops_type_id = 0;
+    bpf_map* cid_ops = nullptr; // the same scheduler in the cid form, when there is a choice
     bool loaded = false;
     void* arena_globals = nullptr; // set by libbpf when the object is loaded
 
@@ -133,6 +135,8 @@ struct SchedulerObject::State {
     }
     [[nodiscard]] bpf_map* section_map(std::string_view section) const;
     Result<> choose_struct_ops(const std::string& wanted);
+    void take_struct_ops(bpf_map* map);
+    [[nodiscard]] std::string_view type_name_of(bpf_map* map) const;
     Result<> set_ops_name();
     [[nodiscard]] std::vector<PerCpuMapType> per_cpu_maps() const;
 };
@@ -165,42 +169,57 @@ bpf_map* SchedulerObject::State::section_map(std::string_view section) const {
     return nullptr;
 }
 
-Result<> SchedulerObject::State::choose_struct_ops(const std::string& wanted) {
-    std::vector<std::string> found;
+std::string_view SchedulerObject::State::type_name_of(bpf_map* map) const {
+    const std::optional<ResolvedType> type = btf->resolve(bpf_map__btf_value_type_id(map));
+    return type ? btf->name(type->type->name_off) : std::string_view();
+}
+
+// Only the chosen scheduler goes into the kernel.
+void SchedulerObject::State::take_struct_ops(bpf_map* chosen) {
+    ops = chosen;
+    ops_type_id = btf->resolve(bpf_map__btf_value_type_id(chosen))->id;
     bpf_map* map = nullptr;
-    bpf_object__for_each_map(map, object.get()) {
-        if (bpf_map__type(map) != BPF_MAP_TYPE_STRUCT_OPS)
-            continue;
-        const std::optional<ResolvedType> type = btf->resolve(bpf_map__btf_value_type_id(map));
-        if (!type)
-            continue;
-        const std::string_view type_name = btf->name(type->type->name_off);
-        if (type_name != kOpsType && type_name != kCidOpsType)
-            continue;
-        const std::string map_name = bpf_map__name(map);
-        found.push_back(map_name);
-        if (wanted.empty() || wanted == map_name) {
-            ops = map;
-            ops_type_id = type->id;
-        }
-    }
-    if (found.empty())
-        return fail(ErrorKind::kObject, fmt::format("'{}' is no sched_ext scheduler: it has no struct_ops map of type "
-                                                    "sched_ext_ops", name));
-    if (ops == nullptr)
-        return fail(ErrorKind::kObject, fmt::format("'{}' has no struct_ops map '{}'", name, wanted),
-                    suggest_word(wanted, found, "struct_ops maps"));
-    if (wanted.empty() && found.size() > 1)
-        return fail(ErrorKind::kObject,
-                    fmt::format("'{}' has {} struct_ops maps: {}", name, found.size(), list_words(found, "and")),
-                    fmt::format("choose one with struct_ops = \"{}\"", found.front()));
-    // Only the chosen scheduler goes into the kernel.
     bpf_object__for_each_map(map, object.get()) {
         if (bpf_map__type(map) == BPF_MAP_TYPE_STRUCT_OPS)
             bpf_map__set_autocreate(map, map == ops);
     }
     // A struct_ops without a link could be detached only by deleting its map element, and would outlive the host.
     bpf_map__set_map_flags(ops, bpf_map__map_flags(ops) | BPF_F_LINK);
+}
+
+Result<> SchedulerObject::State::choose_struct_ops(const std::string& wanted) {
+    std::vector<std::string> found;
+    bpf_map* chosen = nullptr;
+    bpf_map* map = nullptr;
+    std::array<bpf_map*, 2> forms = {}; // by CPU number, by cid
+    bpf_object__for_each_map(map, object.get()) {
+        if (bpf_map__type(map) != BPF_MAP_TYPE_STRUCT_OPS)
+            continue;
+        const std::string_view type_name = type_name_of(map);
+        if (type_name != kOpsType && type_name != kCidOpsType)
+            continue;
+        forms[type_name == kCidOpsType ? 1 : 0] = map;
+        found.emplace_back(bpf_map__name(map));
+        if (wanted.empty() || wanted == found.back())
+            chosen = map;
+    }
+    const bool two_forms = wanted.empty() && found.size() == 2 && forms[0] != nullptr && forms[1] != nullptr &&
+                           declarations.form_feature() != nullptr;
+    if (two_forms) {
+        chosen = forms[0];
+        cid_ops = forms[1];
+    }
+    if (found.empty())
+        return fail(ErrorKind::kObject, fmt::format("'{}' is no sched_ext scheduler: it has no struct_ops map of type "
+                                                    "sched_ext_ops", name));
+    if (chosen == nullptr)
+        return fail(ErrorKind::kObject, fmt::format("'{}' has no struct_ops map '{}'", name, wanted),
+                    suggest_word(wanted, found, "struct_ops maps"));
+    if (wanted.empty() && found.size() > 1 && !two_forms)
+        return fail(ErrorKind::kObject,
+                    fmt::format("'{}' has {} struct_ops maps: {}", name, found.size(), list_words(found, "and")),
+                    fmt::format("choose one with struct_ops = \"{}\"", found.front()));
+    take_struct_ops(chosen);
     return {};
 }
 
@@ -265,9 +284,6 @@ Result<SchedulerObject> SchedulerObject::open(const Source& source) {
         return fail(open_error(source.name, errno, log));
 
     state->btf.emplace(bpf_object__btf(state->object.get()));
-    SCXHOST_TRY(state->choose_struct_ops(source.struct_ops));
-    SCXHOST_TRY(state->set_ops_name());
-
     // Undefined symbols that are functions: libbpf has rewritten the .ksyms section by now, the symbols are as compiled.
     // A kfunc may be declared in several flavours (one a kernel's prototype); one strong reference makes it needed.
     for (const KfuncUse& symbol : undefined_symbols(*image)) {
@@ -281,6 +297,8 @@ Result<SchedulerObject> SchedulerObject::open(const Source& source) {
             known->weak = known->weak && symbol.weak;
     }
     state->declarations = SCXHOST_TRY(read_declarations(*state->btf, state->per_cpu_maps()));
+    SCXHOST_TRY(state->choose_struct_ops(source.struct_ops));
+    SCXHOST_TRY(state->set_ops_name());
     return SchedulerObject(std::move(state));
 }
 
@@ -294,6 +312,15 @@ bool SchedulerObject::loaded() const { return state_->loaded; }
 const std::byte* SchedulerObject::arena_globals() const { return static_cast<std::byte*>(state_->arena_globals); }
 
 std::string SchedulerObject::struct_ops_name() const { return bpf_map__name(state_->ops); }
+
+std::string_view SchedulerObject::ops_type_name() const { return state_->type_name_of(state_->ops); }
+
+Result<> SchedulerObject::take_cid_form() {
+    if (state_->cid_ops == nullptr)
+        return {};
+    state_->take_struct_ops(state_->cid_ops);
+    return state_->set_ops_name();
+}
 
 std::vector<std::string> SchedulerObject::ops_members_set() const {
     std::vector<std::string> result;

@@ -49,7 +49,7 @@ public:
     struct Source {
         std::string name; // for messages and, without a plugin, the scheduler's name
         std::span<const std::byte> bytes;
-        std::string struct_ops; // which struct_ops map; empty: the only one
+        std::string struct_ops; // which struct_ops map; empty: the only one, or the form that fits the kernel
     };
 
     // Reads the object; nothing is loaded. Errors: kObject (not a sched_ext object, damaged, contradictory tags).
@@ -67,6 +67,10 @@ public:
     // The name that the kernel shows in root/ops: the policy's own, shortened, and the build id. At most 127 bytes.
     [[nodiscard]] const std::string& ops_name() const;
     [[nodiscard]] std::string struct_ops_name() const;
+    // The type of the struct_ops: "sched_ext_ops", or "sched_ext_ops_cid" for the cid form.
+    [[nodiscard]] std::string_view ops_type_name() const;
+    // Before options are bound: takes the cid form, if the object has both forms and none was asked for by name.
+    Result<> take_cid_form();
     // Members of the struct_ops that the object sets, callbacks included.
     [[nodiscard]] std::vector<std::string> ops_members_set() const;
 

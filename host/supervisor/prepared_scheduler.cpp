@@ -56,6 +56,8 @@ PreparedScheduler::~PreparedScheduler() {
 }
 
 Result<> PreparedScheduler::bind_options(const Config& config, const KernelBtf* kernel) {
+    if (kernel != nullptr)
+        SCXHOST_TRY(choose_form(*object_, *kernel)); // options may go into the struct_ops
     binding_ = SCXHOST_TRY(scxhost::bind_options(*object_, config.scheduler.options, config.scheduler.ops, kernel));
     notes_.insert(notes_.end(), binding_.notes.begin(), binding_.notes.end());
     return {};

@@ -78,8 +78,7 @@ SCX_OPTION("fail_storage_nth", int, "Fail every Nth fork as if there were no mem
 SCX_FAULT
 const volatile u32 fail_storage_nth = 0;
 
-SCX_CID_FORM(scx_bpf_sub_grant)
-SCX_FEATURE(kfunc, scx_bpf_sub_grant, "no schedulers below this one, nor this one below another")
+SCX_FEATURE(kfunc, scx_bpf_sub_grant, "no schedulers below this one, nor this one below another") SCX_FORM_CID
 const volatile bool use_cids = false;
 
 SCX_FEATURE(kfunc, scx_bpf_dsq_reenq, "no low-priority queue: tasks of nice 19 share queue 0")
@@ -87,9 +86,6 @@ const volatile bool has_dsq_reenq = true;
 
 SCX_FEATURE(enum, SCX_OPS_ALWAYS_ENQ_IMMED, "no immediate enqueue: always_enq_immed has no effect")
 const volatile bool has_enq_immed = true;
-
-SCX_FEATURE(member, sched_ext_ops.cgroup_set_bandwidth, "no messages about cgroup bandwidth")
-const volatile bool has_cgroup_bandwidth = true;
 
 /* Weak like all kfuncs, but nothing works without these. */
 SCX_NEEDS(scx_bpf_create_dsq)

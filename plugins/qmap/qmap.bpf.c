@@ -123,7 +123,7 @@ SCX_OPS(qmap_ops) = {
 	.name = "qmap",
 };
 
-/* Only one of the two is ever loaded: see SCX_CID_FORM in options.bpf.h. */
+/* Only one of the two is ever loaded: see SCX_FORM_CID in options.bpf.h. */
 SCX_OPS_CID(qmap_cid_ops) = {
 	.select_cid = (void *)qmap_select_cpu,
 	.enqueue = (void *)qmap_enqueue,
