@@ -37,7 +37,7 @@ cmd_tidy() {
 	done
 	ensure check
 	if ((${#files[@]} == 0)); then
-		shell_scripts | xargs -0 shellcheck || failed=1
+		(cd "$root" && shell_scripts | xargs -0 shellcheck) || failed=1
 	fi
 	if [[ ! $shell ]]; then tidy_cxx "${files[@]}" || failed=1; fi
 	((!failed)) || die "there are findings" "correct them; one file at a time: ./dev tidy FILE.cpp"
