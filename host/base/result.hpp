@@ -63,6 +63,7 @@ using Result = std::expected<T, Error>;
 
 // Evaluates an expression of type Result<T>; hands its error to the caller, otherwise yields the value. A statement
 // expression is used because standard C++23 has no form that yields a value and returns early (g++ and clang both do).
+// Not inside a braced initialiser: g++ 12 then forgets to destroy the members that were already initialised.
 #define SCXHOST_TRY(...)                                                                                               \
     __extension__({                                                                                                    \
         auto scxhost_try_result = (__VA_ARGS__);                                                                       \

@@ -34,11 +34,14 @@ Result<std::string> options_text(const PreparedScheduler& scheduler, bool colour
     for (const bool fault : {false, true}) {
         std::vector<std::vector<std::string>> rows = {
             {fault ? "FAULT KNOB" : "OPTION", "KIND", scheduler.binding().values.empty() ? "" : "VALUE", "MEANING"}};
-        for (std::size_t i = 0; i < options.size(); ++i)
-            if (options[i].fault == fault)
-                rows.push_back({options[i].key, SCXHOST_TRY(describe_option(options[i])),
-                                scheduler.binding().values.empty() ? "" : scheduler.binding().values[i].text,
-                                options[i].help});
+        for (std::size_t i = 0; i < options.size(); ++i) {
+            if (options[i].fault != fault)
+                continue;
+            const std::string kind = SCXHOST_TRY(describe_option(options[i]));
+            rows.push_back({options[i].key, kind,
+                            scheduler.binding().values.empty() ? "" : scheduler.binding().values[i].text,
+                            options[i].help});
+        }
         if (rows.size() > 1)
             text += (text.empty() ? "" : "\n") + with_bold_head(printable(format_table(rows)), colour);
     }

@@ -89,8 +89,8 @@ private:
         for (const toml::node& node : array) {
             const std::string name = element_key(key, out.size());
             const SourceLocation where = place(node.source());
-            out.push_back(Setting{
-                .key = name, .value = SCXHOST_TRY(value(node, name, false)), .where = where, .key_where = where});
+            SettingValue element = SCXHOST_TRY(value(node, name, false));
+            out.push_back(Setting{.key = name, .value = std::move(element), .where = where, .key_where = where});
         }
         return Result<SettingValue>(std::in_place, std::move(out));
     }
