@@ -38,6 +38,9 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_L
   target_compile_options(scxhost_warnings INTERFACE -Wno-restrict)
 endif()
 
+# ccache has to see what a precompiled header holds.
+add_compile_options($<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fpch-preprocess>)
+
 set(SCXHOST_SANITIZE "" CACHE STRING "Sanitizers, as in -fsanitize=")
 if(SCXHOST_SANITIZE)
   add_compile_options(-fsanitize=${SCXHOST_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)

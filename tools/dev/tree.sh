@@ -18,7 +18,12 @@ check_preset() {
 # notices changed files.
 tree_configure() {
 	local preset=$1 dir="$root/build/$1" inputs
-	if have ccache; then export CMAKE_C_COMPILER_LAUNCHER=ccache CMAKE_CXX_COMPILER_LAUNCHER=ccache; fi
+	if have ccache; then
+		export CMAKE_C_COMPILER_LAUNCHER=ccache CMAKE_CXX_COMPILER_LAUNCHER=ccache
+		# Another checkout of the same source shares the cache, and precompiled headers do not shut it off.
+		export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1
+		export CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
+	fi
 	inputs="${PKG_CONFIG_PATH:-} ${CMAKE_CXX_COMPILER_LAUNCHER:-} ${CC:-} ${CXX:-} $(md5sum <"$root/CMakePresets.json")"
 	if [[ -e $dir/build.ninja && $(cat "$dir/dev-inputs" 2>/dev/null) == "$inputs" ]]; then return; fi
 	(cd "$root" && step "Configuring build/$preset" cmake --fresh --preset "$preset") ||
