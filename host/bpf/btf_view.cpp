@@ -104,7 +104,11 @@ std::optional<Storage> BtfView::storage(std::uint32_t id) const {
                        .enumerators = {}};
         for (std::uint32_t i = 0; i < btf_vlen(type); ++i) {
             if (btf_is_enum(type))
-                result.enumerators.emplace_back(name(btf_enum(type)[i].name_off), btf_enum(type)[i].val);
+                // The value's bits are stored as signed, whatever the enum is.
+                result.enumerators.emplace_back(
+                    name(btf_enum(type)[i].name_off),
+                    result.is_signed ? std::int64_t{btf_enum(type)[i].val}
+                                     : std::int64_t{static_cast<std::uint32_t>(btf_enum(type)[i].val)});
             else
                 result.enumerators.emplace_back(name(btf_enum64(type)[i].name_off),
                                                 static_cast<std::int64_t>(btf_enum64_value(&btf_enum64(type)[i])));
@@ -117,7 +121,7 @@ std::optional<Storage> BtfView::storage(std::uint32_t id) const {
         if (!element || !btf_is_int(element->type))
             return std::nullopt;
         std::optional<Storage> result = storage(array->type);
-        if (!result || array->nelems == 0)
+        if (!result || array->nelems == 0 || array->nelems > UINT32_MAX / result->width)
             return std::nullopt;
         // gcc and clang encode char without BTF_INT_CHAR; the name tells it from int8_t.
         const bool is_text = result->width == 1 && name(element->type->name_off) == "char";

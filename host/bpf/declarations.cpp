@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/bpf/declarations.hpp"
 
+#include "host/base/suggest.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cctype>
@@ -19,6 +21,8 @@ constexpr std::string_view kArenaSection = ".addr_space.1";
 constexpr int kMaxDepth = 8;
 constexpr std::size_t kMaxPlaces = 16384;
 constexpr std::size_t kMaxDeclarations = 4096;
+// Members and elements that are looked at in one object: structs nested wide and deep multiply.
+constexpr std::size_t kMaxSteps = 1U << 20U;
 
 struct KindWord {
     OptionKind kind;
@@ -83,7 +87,8 @@ public:
     }
     [[nodiscard]] std::string text(std::string_view name) const { return find(name).value_or(std::string()); }
 
-    // A tag given twice or one that nobody knows is a mistake in the object, not something to guess about.
+    // A tag given twice or one that nobody knows is a mistake in the object, not something to guess about. Texts are
+    // one line each: they end up in tables and as comments in configurations.
     [[nodiscard]] Result<> check(std::string_view owner, std::initializer_list<std::string_view> known) const {
         std::set<std::string_view> seen;
         for (const auto& [key, value] : entries_) {
@@ -92,6 +97,9 @@ public:
                             "the object may have been built with a newer SDK than this host's");
             if (!seen.insert(key).second)
                 return fail(ErrorKind::kObject, fmt::format("'{}' carries the tag {}{} twice", owner, kTagPrefix, key));
+            if (std::ranges::any_of(value, [](unsigned char c) { return c < 0x20 || c == 0x7f; }))
+                return fail(ErrorKind::kObject,
+                            fmt::format("'{}' carries the tag {}{} with a control character", owner, kTagPrefix, key));
         }
         return {};
     }
@@ -100,6 +108,13 @@ private:
     std::vector<std::pair<std::string_view, std::string_view>> entries_;
     std::vector<std::string> needs_;
 };
+
+// What can stand left of '=' in a configuration; dots separate the parts.
+bool is_key(std::string_view text) {
+    return !text.empty() && std::ranges::all_of(text, [](unsigned char c) {
+        return std::isalnum(c) != 0 || c == '_' || c == '-' || c == '.';
+    });
+}
 
 bool is_read_only(const VariablePlace& variable) { return variable.section.starts_with(".rodata"); }
 
@@ -139,6 +154,10 @@ Result<OptionDeclaration> tagged_option(const BtfView& btf, const VariablePlace&
     if (option.key.empty())
         return fail(ErrorKind::kObject, fmt::format("variable '{}' is declared as an option without a key",
                                                     variable.name));
+    if (!is_key(option.key))
+        return fail(ErrorKind::kObject, fmt::format("variable '{}' declares the option {}, which is no key: letters, "
+                                                    "digits, '_', '-' and '.' only",
+                                                    variable.name, quote_text(option.key)));
     if (!is_read_only(variable))
         return fail(ErrorKind::kObject,
                     fmt::format("option '{}': its variable '{}' is in {}, but only read-only data can be an option",
@@ -159,6 +178,14 @@ Result<OptionDeclaration> tagged_option(const BtfView& btf, const VariablePlace&
                     fmt::format("option '{}' is of kind {}, which needs {}, but variable '{}' is {}", option.key, kind,
                                 storage_word(row->needs), variable.name, btf.describe(variable.type_id)));
     option.storage = *storage;
+    const bool is_number = storage->kind != StorageKind::kText && storage->kind != StorageKind::kIntegers;
+    for (const auto& [tag, value] : {std::pair("default", &option.default_enumerator),
+                                     std::pair("ops", &option.ops_member), std::pair("ops_flag", &option.ops_flag)})
+        if (!value->empty() && !is_number)
+            return fail(ErrorKind::kObject, fmt::format("option '{}' carries the tag {}{}, which needs a number, but "
+                                                        "variable '{}' is {}",
+                                                        option.key, kTagPrefix, tag, variable.name,
+                                                        btf.describe(variable.type_id)));
     if (option.kind == OptionKind::kCgroup && storage->width != 8)
         return fail(ErrorKind::kObject, fmt::format("option '{}': a cgroup id needs 64 bits, variable '{}' has {}",
                                                     option.key, variable.name, storage->width * 8));
@@ -172,7 +199,7 @@ Result<OptionDeclaration> tagged_option(const BtfView& btf, const VariablePlace&
 std::optional<OptionDeclaration> plain_option(const BtfView& btf, const VariablePlace& variable) {
     const std::optional<ResolvedType> type = btf.resolve(variable.type_id);
     const std::optional<Storage> storage = btf.storage(variable.type_id);
-    if (!type || !type->is_volatile || !storage || !is_read_only(variable))
+    if (!type || !type->is_volatile || !storage || !is_read_only(variable) || !is_key(variable.name))
         return std::nullopt;
     OptionDeclaration option;
     option.key = variable.name;
@@ -218,13 +245,15 @@ Result<FeatureDeclaration> feature(const BtfView& btf, const VariablePlace& vari
 class StatisticWalk {
 public:
     StatisticWalk(const BtfView& btf, StatisticDeclaration::Home home, std::string container,
-                  std::vector<StatisticDeclaration>& out)
-        : btf_(btf), home_(home), container_(std::move(container)), out_(out) {}
+                  std::size_t& steps, std::vector<StatisticDeclaration>& out)
+        : btf_(btf), home_(home), container_(std::move(container)), steps_(steps), out_(out) {}
 
     Result<> walk(std::uint32_t type_id, std::uint32_t offset, int depth = 0) {
         const std::optional<ResolvedType> resolved = btf_.resolve(type_id);
         if (!resolved || depth > kMaxDepth)
             return {};
+        if (++steps_ > kMaxSteps)
+            return fail(ErrorKind::kObject, "the types of the object's variables are nested too widely to be read");
         if (btf_is_array(resolved->type)) {
             const struct btf_array* array = btf_array(resolved->type);
             const std::optional<std::uint32_t> step = btf_.size_of(array->type);
@@ -261,6 +290,8 @@ private:
         const std::optional<ResolvedType> resolved = btf_.resolve(type_id);
         if (!resolved || depth > kMaxDepth)
             return false;
+        if (++steps_ > kMaxSteps)
+            return true; // the walk that follows fails
         if (btf_is_array(resolved->type))
             return contains_statistics(btf_array(resolved->type)->type, depth + 1);
         if (!btf_is_struct(resolved->type))
@@ -329,6 +360,7 @@ private:
     const BtfView& btf_;
     StatisticDeclaration::Home home_;
     std::string container_;
+    std::size_t& steps_; // taken so far, in the whole object
     std::vector<StatisticDeclaration>& out_;
 };
 
@@ -397,6 +429,7 @@ const OptionDeclaration* Declarations::find_option(std::string_view key) const {
 Result<Declarations> read_declarations(const BtfView& btf, const std::vector<PerCpuMapType>& per_cpu_maps) {
     Declarations result;
     std::vector<OptionDeclaration> plain;
+    std::size_t steps = 0;
     for (const VariablePlace& variable : btf.variables()) {
         const Tags tags(btf.tags(variable.var_id));
         result.needed_kfuncs.insert(result.needed_kfuncs.end(), tags.needs().begin(), tags.needs().end());
@@ -417,7 +450,7 @@ Result<Declarations> read_declarations(const BtfView& btf, const std::vector<Per
         const bool in_arena = variable.section == kArenaSection;
         if (in_arena || variable.section.starts_with(".bss") || variable.section.starts_with(".data")) {
             StatisticWalk walk(btf, in_arena ? StatisticDeclaration::Home::kArena : StatisticDeclaration::Home::kGlobal,
-                               variable.section, result.statistics);
+                               variable.section, steps, result.statistics);
             SCXHOST_TRY(walk.walk(variable.type_id, variable.offset));
         }
         if (!result.exit_record)
@@ -426,7 +459,8 @@ Result<Declarations> read_declarations(const BtfView& btf, const std::vector<Per
             return fail(ErrorKind::kObject, "the object declares more options than this host reads");
     }
     for (const PerCpuMapType& map : per_cpu_maps) {
-        StatisticWalk walk(btf, StatisticDeclaration::Home::kPerCpuMap, map.name, result.statistics);
+        StatisticWalk walk(btf, StatisticDeclaration::Home::kPerCpuMap, map.name, steps,
+                           result.statistics);
         SCXHOST_TRY(walk.walk(map.value_type_id, 0));
     }
     // Plain variables are options only of an object that declares none: a policy's author decides what is offered.

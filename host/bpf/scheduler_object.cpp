@@ -148,9 +148,13 @@ std::optional<SchedulerObject::State::Member> SchedulerObject::State::find_membe
             continue;
         const std::optional<ResolvedType> type = btf->resolve(members[i].type);
         const std::optional<std::uint32_t> size = btf->size_of(members[i].type);
+        const std::uint32_t offset = btf_member_bit_offset(ops_type(), i) / 8;
         if (!type || !size || btf_member_bitfield_size(ops_type(), i) != 0)
             return std::nullopt;
-        return Member{i, btf_member_bit_offset(ops_type(), i) / 8, *size, btf_is_ptr(type->type)};
+        // libbpf does not check that members lie within their struct.
+        if (*size == 0 || *size > ops_type()->size || offset > ops_type()->size - *size)
+            return std::nullopt;
+        return Member{i, offset, *size, btf_is_ptr(type->type)};
     }
     return std::nullopt;
 }
@@ -283,6 +287,9 @@ Result<SchedulerObject> SchedulerObject::open(const Source& source) {
     if (state->object == nullptr)
         return fail(open_error(source.name, errno, log));
 
+    // libbpf does without type information that it cannot read as long as nothing in the object needs it.
+    if (bpf_object__btf(state->object.get()) == nullptr)
+        return fail(open_error(source.name, EINVAL, log));
     state->btf.emplace(bpf_object__btf(state->object.get()));
     // Undefined symbols that are functions: libbpf has rewritten the .ksyms section by now, the symbols are as compiled.
     // A kfunc may be declared in several flavours (one a kernel's prototype); one strong reference makes it needed.
