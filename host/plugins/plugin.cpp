@@ -41,19 +41,29 @@ struct Plugin::State {
 
 namespace {
 
+constexpr std::uint32_t kMaxTableBytes = 4096; // far more than any contract of this major will need
+constexpr std::int32_t kMaxErrno = 4095;
+
+// A callback's result as a negative errno; whatever is none becomes EINVAL.
+std::int32_t as_errno(std::int32_t code) { return code < 0 && code >= -kMaxErrno ? code : -EINVAL; }
+
+bool is_zero(const void* bytes, std::size_t from, std::size_t to) {
+    const auto* at = static_cast<const unsigned char*>(bytes);
+    return std::all_of(at + from, at + to, [](unsigned char byte) { return byte == 0; });
+}
+
 // Copies a plugin's callback table, which may be older and shorter than ours.
 Result<scxhost_plugin_callbacks> copy_callbacks(const scxhost_plugin_callbacks* table) {
     scxhost_plugin_callbacks result{};
     if (table == nullptr)
         return result;
-    if (table->size < offsetof(scxhost_plugin_callbacks, create))
-        return fail(ErrorKind::kPlugin, "its table of callbacks is too short");
-    if (table->size > sizeof result) {
-        const auto* tail = reinterpret_cast<const unsigned char*>(table) + sizeof result;
-        for (std::size_t i = 0; i < table->size - sizeof result; ++i)
-            if (tail[i] != 0)
-                return fail(ErrorKind::kPlugin, "its table has callbacks that this host does not know");
-    }
+    // A size within a pointer would let half of it be called.
+    if (table->size < offsetof(scxhost_plugin_callbacks, create) || table->size > kMaxTableBytes ||
+        table->size % alignof(scxhost_plugin_callbacks) != 0)
+        return fail(ErrorKind::kPlugin, fmt::format("its table of callbacks says it has {} bytes", table->size),
+                    "rebuild the plugin");
+    if (table->size > sizeof result && !is_zero(table, sizeof result, table->size))
+        return fail(ErrorKind::kPlugin, "its table has callbacks that this host does not know", "use a newer scxhost");
     std::memcpy(&result, table, std::min<std::size_t>(table->size, sizeof result));
     return result;
 }
@@ -63,9 +73,19 @@ Result<const scxhost_plugin_descriptor*> read_descriptor(boost::dll::shared_libr
         return fail(ErrorKind::kPlugin, fmt::format("it does not export {}()", SCXHOST_PLUGIN_ENTRY),
                     "build it with scx_add_plugin()");
     const auto entry = library.get<const scxhost_plugin_descriptor*()>(SCXHOST_PLUGIN_ENTRY);
-    const scxhost_plugin_descriptor* descriptor = entry();
-    if (descriptor == nullptr || descriptor->size < sizeof(scxhost_plugin_descriptor) || descriptor->info == nullptr)
+    const scxhost_plugin_descriptor* descriptor = nullptr;
+    try {
+        descriptor = entry();
+    } catch (...) {
+        return fail(ErrorKind::kPlugin, fmt::format("it let an exception escape from {}()", SCXHOST_PLUGIN_ENTRY),
+                    "build it with scx_add_plugin()");
+    }
+    if (descriptor == nullptr || descriptor->size < sizeof(scxhost_plugin_descriptor) ||
+        descriptor->size > kMaxTableBytes || descriptor->info == nullptr)
         return fail(ErrorKind::kPlugin, "its descriptor is damaged", "rebuild the plugin");
+    if (!is_zero(descriptor, sizeof(scxhost_plugin_descriptor), descriptor->size))
+        return fail(ErrorKind::kPlugin, "its descriptor uses fields that this host does not know",
+                    "use a newer scxhost");
     // The library in memory must be the file that was checked.
     if (std::strncmp(descriptor->info->name, file.info.name.c_str(), SCXHOST_NAME_MAX) != 0 ||
         descriptor->object_bytes != file.object.size() || descriptor->object == nullptr ||
@@ -93,7 +113,7 @@ Result<> Plugin::State::call(std::string_view what, std::int32_t (*callback)(voi
     // The SDK's shims catch; a plugin in plain C++ might not, and what it throws must end here at the latest.
     try {
         const std::int32_t code = callback(instance);
-        return code == 0 ? Result<>() : fail(failure(what, code < 0 ? code : -EINVAL));
+        return code == 0 ? Result<>() : fail(failure(what, as_errno(code)));
     } catch (...) {
         return fail(ErrorKind::kPlugin, fmt::format("plugin '{}' let an exception escape from {}", name, what),
                     "its author must catch exceptions in callbacks, as the SDK's base class does");
@@ -148,7 +168,7 @@ Result<std::unique_ptr<Plugin>> Plugin::load(const PluginFile& file, SchedulerOb
     if (own.callbacks.create != nullptr) {
         try {
             if (const std::int32_t code = own.callbacks.create(&own.host, &own.instance); code != 0)
-                return fail(own.failure("start", code < 0 ? code : -EINVAL));
+                return fail(own.failure("start", as_errno(code)));
         } catch (...) {
             return fail(ErrorKind::kPlugin, fmt::format("plugin '{}' let an exception escape from create", own.name),
                         "its author must catch exceptions in callbacks, as the SDK's base class does");

@@ -42,6 +42,10 @@ std::vector<ListedPlugin> list_plugins(const std::vector<std::filesystem::path>&
 }
 
 Result<PluginFile> find_plugin(const std::vector<std::filesystem::path>& folders, const std::string& name) {
+    // A plugin comes from the folders that the configuration names, not from beside them.
+    if (name.find('/') != std::string::npos)
+        return fail(ErrorKind::kPlugin, fmt::format("{} is no plugin's name", quote_text(name)),
+                    "name the plugin without folder and \".so\", and its folder in host.plugin_dirs");
     for (const std::filesystem::path& folder : folders) {
         const std::filesystem::path path = folder / (name + std::string(kSuffix));
         std::error_code error;
