@@ -67,13 +67,13 @@ public:
         for (const Item& item : items_) {
             switch (item.outcome) {
             case Outcome::kPassed:
-                rows.push_back({paint("ok         ", kGreen, colour), item.name, item.text});
+                rows.push_back({paint("ok         ", kGreen, colour), item.name, printable(item.text)});
                 break;
             case Outcome::kFailed:
                 rows.push_back({paint("FAILED     ", kRed, colour), item.name, "see below"});
                 break;
             case Outcome::kNotChecked:
-                rows.push_back({paint("not checked", kYellow, colour), item.name, item.text});
+                rows.push_back({paint("not checked", kYellow, colour), item.name, printable(item.text)});
                 break;
             }
         }

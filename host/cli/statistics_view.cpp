@@ -11,6 +11,14 @@
 #include <fmt/format.h>
 
 namespace scxhost {
+namespace {
+
+// Counters wrap around; the difference is right across it.
+std::int64_t growth(std::int64_t now, std::int64_t before) {
+    return static_cast<std::int64_t>(static_cast<std::uint64_t>(now) - static_cast<std::uint64_t>(before));
+}
+
+} // namespace
 
 std::vector<double> StatisticsView::rates(const Sample& sample) const {
     std::vector<double> result(statistics_.size(), 0);
@@ -18,7 +26,7 @@ std::vector<double> StatisticsView::rates(const Sample& sample) const {
     const double elapsed = std::chrono::duration<double>(since).count();
     for (std::size_t i = 0; i < statistics_.size() && elapsed > 0; ++i)
         if (statistics_[i].kind == StatisticKind::kCounter)
-            result[i] = static_cast<double>(sample.values[i] - (previous_ ? previous_->values[i] : 0)) / elapsed;
+            result[i] = static_cast<double>(growth(sample.values[i], previous_ ? previous_->values[i] : 0)) / elapsed;
     return result;
 }
 
@@ -26,7 +34,7 @@ std::string StatisticsView::line(const Sample& sample) const {
     const std::vector<double> rate = rates(sample);
     std::string result = fmt::format("{:7.1f} s", std::chrono::duration<double>(sample.since_start).count());
     for (std::size_t i = 0; i < statistics_.size(); ++i) {
-        result += fmt::format("  {}={}", statistics_[i].name, sample.values[i]);
+        result += fmt::format("  {}={}", printable(statistics_[i].name), sample.values[i]);
         if (statistics_[i].kind == StatisticKind::kCounter)
             result += fmt::format(" ({:.0f}/s)", rate[i]);
     }
@@ -49,7 +57,7 @@ std::string StatisticsView::table(const Sample& sample) const {
                         statistic.kind == StatisticKind::kCounter ? group_digits(std::llround(rate[i])) : "",
                         group_digits(sample.values[i]), statistic.unit, statistic.help});
     }
-    std::string text = format_table(rows, {false, true, true});
+    std::string text = printable(format_table(rows, {false, true, true}));
     const std::size_t head = text.find('\n');
     text = paint(text.substr(0, head), kBold, colour) + text.substr(head);
     return fmt::format("after {:.1f} s (Ctrl-C detaches)\n{}",

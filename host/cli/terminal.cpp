@@ -19,6 +19,22 @@ std::size_t width(std::string_view text) {
         std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0U) != 0x80U; }));
 }
 
+// Length of the UTF-8 character that the text starts with; 0 when it starts with none. Overlong forms do not matter
+// here: no terminal takes them for control characters.
+std::size_t character_bytes(std::string_view text) {
+    const auto first = static_cast<unsigned char>(text[0]);
+    const std::size_t bytes = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+    if (bytes > text.size())
+        return 0;
+    const auto continues = [](char c) { return (static_cast<unsigned char>(c) & 0xc0U) == 0x80U; };
+    return bytes < 2 || std::ranges::all_of(text.substr(1, bytes - 1), continues) ? bytes : 0;
+}
+
+// U+0080 to U+009F: among them a second way to start a terminal's control sequences.
+bool is_c1_control(std::string_view text) {
+    return static_cast<unsigned char>(text[0]) == 0xc2 && static_cast<unsigned char>(text[1]) < 0xa0;
+}
+
 } // namespace
 
 bool wants_colour(int fd) {
@@ -33,9 +49,15 @@ std::string paint(std::string_view text, std::string_view colour, bool wanted) {
 }
 
 std::string printable(std::string_view text) {
-    std::string result(text);
-    std::ranges::replace_if(
-        result, [](unsigned char c) { return (c < 0x20 && c != '\n' && c != '\t') || c == 0x7f; }, '?');
+    std::string result;
+    while (!text.empty()) {
+        const std::size_t bytes = character_bytes(text);
+        const auto first = static_cast<unsigned char>(text[0]);
+        const bool harmless = first < 0x80 ? (first >= 0x20 && first != 0x7f) || first == '\n' || first == '\t'
+                                           : bytes > 0 && !is_c1_control(text);
+        result += harmless ? text.substr(0, bytes) : "?";
+        text.remove_prefix(bytes == 0 ? 1 : bytes);
+    }
     return result;
 }
 
