@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// The program as a user sees it, on any machine, without rights: what it prints, where, and its exit status.
+#include "tests/plugins/journal.hpp"
+#include "tests/plugins/zoo.hpp"
+#include "tests/vm/host_process.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cstdlib>
+
+namespace scxhost {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+
+struct Answer {
+    int status;
+    std::string out;
+    std::string err;
+
+    [[nodiscard]] json document() const { return json::parse(out, nullptr, false); }
+};
+
+Answer scxhost(const std::vector<std::string>& arguments) {
+    HostProcess process(arguments);
+    const int status = process.wait();
+    return {status, process.out(), process.err()};
+}
+
+class CliTest : public testing::Test {
+protected:
+    static void SetUpTestSuite() { ::setenv("PATH", SCXHOST_PROGRAM_DIR ":/usr/bin:/bin", 1); }
+
+    fs::path config(const std::string& text) { return dir_.write("conf.toml", text); }
+    // `check` of a configuration, with the plugins of the zoo.
+    Answer check(const std::string& text) {
+        return scxhost({"check", config(text).string(), "--plugin-dir", SCXHOST_ZOO_DIR});
+    }
+
+    TempDir dir_;
+};
+
+TEST_F(CliTest, Help) {
+    const Answer help = scxhost({"--help"});
+    EXPECT_EQ(help.status, 0);
+    EXPECT_THAT(help.out, AllOf(HasSubstr("Exit status: 0 done"), HasSubstr("scxhost check")));
+    EXPECT_EQ(help.err, "");
+    for (const char* command : {"run", "check", "list", "inspect", "options", "info"}) {
+        const Answer answer = scxhost({command, "--help"});
+        EXPECT_EQ(answer.status, 0) << command;
+        EXPECT_THAT(answer.out, HasSubstr("--json")) << command;
+        EXPECT_EQ(answer.err, "") << command;
+        EXPECT_THAT(help.out, HasSubstr(command));
+    }
+    EXPECT_THAT(scxhost({"--version"}).out, AllOf(StartsWith("scxhost "), HasSubstr("plugin contract 1.")));
+}
+
+TEST_F(CliTest, WrongUsage) {
+    const struct {
+        std::vector<std::string> arguments;
+        const char* what;
+        const char* hint;
+    } cases[] = {
+        {{"chek", "x.toml"}, "error: there is no command \"chek\"", "did you mean \"check\"?"},
+        {{"frobnicate"}, "error: there is no command \"frobnicate\"", "known commands: run, check, list"},
+        {{"list", "--jsn"}, "--jsn", "did you mean \"--json\"?"},
+        {{"list", "--wholly-unknown"}, "--wholly-unknown", "see 'scxhost list --help'"},
+        {{"run"}, "WHAT is required", "see 'scxhost run --help'"},
+        {{"run", "simple", "--for"}, "--for", "see 'scxhost run --help'"},
+        {{"options", "simple", "--json", "--toml"}, "--toml", "see 'scxhost options --help'"},
+        {{"run", "simple", "--for", "soon"}, "error: --for: ", "hint"},
+        {{"list", "--plugin-dir", "/no/such/folder"}, "error: cannot use the plugin folder /no/such/folder", ""},
+        {{}, "error: A subcommand is required", "see 'scxhost --help'"},
+    };
+    for (const auto& test : cases) {
+        const Answer answer = scxhost(test.arguments);
+        EXPECT_EQ(answer.status, 2) << test.what;
+        EXPECT_EQ(answer.out, "") << test.what;
+        EXPECT_THAT(answer.err, AllOf(StartsWith("scxhost: error: "), HasSubstr(test.what), HasSubstr(test.hint)));
+    }
+}
+
+TEST_F(CliTest, ShippedConfigurationsAreGood) {
+    for (const fs::directory_entry& entry : fs::directory_iterator(fs::path(SCXHOST_SOURCE_DIR) / "configs")) {
+        if (entry.path().extension() != ".toml")
+            continue;
+        const Answer answer = scxhost({"check", entry.path().string()});
+        EXPECT_EQ(answer.status, 0) << entry.path() << answer.out << answer.err;
+        EXPECT_THAT(answer.out, AllOf(HasSubstr("ok           configuration"), HasSubstr("ok           options"),
+                                      HasSubstr("not checked  verifier")));
+        EXPECT_EQ(answer.err, "");
+    }
+}
+
+TEST_F(CliTest, GoodConfigurationWithOptions) {
+    const Answer answer = check("[scheduler]\nplugin = \"good\"\n[scheduler.options]\nslice = \"5ms\"\ntitle = \"Zoo\"\n");
+    EXPECT_EQ(answer.status, 0) << answer.err;
+    EXPECT_THAT(answer.out, HasSubstr("2 set, 13 known"));
+    EXPECT_THAT(answer.out, HasSubstr("ok           plugin's own checks"));
+    EXPECT_THAT(answer.err, HasSubstr("good: slice 5000000")) << "the plugin's log";
+}
+
+TEST_F(CliTest, BadConfigurationsHavePlaceMessageAndHint) {
+    const std::string zoo = "[scheduler]\nplugin = \"good\"\n[scheduler.options]\n";
+    const struct {
+        std::string text;
+        const char* place;
+        const char* what;
+        const char* hint;
+    } cases[] = {
+        {"[scheduler\nplugin = \"good\"\n", ":1:", "error: ", ""},
+        {"[scheduler]\nplugni = \"good\"\n", ":2:1:", "plugni", "did you mean \"plugin\"?"},
+        {"[scheduler]\nplugin = 7\n", ":2:10:", "expected a string, found the integer 7", ""},
+        {"[scheduler]\nplugin = \"goood\"\n", "", "there is no plugin 'goood' in", "did you mean \"good\"?"},
+        {"[scheduler]\nplugin = \"../zoo/good\"\n", ":2:10:", "is not a plugin name", "letters, digits"},
+        {zoo + "slise = \"5ms\"\n", ":4:1:", "'good' has no such option", "did you mean \"slice\"?"},
+        {zoo + "slice = 5\n", ":4:9:", "expected a duration", "5ms"},
+        {zoo + "slice = \"1 fortnight\"\n", ":4:9:", "is not a duration", ""},
+        {zoo + "slice = \"1h\"\n", ":4:9:", "1h is out of range: it must be from 1us to 1s", ""},
+        {zoo + "mode = \"wlid\"\n", ":4:8:", "expected calm or wild", "did you mean \"wild\"?"},
+        {zoo + "[scheduler.ops]\nenqueue = 1\n", ":5:1:", "sched_ext_ops has no such number", "timeout_ms"},
+    };
+    for (const auto& test : cases) {
+        SCOPED_TRACE(test.text);
+        const Answer answer = check(test.text);
+        EXPECT_EQ(answer.status, 2) << answer.out;
+        EXPECT_THAT(answer.out, HasSubstr("FAILED"));
+        if (*test.place != '\0') {
+            EXPECT_THAT(answer.err, HasSubstr("conf.toml" + std::string(test.place)));
+        }
+        EXPECT_THAT(answer.err, AllOf(HasSubstr(test.what), HasSubstr(test.hint)));
+    }
+    const Answer missing = scxhost({"check", "/no/such.toml"});
+    EXPECT_EQ(missing.status, 2);
+    EXPECT_THAT(missing.err, HasSubstr("cannot examine /no: No such file or directory"));
+}
+
+TEST_F(CliTest, CheckInJson) {
+    const fs::path file = config("[scheduler]\nplugin = \"good\"\n[scheduler.options]\nslise = \"5ms\"\n");
+    const Answer answer = scxhost({"check", file.string(), "--plugin-dir", SCXHOST_ZOO_DIR, "--json"});
+    EXPECT_EQ(answer.status, 2);
+    EXPECT_EQ(answer.err, "");
+    const json document = answer.document();
+    EXPECT_EQ(document["schema"], 1);
+    EXPECT_EQ(document["ok"], false);
+    EXPECT_EQ(document["exit_status"], 2);
+    const auto failed = std::ranges::find_if(document["items"], [](const json& item) { return item.contains("error"); });
+    ASSERT_NE(failed, document["items"].end());
+    EXPECT_EQ((*failed)["name"], "options");
+    EXPECT_EQ((*failed)["error"]["line"], 4);
+    EXPECT_EQ((*failed)["error"]["hint"], "did you mean \"slice\"?");
+}
+
+TEST_F(CliTest, BrokenFilesAreNamed) {
+    const struct {
+        std::string file;
+        const char* what;
+    } cases[] = {
+        {zoo_path("no_scheduler.bpf.o").string(), "is no sched_ext scheduler"},
+        {zoo_path("two_ops.bpf.o").string(), "has 2 struct_ops maps: first_ops and second_ops"},
+        {zoo_path("lying.bpf.o").string(), "option 'slice' is of kind string"},
+        {dir_.write("text.bpf.o", "text").string(), "not an ELF file"},
+        {dir_.write("text.so", "text").string(), "not an ELF file"},
+        {(dir_.path() / "absent.bpf.o").string(), "absent.bpf.o"},
+    };
+    for (const auto& test : cases)
+        for (const char* command : {"check", "inspect", "options"}) {
+            const Answer answer = scxhost({command, test.file});
+            EXPECT_EQ(answer.status, 2) << command << " " << test.file;
+            EXPECT_THAT(answer.err, HasSubstr(test.what)) << command;
+        }
+}
+
+TEST_F(CliTest, ListAndInspectRunNoCodeOfThePlugin) {
+    const fs::path journal = dir_.path() / "journal";
+    const Environment environment(zoo::kJournal, journal.string());
+    EXPECT_EQ(scxhost({"list", "--plugin-dir", SCXHOST_ZOO_DIR}).status, 0);
+    EXPECT_EQ(scxhost({"inspect", zoo_path("good.so").string()}).status, 0);
+    EXPECT_EQ(scxhost({"options", zoo_path("good.so").string()}).status, 0);
+    EXPECT_FALSE(fs::exists(journal)) << "a constructor of the library ran";
+    EXPECT_EQ(scxhost({"check", zoo_path("good.so").string()}).status, 0);
+    EXPECT_TRUE(fs::exists(journal)) << "check lets the plugin check its options";
+}
+
+TEST_F(CliTest, List) {
+    dir_.write("broken.so", "text");
+    const Answer text = scxhost({"list", "--plugin-dir", SCXHOST_ZOO_DIR, "--plugin-dir", dir_.path().string()});
+    EXPECT_EQ(text.status, 0);
+    EXPECT_THAT(text.out, HasSubstr("good        1.2.3    Notes what the host asks of it"));
+    EXPECT_THAT(text.err, AllOf(HasSubstr("warning: "), HasSubstr("broken.so is not a usable plugin: not an ELF file")));
+
+    const json document =
+        scxhost({"list", "--plugin-dir", SCXHOST_ZOO_DIR, "--plugin-dir", dir_.path().string(), "--json"}).document();
+    EXPECT_EQ(document["schema"], 1);
+    ASSERT_EQ(document["plugins"].size(), 4U);
+    EXPECT_EQ(document["plugins"][0]["name"], "good");
+    EXPECT_EQ(document["plugins"][0]["contract"], "1.0");
+    EXPECT_EQ(document["plugins"][0]["usable"], true);
+    EXPECT_EQ(document["plugins"][3]["usable"], false);
+    EXPECT_EQ(document["plugins"][3]["error"]["kind"], "plugin");
+}
+
+TEST_F(CliTest, Inspect) {
+    const Answer text = scxhost({"inspect", zoo_path("good.so").string()});
+    EXPECT_EQ(text.status, 0) << text.err;
+    EXPECT_THAT(text.out, AllOf(HasSubstr("good 1.2.3: Notes what the host asks of it"), HasSubstr("enqueued"),
+                                HasSubstr("scx_bpf_dsq_insert"), HasSubstr("uei"), Not(HasSubstr("\033"))));
+
+    const json document = scxhost({"inspect", zoo_path("good.bpf.o").string(), "--json"}).document();
+    EXPECT_EQ(document["schema"], 1);
+    EXPECT_EQ(document["name"], "good");
+    EXPECT_EQ(document["struct_ops"], "zoo_ops");
+    EXPECT_EQ(document["exit_record"], true);
+    EXPECT_EQ(document["options"].size(), 13U);
+    EXPECT_EQ(document["statistics"][0]["name"], "enqueued");
+    EXPECT_FALSE(document.contains("plugin"));
+}
+
+TEST_F(CliTest, Options) {
+    const json document =
+        scxhost({"options", zoo_path("good.so").string(), "--set", "count=7", "--json"}).document();
+    EXPECT_EQ(document["schema"], 1);
+    ASSERT_EQ(document["options"].size(), 13U);
+    const json& count = document["options"][1];
+    EXPECT_EQ(count["key"], "count");
+    EXPECT_EQ(count["kind"], "int");
+    EXPECT_EQ(count["value"], "7");
+    EXPECT_EQ(count["set"], true);
+    EXPECT_EQ(count["min"], "1");
+    EXPECT_EQ(document["options"][7]["words"], (json{"calm", "wild"}));
+
+    const Answer wrong = scxhost({"options", zoo_path("good.so").string(), "--set", "count=700"});
+    EXPECT_EQ(wrong.status, 2);
+    EXPECT_THAT(wrong.err, AllOf(HasSubstr("--set count"), HasSubstr("700 is out of range: it must be from 1 to 100")));
+}
+
+TEST_F(CliTest, SampleOfOptionsIsAGoodConfiguration) {
+    std::string sample = scxhost({"options", zoo_path("good.so").string(), "--toml"}).out;
+    // As a user would: every default made a setting.
+    for (std::size_t at = 0; (at = sample.find("\n# ", at)) != std::string::npos; ++at)
+        if (sample.find(" = ", at + 1) < sample.find('\n', at + 1))
+            sample.erase(at + 1, 2);
+    const Answer answer = check(sample);
+    EXPECT_EQ(answer.status, 0) << sample << answer.err;
+    EXPECT_THAT(answer.out, HasSubstr("13 set, 13 known")) << sample;
+}
+
+TEST_F(CliTest, Info) {
+    const Answer answer = scxhost({"info", "--json"});
+    EXPECT_EQ(answer.status, 0) << answer.err;
+    EXPECT_EQ(answer.document()["schema"], 1);
+    EXPECT_EQ(scxhost({"info"}).status, 0);
+}
+
+TEST_F(CliTest, RunNeedsSchedExt) {
+    if (fs::exists("/sys/kernel/sched_ext"))
+        GTEST_SKIP() << "this machine's kernel has sched_ext, and its scheduler is not ours to replace";
+    for (const char* scheduler : {"simple", "qmap"}) {
+        const Answer answer = scxhost({"run", scheduler, "--for", "1s"});
+        EXPECT_EQ(answer.status, 3) << answer.err;
+        EXPECT_EQ(answer.out, "");
+        EXPECT_THAT(answer.err, AllOf(StartsWith("scxhost: error: "), HasSubstr("sched_ext"), HasSubstr("hint:")));
+    }
+}
+
+TEST_F(CliTest, RunRefusesBadInputBeforeItAsksTheKernel) {
+    EXPECT_EQ(scxhost({"run", "no-such-plugin"}).status, 2);
+    EXPECT_EQ(scxhost({"run", "/no/such.toml"}).status, 2);
+    EXPECT_EQ(scxhost({"run", zoo_path("lying.bpf.o").string()}).status, 2);
+}
+
+} // namespace
+} // namespace scxhost
