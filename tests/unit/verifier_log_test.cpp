@@ -63,5 +63,63 @@ TEST(VerifierLog, CutOffLogIsSafe) {
         (void)parse_load_log(std::string_view(log).substr(0, size));
 }
 
+TEST(VerifierLog, CommonRefusalsAreExplained) {
+    const struct {
+        const char* reason;
+        const char* meaning;
+    } cases[] = {
+        {"BPF program is too large. Processed 1000001 insn", "the verifier gave up"},
+        {"The sequence of 8193 jumps is too complex.", "the number of jumps"},
+        {"infinite loop detected at insn 7", "bpf_for()"},
+        {"back-edge from insn 9 to 3", "bpf_for()"},
+        {"Unreleased reference id=3 alloc_insn=12", "not released on every path"},
+        {"R1 invalid mem access 'map_value_or_null'", "without a NULL check"},
+        {"R1 invalid mem access 'ptr_or_null_task_struct'", "may be NULL"},
+        {"invalid access to map value, value_size=32 off=32 size=8", "not checked against the array's size"},
+        {"R2 unbounded memory access, make sure to bounds check any such access", "no upper bound"},
+        {"calling kernel function scx_bpf_create_dsq is not allowed", "may not be called"},
+        {"combined stack size of 2 calls is 544. Too large", "512 bytes of stack"},
+    };
+    for (const auto& test : cases) {
+        const VerifierRefusal refusal = parse_load_log(log_of(std::string(test.reason) + "\nprocessed 1 insns\n"));
+        EXPECT_EQ(refusal.reason, test.reason);
+        EXPECT_THAT(refusal.diagnosis, HasSubstr(test.meaning)) << test.reason;
+    }
+}
+
+TEST(VerifierLog, ExcerptIsTheEndOfALongLog) {
+    std::string body;
+    for (int i = 0; i < 500; ++i)
+        body += "line " + std::to_string(i) + "\n";
+    const VerifierRefusal refusal = parse_load_log(log_of(body));
+    EXPECT_EQ(refusal.reason, "line 499");
+    EXPECT_THAT(refusal.excerpt, HasSubstr("earlier lines"));
+    EXPECT_THAT(refusal.excerpt, HasSubstr("line 499\n"));
+    EXPECT_THAT(refusal.excerpt, testing::Not(HasSubstr("line 1\n")));
+}
+
+TEST(VerifierLog, LoadErrorsByErrno) {
+    const struct {
+        int sys_errno;
+        ErrorKind kind;
+        const char* hint;
+    } cases[] = {
+        {EACCES, ErrorKind::kPermission, "CAP_BPF"},       {ENOMEM, ErrorKind::kAttach, "no memory"},
+        {E2BIG, ErrorKind::kAttach, "larger than"},        {ESRCH, ErrorKind::kUnsupported, "scxhost info"},
+        {EINVAL, ErrorKind::kUnsupported, "scxhost info"},
+    };
+    for (const auto& test : cases) {
+        const Error error = load_error("mine", test.sys_errno, "libbpf: said this\n");
+        EXPECT_EQ(error.kind, test.kind) << test.sys_errno;
+        EXPECT_THAT(error.hint, HasSubstr(test.hint)) << test.sys_errno;
+        EXPECT_THAT(error.what, HasSubstr("cannot load 'mine' into the kernel: "));
+        EXPECT_EQ(error.detail, "libbpf: said this\n");
+        EXPECT_EQ(error.sys_errno, test.sys_errno);
+    }
+    const Error refused = load_error("mine", EACCES, log_of("bad thing\n"));
+    EXPECT_EQ(refused.kind, ErrorKind::kVerifier);
+    EXPECT_EQ(refused.what, "the kernel's verifier refused program 'simple_exit' of 'mine': bad thing");
+}
+
 } // namespace
 } // namespace scxhost
