@@ -5,6 +5,8 @@
 
 #include <scxhost/plugin.h>
 
+#include <dlfcn.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -145,8 +147,11 @@ Result<std::unique_ptr<Plugin>> Plugin::load(const PluginFile& file, SchedulerOb
     boost::dll::fs::error_code error;
     state->library.load(boost::dll::fs::path(file.path.string()), error,
                         boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local);
-    if (error)
-        return refuse({.kind = ErrorKind::kPlugin, .what = error.message()});
+    if (error) {
+        // Boost.DLL's code for every failure is EBADF; the loader's own words say what is missing.
+        const char* reason = ::dlerror();
+        return refuse({.kind = ErrorKind::kPlugin, .what = reason != nullptr ? reason : error.message()});
+    }
     Result<const scxhost_plugin_descriptor*> descriptor = read_descriptor(state->library, file);
     if (!descriptor)
         return refuse(std::move(descriptor).error());
