@@ -73,5 +73,5 @@ apt_index_locked() {
 		return
 	fi
 	die "no configured archive has Debian's suite $suite" \
-		"check the network and this machine's apt sources (apt-get update), then run it again"
+		"check the network, the clock and this machine's apt sources (apt-get update), then run it again"
 }
