@@ -5,11 +5,11 @@
 
 #include <elf.h>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 
 #include <cerrno>
 #include <cstring>
-#include <fmt/format.h>
 
 namespace scxhost {
 
@@ -19,7 +19,7 @@ Result<std::vector<std::byte>> read_binary_file(const std::filesystem::path& pat
     const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
     if (!fd)
         return fail_errno(ErrorKind::kIo, fmt::format("cannot open {} {}", description, path.string()), errno);
-    struct stat status {};
+    struct stat status{};
     if (::fstat(fd.get(), &status) != 0)
         return fail_errno(ErrorKind::kIo, fmt::format("cannot examine {} {}", description, path.string()), errno);
     if (!S_ISREG(status.st_mode))
@@ -54,7 +54,8 @@ Result<ElfImage> ElfImage::parse(std::vector<std::byte> bytes) {
         return fail(ErrorKind::kObject, "not a 64-bit little-endian ELF file");
     if (header.e_shnum == 0 || header.e_shentsize != sizeof(Elf64_Shdr) || header.e_shoff > bytes.size() ||
         header.e_shnum > (bytes.size() - header.e_shoff) / sizeof(Elf64_Shdr) || header.e_shstrndx >= header.e_shnum)
-        return fail(ErrorKind::kObject, "the ELF section table lies outside the file: the file is truncated or damaged");
+        return fail(ErrorKind::kObject,
+                    "the ELF section table lies outside the file: the file is truncated or damaged");
 
     ElfImage image;
     image.machine_ = header.e_machine;

@@ -3,9 +3,8 @@
 
 #include <signal.h>
 #include <sys/epoll.h>
-#include <time.h>
-
 #include <systemd/sd-event.h>
+#include <time.h>
 
 namespace scxhost {
 namespace {
@@ -50,9 +49,12 @@ struct EventLoop::Source {
     }
 };
 
-void EventLoop::Unref::operator()(sd_event* event) const { sd_event_unref(event); }
+void EventLoop::Unref::operator()(sd_event* event) const {
+    sd_event_unref(event);
+}
 
-EventLoop::EventLoop(sd_event* event) : event_(event) {}
+EventLoop::EventLoop(sd_event* event)
+    : event_(event) {}
 EventLoop::EventLoop(EventLoop&&) noexcept = default;
 EventLoop& EventLoop::operator=(EventLoop&&) noexcept = default;
 EventLoop::~EventLoop() = default;
@@ -102,8 +104,12 @@ Result<> EventLoop::after(std::chrono::nanoseconds delay, Handler handler) {
     return add_timer(delay, {}, std::move(handler));
 }
 
-Result<> EventLoop::run() { return check(sd_event_loop(event_.get()), "the event loop failed"); }
+Result<> EventLoop::run() {
+    return check(sd_event_loop(event_.get()), "the event loop failed");
+}
 
-void EventLoop::stop() { sd_event_exit(event_.get(), 0); }
+void EventLoop::stop() {
+    sd_event_exit(event_.get(), 0);
+}
 
 } // namespace scxhost

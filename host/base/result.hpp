@@ -40,17 +40,19 @@ struct SourceLocation {
 
 struct [[nodiscard]] Error {
     ErrorKind kind = ErrorKind::kInternal;
-    std::string what;                    // one sentence, no full stop: what was found and what was expected
-    std::string hint = {};               // what the user can do next; may be empty
+    std::string what;      // one sentence, no full stop: what was found and what was expected
+    std::string hint = {}; // what the user can do next; may be empty
     std::optional<SourceLocation> where = {};
-    int sys_errno = 0;                   // positive errno of the failed call, or 0
-    std::string detail = {};             // long material, shown below the message (the verifier's log)
+    int sys_errno = 0;       // positive errno of the failed call, or 0
+    std::string detail = {}; // long material, shown below the message (the verifier's log)
 };
 
 template <typename T = void>
 using Result = std::expected<T, Error>;
 
-[[nodiscard]] inline std::unexpected<Error> fail(Error error) { return std::unexpected<Error>(std::move(error)); }
+[[nodiscard]] inline std::unexpected<Error> fail(Error error) {
+    return std::unexpected<Error>(std::move(error));
+}
 
 [[nodiscard]] inline std::unexpected<Error> fail(ErrorKind kind, std::string what, std::string hint = {}) {
     return fail(Error{.kind = kind, .what = std::move(what), .hint = std::move(hint)});

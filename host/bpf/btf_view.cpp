@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/bpf/btf_view.hpp"
 
-#include <algorithm>
-
 #include <bpf/btf.h>
 #include <fmt/format.h>
+
+#include <algorithm>
 
 namespace scxhost {
 namespace {
@@ -14,7 +14,8 @@ constexpr int kMaxChain = 64;
 
 } // namespace
 
-BtfView::BtfView(const btf* btf) : btf_(btf) {
+BtfView::BtfView(const btf* btf)
+    : btf_(btf) {
     const std::uint32_t count = btf__type_cnt(btf_);
     for (std::uint32_t id = 1; id < count; ++id) {
         const btf_type* type = btf__type_by_id(btf_, id);
@@ -105,10 +106,10 @@ std::optional<Storage> BtfView::storage(std::uint32_t id) const {
         for (std::uint32_t i = 0; i < btf_vlen(type); ++i) {
             if (btf_is_enum(type))
                 // The value's bits are stored as signed, whatever the enum is.
-                result.enumerators.emplace_back(
-                    name(btf_enum(type)[i].name_off),
-                    result.is_signed ? std::int64_t{btf_enum(type)[i].val}
-                                     : std::int64_t{static_cast<std::uint32_t>(btf_enum(type)[i].val)});
+                result.enumerators.emplace_back(name(btf_enum(type)[i].name_off),
+                                                result.is_signed
+                                                    ? std::int64_t{btf_enum(type)[i].val}
+                                                    : std::int64_t{static_cast<std::uint32_t>(btf_enum(type)[i].val)});
             else
                 result.enumerators.emplace_back(name(btf_enum64(type)[i].name_off),
                                                 static_cast<std::int64_t>(btf_enum64_value(&btf_enum64(type)[i])));

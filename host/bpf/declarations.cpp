@@ -3,14 +3,14 @@
 
 #include "host/base/suggest.hpp"
 
+#include <bpf/btf.h>
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cctype>
 #include <set>
 #include <span>
-
-#include <bpf/btf.h>
-#include <fmt/format.h>
 
 namespace scxhost {
 namespace {
@@ -93,7 +93,8 @@ public:
         std::set<std::string_view> seen;
         for (const auto& [key, value] : entries_) {
             if (std::ranges::find(known, key) == known.end())
-                return fail(ErrorKind::kObject, fmt::format("'{}' carries the unknown tag {}{}", owner, kTagPrefix, key),
+                return fail(ErrorKind::kObject,
+                            fmt::format("'{}' carries the unknown tag {}{}", owner, kTagPrefix, key),
                             "the object may have been built with a newer SDK than this host's");
             if (!seen.insert(key).second)
                 return fail(ErrorKind::kObject, fmt::format("'{}' carries the tag {}{} twice", owner, kTagPrefix, key));
@@ -116,7 +117,9 @@ bool is_key(std::string_view text) {
     });
 }
 
-bool is_read_only(const VariablePlace& variable) { return variable.section.starts_with(".rodata"); }
+bool is_read_only(const VariablePlace& variable) {
+    return variable.section.starts_with(".rodata");
+}
 
 std::string lower(std::string_view text) {
     std::string result(text);
@@ -152,8 +155,8 @@ Result<OptionDeclaration> tagged_option(const BtfView& btf, const VariablePlace&
     option.tagged = true;
     option.variable = variable;
     if (option.key.empty())
-        return fail(ErrorKind::kObject, fmt::format("variable '{}' is declared as an option without a key",
-                                                    variable.name));
+        return fail(ErrorKind::kObject,
+                    fmt::format("variable '{}' is declared as an option without a key", variable.name));
     if (!is_key(option.key))
         return fail(ErrorKind::kObject, fmt::format("variable '{}' declares the option {}, which is no key: letters, "
                                                     "digits, '_', '-' and '.' only",
@@ -182,10 +185,10 @@ Result<OptionDeclaration> tagged_option(const BtfView& btf, const VariablePlace&
     for (const auto& [tag, value] : {std::pair("default", &option.default_enumerator),
                                      std::pair("ops", &option.ops_member), std::pair("ops_flag", &option.ops_flag)})
         if (!value->empty() && !is_number)
-            return fail(ErrorKind::kObject, fmt::format("option '{}' carries the tag {}{}, which needs a number, but "
-                                                        "variable '{}' is {}",
-                                                        option.key, kTagPrefix, tag, variable.name,
-                                                        btf.describe(variable.type_id)));
+            return fail(ErrorKind::kObject,
+                        fmt::format("option '{}' carries the tag {}{}, which needs a number, but "
+                                    "variable '{}' is {}",
+                                    option.key, kTagPrefix, tag, variable.name, btf.describe(variable.type_id)));
     if (option.kind == OptionKind::kCgroup && storage->width != 8)
         return fail(ErrorKind::kObject, fmt::format("option '{}': a cgroup id needs 64 bits, variable '{}' has {}",
                                                     option.key, variable.name, storage->width * 8));
@@ -224,29 +227,35 @@ Result<FeatureDeclaration> feature(const BtfView& btf, const VariablePlace& vari
     const std::string text = tags.text("feature");
     const auto kind = std::ranges::find_if(kinds, [&](const auto& row) { return text.starts_with(row.first); });
     if (kind == kinds.end())
-        return fail(ErrorKind::kObject, fmt::format("variable '{}': '{}' names no kfunc:, enum: or member:",
-                                                    variable.name, text));
+        return fail(ErrorKind::kObject,
+                    fmt::format("variable '{}': '{}' names no kfunc:, enum: or member:", variable.name, text));
     const std::optional<Storage> storage = btf.storage(variable.type_id);
     if (!storage || storage->kind != StorageKind::kBool || !is_read_only(variable))
         return fail(ErrorKind::kObject, fmt::format("variable '{}' stands for a kernel feature and must be a "
-                                                    "'const volatile bool'", variable.name));
+                                                    "'const volatile bool'",
+                                                    variable.name));
     const std::optional<std::string> form = tags.find("form");
     if (form && *form != "cid")
-        return fail(ErrorKind::kObject, fmt::format("variable '{}': '{}' is no form of a scheduler", variable.name, *form));
+        return fail(ErrorKind::kObject,
+                    fmt::format("variable '{}': '{}' is no form of a scheduler", variable.name, *form));
     FeatureDeclaration result{kind->second, text.substr(kind->first.size()), tags.text("missing"), variable,
                               form.has_value()};
     if (result.what == FeatureDeclaration::What::kMember && result.name.find('.') == std::string::npos)
-        return fail(ErrorKind::kObject, fmt::format("variable '{}': '{}' is no struct.member", variable.name,
-                                                    result.name));
+        return fail(ErrorKind::kObject,
+                    fmt::format("variable '{}': '{}' is no struct.member", variable.name, result.name));
     return result;
 }
 
 // Collects the statistics of one container by walking its type.
 class StatisticWalk {
 public:
-    StatisticWalk(const BtfView& btf, StatisticDeclaration::Home home, std::string container,
-                  std::size_t& steps, std::vector<StatisticDeclaration>& out)
-        : btf_(btf), home_(home), container_(std::move(container)), steps_(steps), out_(out) {}
+    StatisticWalk(const BtfView& btf, StatisticDeclaration::Home home, std::string container, std::size_t& steps,
+                  std::vector<StatisticDeclaration>& out)
+        : btf_(btf)
+        , home_(home)
+        , container_(std::move(container))
+        , steps_(steps)
+        , out_(out) {}
 
     Result<> walk(std::uint32_t type_id, std::uint32_t offset, int depth = 0) {
         const std::optional<ResolvedType> resolved = btf_.resolve(type_id);
@@ -308,13 +317,13 @@ private:
     Result<> add(const std::string& member, std::uint32_t type_id, std::uint32_t offset, const Tags& tags) {
         SCXHOST_TRY(tags.check(member, {"stat", "help", "unit", "name", "fold", "group"}));
         const std::optional<Storage> storage = btf_.storage(type_id);
-        const bool is_number = storage && (storage->kind == StorageKind::kInteger ||
-                                           storage->kind == StorageKind::kIntegers ||
-                                           storage->kind == StorageKind::kBool);
+        const bool is_number =
+            storage && (storage->kind == StorageKind::kInteger || storage->kind == StorageKind::kIntegers ||
+                        storage->kind == StorageKind::kBool);
         const std::string name = tags.find("name").value_or(member);
         if (!is_number)
-            return fail(ErrorKind::kObject, fmt::format("statistic '{}' must be an integer, but it is {}", name,
-                                                        btf_.describe(type_id)));
+            return fail(ErrorKind::kObject,
+                        fmt::format("statistic '{}' must be an integer, but it is {}", name, btf_.describe(type_id)));
 
         auto found = std::ranges::find_if(
             out_, [&](const StatisticDeclaration& s) { return s.name == name && s.container == container_; });
@@ -334,15 +343,13 @@ private:
             if (kind == "gauge")
                 statistic.kind = StatisticKind::kGauge;
             else if (kind != "counter")
-                return fail(ErrorKind::kObject,
-                            fmt::format("statistic '{}' is of the unknown kind '{}'", name, kind));
+                return fail(ErrorKind::kObject, fmt::format("statistic '{}' is of the unknown kind '{}'", name, kind));
             constexpr std::array<std::pair<std::string_view, Fold>, 4> folds = {
                 {{"sum", Fold::kSum}, {"max", Fold::kMax}, {"min", Fold::kMin}, {"avg", Fold::kAverage}}};
             const std::string fold = tags.find("fold").value_or("sum");
             const auto row = std::ranges::find_if(folds, [&](const auto& r) { return r.first == fold; });
             if (row == folds.end())
-                return fail(ErrorKind::kObject,
-                            fmt::format("statistic '{}' has the unknown fold '{}'", name, fold));
+                return fail(ErrorKind::kObject, fmt::format("statistic '{}' has the unknown fold '{}'", name, fold));
             statistic.fold = row->second;
             if (out_.size() >= kMaxDeclarations)
                 return too_many();
@@ -412,9 +419,13 @@ std::optional<ExitRecordPlace> exit_record(const BtfView& btf, const VariablePla
 
 } // namespace
 
-std::string_view to_string(OptionKind kind) { return std::ranges::find(kKinds, kind, &KindWord::kind)->word; }
+std::string_view to_string(OptionKind kind) {
+    return std::ranges::find(kKinds, kind, &KindWord::kind)->word;
+}
 
-std::string_view to_string(StatisticKind kind) { return kind == StatisticKind::kCounter ? "counter" : "gauge"; }
+std::string_view to_string(StatisticKind kind) {
+    return kind == StatisticKind::kCounter ? "counter" : "gauge";
+}
 
 const FeatureDeclaration* Declarations::form_feature() const {
     const auto found = std::ranges::find(features, true, &FeatureDeclaration::chooses_cid_form);
@@ -459,8 +470,7 @@ Result<Declarations> read_declarations(const BtfView& btf, const std::vector<Per
             return fail(ErrorKind::kObject, "the object declares more options than this host reads");
     }
     for (const PerCpuMapType& map : per_cpu_maps) {
-        StatisticWalk walk(btf, StatisticDeclaration::Home::kPerCpuMap, map.name, steps,
-                           result.statistics);
+        StatisticWalk walk(btf, StatisticDeclaration::Home::kPerCpuMap, map.name, steps, result.statistics);
         SCXHOST_TRY(walk.walk(map.value_type_id, 0));
     }
     // Plain variables are options only of an object that declares none: a policy's author decides what is offered.

@@ -28,8 +28,8 @@ struct OptionDeclaration {
     std::string key;
     OptionKind kind = OptionKind::kInteger;
     std::string help;
-    std::string unit;               // durations: what the stored number counts ("ns"); otherwise for display
-    std::string min;                // limits in the kind's own syntax; empty: what the variable can hold
+    std::string unit; // durations: what the stored number counts ("ns"); otherwise for display
+    std::string min;  // limits in the kind's own syntax; empty: what the variable can hold
     std::string max;
     std::string default_enumerator; // the default is this enumerator of the running kernel; empty: the initial value
     std::string ops_member;         // the value goes into this member of the struct_ops as well
@@ -67,11 +67,11 @@ struct StatisticDeclaration {
 struct FeatureDeclaration {
     enum class What { kKfunc, kEnumerator, kMember };
     What what = What::kKfunc;
-    std::string name;    // "scx_bpf_dsq_reenq", "SCX_ENQ_IMMED", "sched_ext_ops.sub_attach"
-    std::string missing; // what the user is told when the kernel lacks it
+    std::string name;       // "scx_bpf_dsq_reenq", "SCX_ENQ_IMMED", "sched_ext_ops.sub_attach"
+    std::string missing;    // what the user is told when the kernel lacks it
     VariablePlace variable; // a bool that says whether the kernel has it
-    // The object holds its scheduler in two forms, and takes the cid form where the kernel has the feature. The variable
-    // says which form was taken.
+    // The object holds its scheduler in two forms, and takes the cid form where the kernel has the feature. The
+    // variable says which form was taken.
     bool chooses_cid_form = false;
 };
 

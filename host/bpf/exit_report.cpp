@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/bpf/exit_report.hpp"
 
-#include <array>
-
 #include <fmt/format.h>
+
+#include <array>
 
 namespace scxhost {
 namespace {
@@ -27,9 +27,13 @@ constexpr std::array<std::pair<ExitKind, std::string_view>, 10> kNames = {{
 
 } // namespace
 
-bool ExitReport::asks_for_restart() const { return (static_cast<std::uint64_t>(exit_code) & kActionRestart) != 0; }
+bool ExitReport::asks_for_restart() const {
+    return (static_cast<std::uint64_t>(exit_code) & kActionRestart) != 0;
+}
 
-bool ExitReport::is_hotplug() const { return (static_cast<std::uint64_t>(exit_code) & kReasonHotplug) != 0; }
+bool ExitReport::is_hotplug() const {
+    return (static_cast<std::uint64_t>(exit_code) & kReasonHotplug) != 0;
+}
 
 std::string ExitReport::kind_name() const {
     for (const auto& [value, name] : kNames)

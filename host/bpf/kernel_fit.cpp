@@ -4,11 +4,11 @@
 #include "host/base/suggest.hpp"
 #include "host/kernel/kernel_btf.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstring>
 #include <optional>
-
-#include <fmt/format.h>
 
 namespace scxhost {
 namespace {
@@ -32,10 +32,10 @@ Result<std::vector<std::string>> check_kfuncs(const SchedulerObject& object, con
                     "this is a defect of the kernel build, not of the scheduler: use another build of the kernel "
                     "(`scxhost info` lists all malformed kfuncs)");
     if (!missing.empty())
-        return fail(ErrorKind::kUnsupported,
-                    fmt::format("'{}' needs {}, which this kernel does not have", object.name(),
-                                list_words(missing, "and")),
-                    "`scxhost info` shows what this kernel can do; docs/kernel-support.md says which release has what");
+        return fail(
+            ErrorKind::kUnsupported,
+            fmt::format("'{}' needs {}, which this kernel does not have", object.name(), list_words(missing, "and")),
+            "`scxhost info` shows what this kernel can do; docs/kernel-support.md says which release has what");
     std::vector<std::string> notes;
     if (!avoided.empty())
         notes.push_back(fmt::format("does without {}, malformed in this kernel's BTF", list_words(avoided, "and")));
@@ -101,8 +101,8 @@ Result<std::vector<std::string>> fit_to_kernel(SchedulerObject& object, const Ke
         cleared.push_back(member);
     }
     if (!cleared.empty())
-        notes.push_back(fmt::format("this kernel's {} has no {}: not used", object.ops_type_name(),
-                                    list_words(cleared, "and")));
+        notes.push_back(
+            fmt::format("this kernel's {} has no {}: not used", object.ops_type_name(), list_words(cleared, "and")));
 
     // Unknown flag bits are refused by the kernel with EINVAL.
     if (const std::optional<std::uint64_t> known = kernel.enumerator("SCX_OPS_ALL_FLAGS")) {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/bpf/libbpf_log.hpp"
 
+#include <bpf/libbpf.h>
+
 #include <algorithm>
 #include <cstdarg>
 #include <cstdio>
 #include <string_view>
 #include <vector>
-
-#include <bpf/libbpf.h>
 
 namespace scxhost {
 namespace {
@@ -35,13 +35,16 @@ __attribute__((format(printf, 2, 0))) int print(libbpf_print_level level, const 
 
 } // namespace
 
-LibbpfLog::LibbpfLog() : outer_(current) {
+LibbpfLog::LibbpfLog()
+    : outer_(current) {
     // Once for the process, whichever thread comes first.
     [[maybe_unused]] static const bool installed = (libbpf_set_print(print), true);
     current = this;
 }
 
-LibbpfLog::~LibbpfLog() { current = outer_; }
+LibbpfLog::~LibbpfLog() {
+    current = outer_;
+}
 
 void LibbpfLog::append(std::string_view text) {
     const std::size_t room = kHeadBytes - std::min(head_.size(), kHeadBytes);
@@ -52,7 +55,9 @@ void LibbpfLog::append(std::string_view text) {
         tail_.erase(0, tail_.size() - kTailBytes);
 }
 
-std::string LibbpfLog::text() const { return head_ + tail_; }
+std::string LibbpfLog::text() const {
+    return head_ + tail_;
+}
 
 std::string LibbpfLog::last_line() const {
     std::string all = text();

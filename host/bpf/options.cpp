@@ -5,6 +5,8 @@
 #include "host/base/units.hpp"
 #include "host/kernel/kernel_btf.hpp"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,9 +18,6 @@
 #include <filesystem>
 #include <limits>
 #include <optional>
-
-#include <fmt/format.h>
-#include <fmt/ranges.h>
 
 namespace scxhost {
 namespace {
@@ -125,10 +124,10 @@ Result<std::int64_t> cgroup_id(const Setting& setting) {
     if (text.empty())
         return 0;
     const std::filesystem::path root(kCgroupRoot);
-    const std::filesystem::path path =
-        text.starts_with(kCgroupRoot) ? std::filesystem::path(text)
-                                      : root / std::filesystem::path(text).relative_path();
-    struct stat status {};
+    const std::filesystem::path path = text.starts_with(kCgroupRoot)
+                                           ? std::filesystem::path(text)
+                                           : root / std::filesystem::path(text).relative_path();
+    struct stat status{};
     if (::stat(path.c_str(), &status) != 0 || !S_ISDIR(status.st_mode))
         return fail(setting.error(fmt::format("there is no cgroup {}", path.string()),
                                   fmt::format("give a folder below {}", kCgroupRoot)));
@@ -171,7 +170,8 @@ Result<> store_option(const OptionDeclaration& option, const Setting& setting, s
     case OptionKind::kString: {
         const std::string text = SCXHOST_TRY(setting.as_string());
         if (text.size() >= raw.size())
-            return fail(setting.error(fmt::format("the text has {} bytes, at most {} fit", text.size(), raw.size() - 1)));
+            return fail(
+                setting.error(fmt::format("the text has {} bytes, at most {} fit", text.size(), raw.size() - 1)));
         if (text.find('\0') != std::string::npos)
             return fail(setting.error("the text contains a NUL character"));
         std::ranges::fill(raw, std::byte{0});
@@ -186,7 +186,8 @@ Result<> store_option(const OptionDeclaration& option, const Setting& setting, s
     case OptionKind::kIntegers: {
         const std::vector<Setting> elements = SCXHOST_TRY(setting.as_array());
         if (elements.size() > option.storage.count)
-            return fail(setting.error(fmt::format("{} numbers, at most {} fit", elements.size(), option.storage.count)));
+            return fail(
+                setting.error(fmt::format("{} numbers, at most {} fit", elements.size(), option.storage.count)));
         std::ranges::fill(raw, std::byte{0});
         for (std::size_t i = 0; i < elements.size(); ++i)
             store_integer(raw.subspan(i * option.storage.width, option.storage.width),
@@ -254,8 +255,8 @@ Result<OptionLimits> option_limits(const OptionDeclaration& option) {
             return {};
         const Result<std::int64_t> value = parse_limit(option, text);
         if (!value)
-            return fail(ErrorKind::kObject, fmt::format("option '{}' declares the limit '{}': {}", option.key, text,
-                                                        value.error().what));
+            return fail(ErrorKind::kObject,
+                        fmt::format("option '{}' declares the limit '{}': {}", option.key, text, value.error().what));
         if (is_min)
             limits.min = std::max(limits.min, *value);
         else
@@ -387,7 +388,8 @@ Result<Binding> bind_options(SchedulerObject& object, std::span<const Setting> o
         if (!option.ops_member.empty())
             SCXHOST_TRY(object.set_ops_member(option.ops_member, numeric_value(raw)));
         if (!option.ops_flag.empty() && numeric_value(raw) != 0)
-            SCXHOST_TRY(set_flag(object, option.ops_flag, kernel, fmt::format("option '{}'", option.key), binding.notes));
+            SCXHOST_TRY(
+                set_flag(object, option.ops_flag, kernel, fmt::format("option '{}'", option.key), binding.notes));
     }
     for (const Setting& setting : ops)
         SCXHOST_TRY(bind_ops_setting(object, setting, kernel, binding.notes));

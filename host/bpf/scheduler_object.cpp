@@ -6,7 +6,11 @@
 #include "host/bpf/libbpf_log.hpp"
 #include "host/bpf/verifier_log.hpp"
 
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
 #include <elf.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
@@ -14,11 +18,6 @@
 #include <cerrno>
 #include <cstring>
 #include <system_error>
-
-#include <bpf/bpf.h>
-#include <bpf/btf.h>
-#include <bpf/libbpf.h>
-#include <fmt/format.h>
 
 namespace scxhost {
 namespace {
@@ -41,7 +40,8 @@ std::string kernel_name(std::string_view name) {
     std::ranges::replace_if(
         result,
         [](unsigned char c) {
-            return !((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.');
+            return !((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+                     c == '.');
         },
         '_');
     return result;
@@ -72,7 +72,9 @@ std::vector<SchedulerObject::KfuncUse> undefined_symbols(const ElfImage& image) 
 
 // libbpf looks kfuncs up without a "___flavour" at the end of their names: the last one only, so that a kfunc whose own
 // name has the separator ("scx_bpf_dsq_insert___v2") can be meant by adding a flavour to it.
-std::string essential_name(const std::string& name) { return name.substr(0, name.rfind("___")); }
+std::string essential_name(const std::string& name) {
+    return name.substr(0, name.rfind("___"));
+}
 
 Error open_error(const std::string& name, int sys_errno, const LibbpfLog& log) {
     std::string said = log.last_line();
@@ -82,8 +84,8 @@ Error open_error(const std::string& name, int sys_errno, const LibbpfLog& log) {
                 .sys_errno = sys_errno,
                 .detail = log.text()};
     if (sys_errno == ENOTSUP)
-        error.hint = fmt::format("it may have been built for another libbpf than this host's {}",
-                                 libbpf_version_string());
+        error.hint =
+            fmt::format("it may have been built for another libbpf than this host's {}", libbpf_version_string());
     return error;
 }
 
@@ -130,9 +132,7 @@ struct SchedulerObject::State {
     // Looked up anew each time: libbpf moves its types when a map is resized.
     [[nodiscard]] const btf_type* ops_type() const { return btf__type_by_id(btf->raw(), ops_type_id); }
     [[nodiscard]] std::optional<Member> find_member(std::string_view wanted) const;
-    [[nodiscard]] std::byte* ops_bytes() const {
-        return static_cast<std::byte*>(bpf_map__initial_value(ops, nullptr));
-    }
+    [[nodiscard]] std::byte* ops_bytes() const { return static_cast<std::byte*>(bpf_map__initial_value(ops, nullptr)); }
     [[nodiscard]] bpf_map* section_map(std::string_view section) const;
     Result<> choose_struct_ops(const std::string& wanted);
     void take_struct_ops(bpf_map* map);
@@ -215,7 +215,8 @@ Result<> SchedulerObject::State::choose_struct_ops(const std::string& wanted) {
     }
     if (found.empty())
         return fail(ErrorKind::kObject, fmt::format("'{}' is no sched_ext scheduler: it has no struct_ops map of type "
-                                                    "sched_ext_ops", name));
+                                                    "sched_ext_ops",
+                                                    name));
     if (chosen == nullptr)
         return fail(ErrorKind::kObject, fmt::format("'{}' has no struct_ops map '{}'", name, wanted),
                     suggest_word(wanted, found, "struct_ops maps"));
@@ -255,7 +256,8 @@ std::vector<PerCpuMapType> SchedulerObject::State::per_cpu_maps() const {
     return result;
 }
 
-SchedulerObject::SchedulerObject(std::unique_ptr<State> state) : state_(std::move(state)) {}
+SchedulerObject::SchedulerObject(std::unique_ptr<State> state)
+    : state_(std::move(state)) {}
 SchedulerObject::SchedulerObject(SchedulerObject&&) noexcept = default;
 SchedulerObject& SchedulerObject::operator=(SchedulerObject&&) noexcept = default;
 SchedulerObject::~SchedulerObject() = default;
@@ -271,8 +273,8 @@ Result<SchedulerObject> SchedulerObject::open(const Source& source) {
         return fail(std::move(image).error());
     }
     if (image->machine() != EM_BPF || image->type() != ET_REL)
-        return fail(ErrorKind::kObject, fmt::format("'{}' is not a BPF object: it is an ELF file for another machine",
-                                                    source.name),
+        return fail(ErrorKind::kObject,
+                    fmt::format("'{}' is not a BPF object: it is an ELF file for another machine", source.name),
                     "compile it with clang -target bpf");
     if (image->find(BTF_ELF_SEC) == nullptr)
         return fail(ErrorKind::kObject, fmt::format("'{}' has no BTF type information", source.name),
@@ -291,8 +293,9 @@ Result<SchedulerObject> SchedulerObject::open(const Source& source) {
     if (bpf_object__btf(state->object.get()) == nullptr)
         return fail(open_error(source.name, EINVAL, log));
     state->btf.emplace(bpf_object__btf(state->object.get()));
-    // Undefined symbols that are functions: libbpf has rewritten the .ksyms section by now, the symbols are as compiled.
-    // A kfunc may be declared in several flavours (one a kernel's prototype); one strong reference makes it needed.
+    // Undefined symbols that are functions: libbpf has rewritten the .ksyms section by now, the symbols are as
+    // compiled. A kfunc may be declared in several flavours (one a kernel's prototype); one strong reference makes it
+    // needed.
     for (const KfuncUse& symbol : undefined_symbols(*image)) {
         if (!state->btf->has_function(symbol.name))
             continue;
@@ -309,18 +312,38 @@ Result<SchedulerObject> SchedulerObject::open(const Source& source) {
     return SchedulerObject(std::move(state));
 }
 
-const std::string& SchedulerObject::name() const { return state_->name; }
-const Declarations& SchedulerObject::declarations() const { return state_->declarations; }
-const BtfView& SchedulerObject::btf() const { return *state_->btf; }
-const std::string& SchedulerObject::build_id() const { return state_->build_id; }
-const std::string& SchedulerObject::ops_name() const { return state_->ops_name; }
-const std::vector<SchedulerObject::KfuncUse>& SchedulerObject::kfuncs() const { return state_->kfuncs; }
-bool SchedulerObject::loaded() const { return state_->loaded; }
-const std::byte* SchedulerObject::arena_globals() const { return static_cast<std::byte*>(state_->arena_globals); }
+const std::string& SchedulerObject::name() const {
+    return state_->name;
+}
+const Declarations& SchedulerObject::declarations() const {
+    return state_->declarations;
+}
+const BtfView& SchedulerObject::btf() const {
+    return *state_->btf;
+}
+const std::string& SchedulerObject::build_id() const {
+    return state_->build_id;
+}
+const std::string& SchedulerObject::ops_name() const {
+    return state_->ops_name;
+}
+const std::vector<SchedulerObject::KfuncUse>& SchedulerObject::kfuncs() const {
+    return state_->kfuncs;
+}
+bool SchedulerObject::loaded() const {
+    return state_->loaded;
+}
+const std::byte* SchedulerObject::arena_globals() const {
+    return static_cast<std::byte*>(state_->arena_globals);
+}
 
-std::string SchedulerObject::struct_ops_name() const { return bpf_map__name(state_->ops); }
+std::string SchedulerObject::struct_ops_name() const {
+    return bpf_map__name(state_->ops);
+}
 
-std::string_view SchedulerObject::ops_type_name() const { return state_->type_name_of(state_->ops); }
+std::string_view SchedulerObject::ops_type_name() const {
+    return state_->type_name_of(state_->ops);
+}
 
 Result<> SchedulerObject::take_cid_form() {
     if (state_->cid_ops == nullptr)
@@ -360,15 +383,18 @@ std::span<const std::byte> SchedulerObject::variable_bytes(const VariablePlace& 
     return const_cast<SchedulerObject*>(this)->variable_bytes(variable);
 }
 
-bool SchedulerObject::has_ops_member(std::string_view member) const { return state_->find_member(member).has_value(); }
+bool SchedulerObject::has_ops_member(std::string_view member) const {
+    return state_->find_member(member).has_value();
+}
 
 Result<> SchedulerObject::set_ops_member(std::string_view name, std::uint64_t value) {
     const std::optional<State::Member> member = state_->find_member(name);
     if (!member || member->is_pointer || member->size > sizeof value)
-        return fail(ErrorKind::kObject, fmt::format("the sched_ext_ops of '{}' has no number '{}'", state_->name, name));
+        return fail(ErrorKind::kObject,
+                    fmt::format("the sched_ext_ops of '{}' has no number '{}'", state_->name, name));
     if (member->size < sizeof value && value >> (member->size * 8U) != 0)
-        return fail(ErrorKind::kConfig, fmt::format("{} does not fit into '{}', which has {} bits", value, name,
-                                                    member->size * 8));
+        return fail(ErrorKind::kConfig,
+                    fmt::format("{} does not fit into '{}', which has {} bits", value, name, member->size * 8));
     std::memcpy(state_->ops_bytes() + member->offset, &value, member->size);
     return {};
 }
@@ -377,7 +403,8 @@ Result<std::uint64_t> SchedulerObject::ops_member(std::string_view name) const {
     const std::optional<State::Member> member = state_->find_member(name);
     std::uint64_t value = 0;
     if (!member || member->is_pointer || member->size > sizeof value)
-        return fail(ErrorKind::kObject, fmt::format("the sched_ext_ops of '{}' has no number '{}'", state_->name, name));
+        return fail(ErrorKind::kObject,
+                    fmt::format("the sched_ext_ops of '{}' has no number '{}'", state_->name, name));
     std::memcpy(&value, state_->ops_bytes() + member->offset, member->size);
     return value;
 }
@@ -398,8 +425,8 @@ Result<> SchedulerObject::set_exit_dump_length(std::uint32_t bytes) {
     if (map == nullptr)
         return {};
     if (const int error = bpf_map__set_value_size(map, bytes); error != 0)
-        return fail_errno(ErrorKind::kConfig, fmt::format("cannot make room for an exit dump of {} bytes", bytes), -error,
-                          "choose a smaller exit dump length");
+        return fail_errno(ErrorKind::kConfig, fmt::format("cannot make room for an exit dump of {} bytes", bytes),
+                          -error, "choose a smaller exit dump length");
     const std::span<std::byte> length = variable_bytes(*record->dump_length);
     if (length.size() == sizeof bytes)
         std::memcpy(length.data(), &bytes, sizeof bytes);
@@ -477,9 +504,8 @@ std::optional<ExitReport> SchedulerObject::read_exit_record() const {
     if (place->dump && report.left()) {
         bpf_map* dump_map = state_->section_map(place->dump->section);
         std::size_t dump_size = 0;
-        const auto* dump = dump_map == nullptr
-                               ? nullptr
-                               : static_cast<const char*>(bpf_map__initial_value(dump_map, &dump_size));
+        const auto* dump =
+            dump_map == nullptr ? nullptr : static_cast<const char*>(bpf_map__initial_value(dump_map, &dump_size));
         if (dump != nullptr)
             report.dump.assign(dump, ::strnlen(dump, dump_size));
     }

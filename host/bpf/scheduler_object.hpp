@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // One sched_ext BPF object on its way into the kernel: opened, options bound, loaded (verified), attached. Owns the
-// libbpf object and everything in it; the link is a separate owner that must go first (Attachment). Used from one thread.
+// libbpf object and everything in it; the link is a separate owner that must go first (Attachment). Used from one
+// thread.
 #pragma once
 
 #include "host/base/result.hpp"
@@ -28,8 +29,10 @@ namespace scxhost {
 // descriptor never signals an ejection.
 class Attachment {
 public:
-    explicit Attachment(bpf_link* link) : link_(link) {}
-    Attachment(Attachment&& other) noexcept : link_(std::exchange(other.link_, nullptr)) {}
+    explicit Attachment(bpf_link* link)
+        : link_(link) {}
+    Attachment(Attachment&& other) noexcept
+        : link_(std::exchange(other.link_, nullptr)) {}
     Attachment& operator=(Attachment&& other) noexcept {
         std::swap(link_, other.link_);
         return *this;

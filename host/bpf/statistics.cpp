@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/bpf/statistics.hpp"
 
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <map>
-
-#include <bpf/bpf.h>
-#include <bpf/libbpf.h>
-#include <fmt/format.h>
 
 namespace scxhost {
 namespace {
@@ -66,7 +66,8 @@ Result<StatisticsReader> StatisticsReader::make(const SchedulerObject& object) {
         Container container;
         switch (statistic.home) {
         case StatisticDeclaration::Home::kGlobal: {
-            const auto place = std::ranges::find(object.btf().variables(), statistic.container, &VariablePlace::section);
+            const auto place =
+                std::ranges::find(object.btf().variables(), statistic.container, &VariablePlace::section);
             if (place == object.btf().variables().end())
                 return outside();
             // Offsets are from the section's start: the first variable's bytes tell where that is.

@@ -25,9 +25,9 @@ private:
     // A container of numbers: mapped memory, or a buffer that a map is copied into before it is read.
     struct Container {
         const std::byte* base = nullptr;
-        int map_fd = -1;              // a per-CPU map to copy first
-        std::uint32_t entries = 0;    // of that map
-        std::size_t stride = 0;       // bytes from one CPU's or entry's value to the next
+        int map_fd = -1;           // a per-CPU map to copy first
+        std::uint32_t entries = 0; // of that map
+        std::size_t stride = 0;    // bytes from one CPU's or entry's value to the next
         std::vector<std::byte> copy;
     };
     struct Source {
@@ -35,7 +35,8 @@ private:
         std::vector<std::size_t> offsets;
     };
 
-    explicit StatisticsReader(const SchedulerObject& object) : object_(&object) {}
+    explicit StatisticsReader(const SchedulerObject& object)
+        : object_(&object) {}
 
     const SchedulerObject* object_;
     std::vector<Container> containers_;

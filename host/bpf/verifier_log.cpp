@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/bpf/verifier_log.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <system_error>
 #include <vector>
-
-#include <fmt/format.h>
 
 namespace scxhost {
 namespace {
@@ -21,9 +21,11 @@ struct Diagnosis {
 
 // What the commonest refusals mean for the author of a policy. The first match from the top counts.
 constexpr std::array kDiagnoses = {
-    Diagnosis{"in BTF", "the kernel build's BTF lacks the implementation of a kfunc; `scxhost info` lists malformed kfuncs"},
-    Diagnosis{"invalid mem access 'scalar'", "a pointer lost its type; for an arena pointer the compiler kept it in the "
-                                             "uncast form (reload it), or the program never references the arena map"},
+    Diagnosis{"in BTF",
+              "the kernel build's BTF lacks the implementation of a kfunc; `scxhost info` lists malformed kfuncs"},
+    Diagnosis{"invalid mem access 'scalar'",
+              "a pointer lost its type; for an arena pointer the compiler kept it in the "
+              "uncast form (reload it), or the program never references the arena map"},
     Diagnosis{"addr_space_cast", "the program uses arena pointers but never references the arena map"},
     Diagnosis{"BPF program is too large", "the verifier gave up; bound the loops or split the program"},
     Diagnosis{"The sequence of", "the verifier gave up on the number of jumps; bound the loops or split the program"},
@@ -44,9 +46,9 @@ constexpr std::array kDiagnoses = {
     Diagnosis{"stack frame", "local variables exceed 512 bytes of stack"},
 };
 
-constexpr std::string_view kLockedDown =
-    "this kernel is locked down (lockdown=confidentiality): BPF programs may not read kernel memory by address, as most "
-    "policies do to copy the exit message";
+constexpr std::string_view kLockedDown = "this kernel is locked down (lockdown=confidentiality): BPF programs may not "
+                                         "read kernel memory by address, as most "
+                                         "policies do to copy the exit message";
 
 std::string diagnose(std::string_view reason) {
     const auto row = std::ranges::find_if(
@@ -166,8 +168,9 @@ Error load_error(std::string_view object_name, int sys_errno, std::string_view l
     case EINVAL:
     case ENOTSUP:
         error.kind = ErrorKind::kUnsupported;
-        error.hint = "this kernel lacks or rejects something that the object needs, see below; `scxhost info` lists what "
-                     "this kernel can do";
+        error.hint =
+            "this kernel lacks or rejects something that the object needs, see below; `scxhost info` lists what "
+            "this kernel can do";
         break;
     default:
         break;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// `scxhost check`: everything that can be known without attaching. Works without root and without sched_ext; then it says
-// what it could not check and why.
+// `scxhost check`: everything that can be known without attaching. Works without root and without sched_ext; then it
+// says what it could not check and why.
 #include "host/cli/command.hpp"
 #include "host/cli/diagnostic.hpp"
 #include "host/cli/log.hpp"
@@ -9,13 +9,12 @@
 #include "host/kernel/preflight.hpp"
 #include "host/supervisor/prepared_scheduler.hpp"
 
-#include <unistd.h>
-
-#include <optional>
-
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <unistd.h>
+
+#include <optional>
 
 namespace scxhost {
 namespace {
@@ -36,7 +35,9 @@ struct Item {
 
 class Report {
 public:
-    void passed(std::string name, std::string text) { items_.push_back({std::move(name), Outcome::kPassed, std::move(text), {}}); }
+    void passed(std::string name, std::string text) {
+        items_.push_back({std::move(name), Outcome::kPassed, std::move(text), {}});
+    }
     void skipped(std::string name, std::string why) {
         items_.push_back({std::move(name), Outcome::kNotChecked, std::move(why), {}});
     }
@@ -131,8 +132,9 @@ void check_scheduler(Report& report, const Config& config, const PreflightReport
     if (!report.step("plugin or object", scheduler, scheduler ? (*scheduler)->path().string() : ""))
         return;
     const Result<> bound = (*scheduler)->bind_options(config, kernel);
-    if (!report.step("options", bound, fmt::format("{} set, {} known", config.scheduler.options.size(),
-                                                   (*scheduler)->object().declarations().options.size())))
+    if (!report.step("options", bound,
+                     fmt::format("{} set, {} known", config.scheduler.options.size(),
+                                 (*scheduler)->object().declarations().options.size())))
         return;
     if (kernel == nullptr) {
         report.skipped("fit to this kernel", "this machine's kernel cannot run sched_ext schedulers");

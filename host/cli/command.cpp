@@ -5,13 +5,13 @@
 #include "host/cli/diagnostic.hpp"
 #include "host/plugins/plugin_file.hpp"
 
-#include <algorithm>
-#include <cstdio>
-
 #include <CLI/CLI.hpp>
 #include <bpf/libbpf.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cstdio>
 
 namespace scxhost {
 namespace {

@@ -7,14 +7,14 @@
 #include "host/cli/exit_status.hpp"
 #include "host/config/config.hpp"
 
+#include <nlohmann/json_fwd.hpp>
+
 #include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <nlohmann/json_fwd.hpp>
 
 namespace CLI {
 class App;

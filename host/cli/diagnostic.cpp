@@ -3,12 +3,11 @@
 
 #include "host/cli/terminal.hpp"
 
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
 #include <unistd.h>
 
 #include <cstdio>
-
-#include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 namespace scxhost {
 namespace {
@@ -67,7 +66,9 @@ void print_diagnostic(Severity severity, const Error& error) {
     std::fputs(format_diagnostic(severity, error, wants_colour(STDERR_FILENO)).c_str(), stderr);
 }
 
-void print_note(std::string_view text) { print_diagnostic(Severity::kNote, {.what = std::string(text)}); }
+void print_note(std::string_view text) {
+    print_diagnostic(Severity::kNote, {.what = std::string(text)});
+}
 
 nlohmann::json to_json(const Error& error) {
     nlohmann::json result = {{"kind", to_string(error.kind)}, {"message", error.what}};

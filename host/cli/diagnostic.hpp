@@ -7,10 +7,10 @@
 
 #include "host/base/result.hpp"
 
+#include <nlohmann/json_fwd.hpp>
+
 #include <string>
 #include <string_view>
-
-#include <nlohmann/json_fwd.hpp>
 
 namespace scxhost {
 

@@ -8,11 +8,10 @@
 #include "host/kernel/kernel_btf.hpp"
 #include "host/supervisor/prepared_scheduler.hpp"
 
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <unistd.h>
 
 namespace scxhost {
 namespace {
@@ -48,9 +47,8 @@ CommandResult inspect(const InspectArguments& arguments) {
                                    {"statistics", statistics_json(*scheduler)},
                                    {"kfuncs", kfuncs_json(*scheduler, kernel)}};
         if (info)
-            document["plugin"] = {{"version", info->version},
-                                  {"summary", info->summary},
-                                  {"contract", to_string(info->contract)}};
+            document["plugin"] = {
+                {"version", info->version}, {"summary", info->summary}, {"contract", to_string(info->contract)}};
         print_json(document);
         return ExitStatus::kDone;
     }
@@ -64,9 +62,8 @@ CommandResult inspect(const InspectArguments& arguments) {
     rows.push_back({"build id", object.build_id()});
     rows.push_back({"struct_ops", fmt::format("{}, attached as {}", object.struct_ops_name(), object.ops_name())});
     rows.push_back({"sets", list_words(members, "and")});
-    rows.push_back({"exit record", object.declarations().exit_record
-                                       ? object.declarations().exit_record->variable.name
-                                       : "none: the host cannot say why it was ejected"});
+    rows.push_back({"exit record", object.declarations().exit_record ? object.declarations().exit_record->variable.name
+                                                                     : "none: the host cannot say why it was ejected"});
     const bool colour = wants_colour(STDOUT_FILENO);
     fmt::print("{}\n{}\n{}\n{}", printable(format_table(rows)), SCXHOST_TRY(options_text(*scheduler, colour)),
                statistics_text(*scheduler, colour), kfuncs_text(*scheduler, kernel));

@@ -2,7 +2,6 @@
 #include "host/cli/log.hpp"
 
 #include "host/cli/terminal.hpp"
-
 #include <scxhost/plugin.h>
 
 #include <spdlog/sinks/stdout_color_sinks.h>

@@ -62,9 +62,9 @@ Result<nlohmann::json> options_json(const PreparedScheduler& scheduler) {
         }
         if (!option.words.empty())
             entry["words"] = option.words;
-        for (const auto& [name, text] : {std::pair("min", &option.min), std::pair("max", &option.max),
-                                         std::pair("unit", &option.unit), std::pair("ops", &option.ops_member),
-                                         std::pair("flag", &option.ops_flag)})
+        for (const auto& [name, text] :
+             {std::pair("min", &option.min), std::pair("max", &option.max), std::pair("unit", &option.unit),
+              std::pair("ops", &option.ops_member), std::pair("flag", &option.ops_flag)})
             if (!text->empty())
                 entry[name] = *text;
         result.push_back(std::move(entry));

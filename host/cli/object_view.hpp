@@ -6,9 +6,9 @@
 #include "host/base/result.hpp"
 #include "host/supervisor/prepared_scheduler.hpp"
 
-#include <string>
-
 #include <nlohmann/json_fwd.hpp>
+
+#include <string>
 
 namespace scxhost {
 

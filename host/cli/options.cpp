@@ -2,6 +2,7 @@
 //
 // `scxhost options`: what a scheduler's options are, read from its BPF object.
 #include "host/bpf/options.hpp"
+
 #include "host/base/suggest.hpp"
 #include "host/cli/command.hpp"
 #include "host/cli/object_view.hpp"
@@ -9,11 +10,10 @@
 #include "host/kernel/kernel_btf.hpp"
 #include "host/supervisor/prepared_scheduler.hpp"
 
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <unistd.h>
 
 namespace scxhost {
 namespace {

@@ -11,15 +11,14 @@
 #include "host/supervisor/prepared_scheduler.hpp"
 #include "host/supervisor/session.hpp"
 
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
 #include <signal.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <cstdio>
-
-#include <CLI/CLI.hpp>
-#include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 namespace scxhost {
 namespace {
@@ -33,21 +32,26 @@ struct RunArguments {
     bool quiet = false;
 };
 
-double milliseconds(std::chrono::nanoseconds duration) { return static_cast<double>(duration.count()) / 1e6; }
-double seconds(std::chrono::nanoseconds duration) { return static_cast<double>(duration.count()) / 1e9; }
+double milliseconds(std::chrono::nanoseconds duration) {
+    return static_cast<double>(duration.count()) / 1e6;
+}
+double seconds(std::chrono::nanoseconds duration) {
+    return static_cast<double>(duration.count()) / 1e9;
+}
 
 nlohmann::json to_json(const ExitReport& exit) {
-    return {{"kind", exit.kind_name()},   {"kind_number", exit.kind},  {"code", exit.exit_code},
-            {"reason", exit.reason},      {"message", exit.message},   {"dump", exit.dump}};
+    return {{"kind", exit.kind_name()}, {"kind_number", exit.kind}, {"code", exit.exit_code},
+            {"reason", exit.reason},    {"message", exit.message},  {"dump", exit.dump}};
 }
 
 // Prints what a session tells, as text or as JSON lines.
 class Printer : public SessionListener {
 public:
-    Printer(const PreparedScheduler& scheduler, const RunArguments& arguments,
-            std::chrono::nanoseconds prepare_time)
-        : scheduler_(scheduler), arguments_(arguments), prepare_time_(prepare_time),
-          view_(scheduler.object().declarations().statistics, ::isatty(STDOUT_FILENO) == 1) {}
+    Printer(const PreparedScheduler& scheduler, const RunArguments& arguments, std::chrono::nanoseconds prepare_time)
+        : scheduler_(scheduler)
+        , arguments_(arguments)
+        , prepare_time_(prepare_time)
+        , view_(scheduler.object().declarations().statistics, ::isatty(STDOUT_FILENO) == 1) {}
 
     void on_enabled(const Attached& attached) override {
         const SchedulerObject& object = scheduler_.object();

@@ -3,12 +3,11 @@
 
 #include "host/cli/terminal.hpp"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
-
-#include <fmt/format.h>
 
 namespace scxhost {
 namespace {

@@ -16,7 +16,8 @@ class StatisticsView {
 public:
     // `statistics` must outlive the view.
     StatisticsView(const std::vector<StatisticDeclaration>& statistics, bool in_place)
-        : statistics_(statistics), in_place_(in_place) {}
+        : statistics_(statistics)
+        , in_place_(in_place) {}
 
     // Per second, since the remembered sample, of counters; 0 for gauges and before the first sample.
     [[nodiscard]] std::vector<double> rates(const Sample& sample) const;

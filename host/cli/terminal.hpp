@@ -26,7 +26,8 @@ inline constexpr std::string_view kDim = "\033[2m";
 // kernel's task names, and must not drive the terminal.
 [[nodiscard]] std::string printable(std::string_view text);
 
-// Columns aligned to the left; numbers given as text in columns marked in `right` to the right. Lines end without spaces.
+// Columns aligned to the left; numbers given as text in columns marked in `right` to the right. Lines end without
+// spaces.
 [[nodiscard]] std::string format_table(const std::vector<std::vector<std::string>>& rows,
                                        const std::vector<bool>& right = {});
 

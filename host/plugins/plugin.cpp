@@ -2,19 +2,17 @@
 #include "host/plugins/plugin.hpp"
 
 #include "host/bpf/scheduler_object.hpp"
-
 #include <scxhost/plugin.h>
 
+#include <boost/dll/shared_library.hpp>
+#include <bpf/libbpf.h>
 #include <dlfcn.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <system_error>
-
-#include <boost/dll/shared_library.hpp>
-#include <bpf/libbpf.h>
-#include <fmt/format.h>
 
 namespace scxhost {
 
@@ -47,7 +45,9 @@ constexpr std::uint32_t kMaxTableBytes = 4096; // far more than any contract of 
 constexpr std::int32_t kMaxErrno = 4095;
 
 // A callback's result as a negative errno; whatever is none becomes EINVAL.
-std::int32_t as_errno(std::int32_t code) { return code < 0 && code >= -kMaxErrno ? code : -EINVAL; }
+std::int32_t as_errno(std::int32_t code) {
+    return code < 0 && code >= -kMaxErrno ? code : -EINVAL;
+}
 
 bool is_zero(const void* bytes, std::size_t from, std::size_t to) {
     const auto* at = static_cast<const unsigned char*>(bytes);
@@ -122,7 +122,8 @@ Result<> Plugin::State::call(std::string_view what, std::int32_t (*callback)(voi
     }
 }
 
-Plugin::Plugin(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Plugin::Plugin(std::unique_ptr<State> state)
+    : state_(std::move(state)) {}
 
 Plugin::~Plugin() {
     if (state_->created && state_->callbacks.destroy != nullptr) {
@@ -183,12 +184,24 @@ Result<std::unique_ptr<Plugin>> Plugin::load(const PluginFile& file, SchedulerOb
     return plugin;
 }
 
-Result<> Plugin::configure() { return state_->call("configure", state_->callbacks.configure); }
-Result<> Plugin::loaded() { return state_->call("prepare after loading", state_->callbacks.loaded); }
-Result<> Plugin::attached() { return state_->call("take note of the attach", state_->callbacks.attached); }
-Result<> Plugin::tick() { return state_->call("do its periodic work", state_->callbacks.tick); }
-Result<> Plugin::detaching() { return state_->call("prepare for detaching", state_->callbacks.detaching); }
-void Plugin::object_closed() { state_->object = nullptr; }
+Result<> Plugin::configure() {
+    return state_->call("configure", state_->callbacks.configure);
+}
+Result<> Plugin::loaded() {
+    return state_->call("prepare after loading", state_->callbacks.loaded);
+}
+Result<> Plugin::attached() {
+    return state_->call("take note of the attach", state_->callbacks.attached);
+}
+Result<> Plugin::tick() {
+    return state_->call("do its periodic work", state_->callbacks.tick);
+}
+Result<> Plugin::detaching() {
+    return state_->call("prepare for detaching", state_->callbacks.detaching);
+}
+void Plugin::object_closed() {
+    state_->object = nullptr;
+}
 
 void Plugin::State::log_line(void* context, std::int32_t level, const char* message) noexcept {
     const auto& state = *static_cast<State*>(context);

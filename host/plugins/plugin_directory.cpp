@@ -4,10 +4,10 @@
 #include "host/base/file_trust.hpp"
 #include "host/base/suggest.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <system_error>
-
-#include <fmt/format.h>
 
 namespace scxhost {
 namespace {

@@ -19,8 +19,8 @@ struct ListedPlugin {
 };
 std::vector<ListedPlugin> list_plugins(const std::vector<std::filesystem::path>& folders);
 
-// The first plugin of this name. The file must be trusted (host/base/file_trust.hpp). Errors: kPlugin when there is none
-// (what is there is named), kPermission when others may write to it, and those of read_plugin_file().
+// The first plugin of this name. The file must be trusted (host/base/file_trust.hpp). Errors: kPlugin when there is
+// none (what is there is named), kPermission when others may write to it, and those of read_plugin_file().
 Result<PluginFile> find_plugin(const std::vector<std::filesystem::path>& folders, const std::string& name);
 
 } // namespace scxhost

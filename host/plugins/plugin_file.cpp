@@ -2,17 +2,15 @@
 #include "host/plugins/plugin_file.hpp"
 
 #include "host/base/elf_image.hpp"
-
 #include <scxhost/plugin.h>
 
 #include <elf.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cstring>
 #include <optional>
 #include <span>
-
-#include <fmt/format.h>
 
 namespace scxhost {
 namespace {
@@ -39,7 +37,8 @@ bool is_plain_name(std::string_view name) {
 
 Result<PluginInfo> parse_info(std::span<const std::byte> section) {
     const auto damaged = [](std::string_view why) {
-        return fail(ErrorKind::kPlugin, fmt::format("its plugin information is damaged: {}", why), "rebuild the plugin");
+        return fail(ErrorKind::kPlugin, fmt::format("its plugin information is damaged: {}", why),
+                    "rebuild the plugin");
     };
     // Size and contract come first and keep their places in every version; the rest is read only when they are right.
     scxhost_plugin_info raw{};
@@ -85,9 +84,13 @@ Result<PluginInfo> parse_info(std::span<const std::byte> section) {
 
 } // namespace
 
-ContractVersion host_contract() { return {SCXHOST_CONTRACT_MAJOR, SCXHOST_CONTRACT_MINOR}; }
+ContractVersion host_contract() {
+    return {SCXHOST_CONTRACT_MAJOR, SCXHOST_CONTRACT_MINOR};
+}
 
-std::string to_string(ContractVersion version) { return fmt::format("{}.{}", version.major, version.minor); }
+std::string to_string(ContractVersion version) {
+    return fmt::format("{}.{}", version.major, version.minor);
+}
 
 Result<PluginFile> parse_plugin_file(const std::filesystem::path& path, std::vector<std::byte> bytes) {
     // Every refusal names the file; the inner functions only say what is wrong with it.

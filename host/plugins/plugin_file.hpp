@@ -38,8 +38,8 @@ struct PluginFile {
     std::vector<std::byte> object; // the BPF object's bytes
 };
 
-// Reads a plugin from its library file. Errors (kPlugin unless said otherwise): unreadable (kIo), no ELF shared library,
-// no plugin of ours, made for a contract that this host does not speak (both versions are named), damaged.
+// Reads a plugin from its library file. Errors (kPlugin unless said otherwise): unreadable (kIo), no ELF shared
+// library, no plugin of ours, made for a contract that this host does not speak (both versions are named), damaged.
 Result<PluginFile> read_plugin_file(const std::filesystem::path& path);
 
 // The same on bytes in memory; `path` is for messages and for the name check.

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/supervisor/attach.hpp"
 
-#include <thread>
-
 #include <fmt/format.h>
+
+#include <thread>
 
 namespace scxhost {
 namespace {

@@ -14,8 +14,8 @@ Result<std::unique_ptr<PreparedScheduler>> PreparedScheduler::from_plugin(Plugin
     std::unique_ptr<PreparedScheduler> result(new PreparedScheduler());
     result->path_ = file.path;
     result->plugin_info_ = file.info;
-    result->object_ = std::make_unique<SchedulerObject>(SCXHOST_TRY(SchedulerObject::open(
-        {.name = file.info.name, .bytes = file.object, .struct_ops = file.info.struct_ops})));
+    result->object_ = std::make_unique<SchedulerObject>(SCXHOST_TRY(
+        SchedulerObject::open({.name = file.info.name, .bytes = file.object, .struct_ops = file.info.struct_ops})));
     result->file_ = std::move(file);
     return result;
 }

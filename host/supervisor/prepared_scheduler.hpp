@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// A scheduler on its way to the kernel, with everything that belongs to it: the plugin's library and instance, if it has
-// code, and the BPF object. Each step is done while whatever scheduler runs goes on; only attaching (attach.hpp) is not.
-// Owns both; its destruction closes the object first, then ends the instance, then unloads the library.
+// A scheduler on its way to the kernel, with everything that belongs to it: the plugin's library and instance, if it
+// has code, and the BPF object. Each step is done while whatever scheduler runs goes on; only attaching (attach.hpp) is
+// not. Owns both; its destruction closes the object first, then ends the instance, then unloads the library.
 #pragma once
 
 #include "host/base/result.hpp"
@@ -37,7 +37,8 @@ public:
     PreparedScheduler& operator=(const PreparedScheduler&) = delete;
     ~PreparedScheduler();
 
-    // Binds the options. `kernel` may be null where there is none to ask. notes() says what was tolerated, here and below.
+    // Binds the options. `kernel` may be null where there is none to ask. notes() says what was tolerated, here and
+    // below.
     Result<> bind_options(const Config& config, const KernelBtf* kernel);
     // Fits the object to the kernel.
     Result<> fit(const KernelBtf& kernel);

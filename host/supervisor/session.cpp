@@ -32,7 +32,10 @@ void restore_default_signals() {
 class Session {
 public:
     Session(PreparedScheduler& scheduler, const SessionLimits& limits, SessionListener& listener, EventLoop loop)
-        : scheduler_(scheduler), limits_(limits), listener_(listener), loop_(std::move(loop)) {}
+        : scheduler_(scheduler)
+        , limits_(limits)
+        , listener_(listener)
+        , loop_(std::move(loop)) {}
 
     Result<SessionOutcome> run() {
         // Before the attach: an ejection right after it must not be missed.

@@ -102,7 +102,8 @@ TEST_F(CliTest, ShippedConfigurationsAreGood) {
 }
 
 TEST_F(CliTest, GoodConfigurationWithOptions) {
-    const Answer answer = check("[scheduler]\nplugin = \"good\"\n[scheduler.options]\nslice = \"5ms\"\ntitle = \"Zoo\"\n");
+    const Answer answer =
+        check("[scheduler]\nplugin = \"good\"\n[scheduler.options]\nslice = \"5ms\"\ntitle = \"Zoo\"\n");
     EXPECT_EQ(answer.status, 0) << answer.err;
     EXPECT_THAT(answer.out, HasSubstr("2 set, 13 known"));
     EXPECT_THAT(answer.out, HasSubstr("ok           plugin's own checks"));
@@ -153,7 +154,8 @@ TEST_F(CliTest, CheckInJson) {
     EXPECT_EQ(document["schema"], 1);
     EXPECT_EQ(document["ok"], false);
     EXPECT_EQ(document["exit_status"], 2);
-    const auto failed = std::ranges::find_if(document["items"], [](const json& item) { return item.contains("error"); });
+    const auto failed =
+        std::ranges::find_if(document["items"], [](const json& item) { return item.contains("error"); });
     ASSERT_NE(failed, document["items"].end());
     EXPECT_EQ((*failed)["name"], "options");
     EXPECT_EQ((*failed)["error"]["line"], 4);
@@ -196,7 +198,8 @@ TEST_F(CliTest, List) {
     const Answer text = scxhost({"list", "--plugin-dir", SCXHOST_ZOO_DIR, "--plugin-dir", dir_.path().string()});
     EXPECT_EQ(text.status, 0);
     EXPECT_THAT(text.out, HasSubstr("good        1.2.3    Notes what the host asks of it"));
-    EXPECT_THAT(text.err, AllOf(HasSubstr("warning: "), HasSubstr("broken.so is not a usable plugin: not an ELF file")));
+    EXPECT_THAT(text.err,
+                AllOf(HasSubstr("warning: "), HasSubstr("broken.so is not a usable plugin: not an ELF file")));
 
     const json document =
         scxhost({"list", "--plugin-dir", SCXHOST_ZOO_DIR, "--plugin-dir", dir_.path().string(), "--json"}).document();
@@ -226,8 +229,7 @@ TEST_F(CliTest, Inspect) {
 }
 
 TEST_F(CliTest, Options) {
-    const json document =
-        scxhost({"options", zoo_path("good.so").string(), "--set", "count=7", "--json"}).document();
+    const json document = scxhost({"options", zoo_path("good.so").string(), "--set", "count=7", "--json"}).document();
     EXPECT_EQ(document["schema"], 1);
     ASSERT_EQ(document["options"].size(), 13U);
     const json& count = document["options"][1];

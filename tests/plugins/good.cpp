@@ -2,7 +2,6 @@
 //
 // A plugin on the SDK that notes each call, and in the test's name throws what SDK users may throw.
 #include "tests/plugins/journal.hpp"
-
 #include <scxhost/plugin.hpp>
 
 #include <cstdint>
@@ -31,7 +30,10 @@ void pass(const std::string& method) {
 
 class Good : public scxhost::sdk::Plugin {
 public:
-    explicit Good(const scxhost::sdk::Host& host) : Plugin(host) { pass("create"); }
+    explicit Good(const scxhost::sdk::Host& host)
+        : Plugin(host) {
+        pass("create");
+    }
     ~Good() override { zoo::note("destroy"); }
 
     void configure() override {

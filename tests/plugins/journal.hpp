@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// What a plugin of the zoo did, in order: a file, since the test must still read it when the library is gone. Both sides
-// are told by the environment.
+// What a plugin of the zoo did, in order: a file, since the test must still read it when the library is gone. Both
+// sides are told by the environment.
 #pragma once
 
 #include <cstdlib>

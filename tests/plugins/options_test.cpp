@@ -75,9 +75,9 @@ protected:
 TEST_F(OptionsTest, DefaultsAreTheInitialValues) {
     const Binding binding = bind({}).value();
     const std::pair<const char*, const char*> expected[] = {
-        {"flag", "false"},        {"count", "10"},      {"small", "-1"},         {"large", "0"},
-        {"slice", "\"20ms\""},    {"timeout", "\"5s\""}, {"room", "\"4KiB\""},    {"mode", "\"calm\""},
-        {"title", "\"zoo\""},     {"process", "0"},     {"cpus", "\"0-3\""},     {"cgroup", "\"\""},
+        {"flag", "false"},         {"count", "10"},       {"small", "-1"},      {"large", "0"},
+        {"slice", "\"20ms\""},     {"timeout", "\"5s\""}, {"room", "\"4KiB\""}, {"mode", "\"calm\""},
+        {"title", "\"zoo\""},      {"process", "0"},      {"cpus", "\"0-3\""},  {"cgroup", "\"\""},
         {"weights", "[1, -2, 3]"},
     };
     ASSERT_EQ(binding.values.size(), std::size(expected));
@@ -168,7 +168,8 @@ TEST_F(OptionsTest, WrongTypesAreRefused) {
         {set("flag", std::int64_t{1}), "flag: expected true or false, found the integer 1"},
         {set("count", "10"), "count: expected an integer, found the string \"10\""},
         {set("count", 1.5), "count: expected an integer, found the number 1.5"},
-        {set("slice", std::int64_t{20}), "slice: expected a duration with its unit, such as \"20ms\", found the integer 20"},
+        {set("slice", std::int64_t{20}),
+         "slice: expected a duration with its unit, such as \"20ms\", found the integer 20"},
         {set("slice", "20"), "slice: \"20\" is not a duration: the unit is missing"},
         {set("room", true), "room: expected a size, such as \"64KiB\", found true"},
         {set("mode", std::int64_t{7}), "mode: expected a string, found the integer 7"},
@@ -206,7 +207,8 @@ TEST_F(OptionsTest, MembersOfTheStructOps) {
               "timeout_ms: 4294967296 does not fit into 'timeout_ms', which has 32 bits");
     EXPECT_EQ(error(set("timeout_ms", std::int64_t{-1})).what, "timeout_ms: -1 is out of range: it must be at least 0");
     for (const char* key : {"enqueue", "name", "timeout", ""}) {
-        EXPECT_EQ(error(set(key, std::int64_t{1})).what, std::string(key) + ": the scheduler's sched_ext_ops has no such number");
+        EXPECT_EQ(error(set(key, std::int64_t{1})).what,
+                  std::string(key) + ": the scheduler's sched_ext_ops has no such number");
         EXPECT_EQ(to_string(error(set(key, std::int64_t{1})).where.value()), "x.toml:3:1");
     }
     EXPECT_EQ(error(array("flags", {"ENQ_LAST"})).what, "flags[0]: \"ENQ_LAST\" is no flag of sched_ext_ops");
@@ -225,7 +227,8 @@ TEST_F(OptionsTest, WhatOnlyTheKernelKnows) {
     EXPECT_EQ(object_->ops_member("flags").value(), 0U);
 
     const Binding binding = bind({set("flag", true), set("slice", "7ms")},
-                                 {array("flags", {"SCX_OPS_ENQ_LAST", "SCX_OPS_FUTURE"})}, &kernel).value();
+                                 {array("flags", {"SCX_OPS_ENQ_LAST", "SCX_OPS_FUTURE"})}, &kernel)
+                                .value();
     EXPECT_EQ(shown(binding, "slice"), "\"7ms\"");
     EXPECT_EQ(object_->ops_member("flags").value(), (1U << 3U) | (1U << 1U));
     EXPECT_THAT(binding.notes, ElementsAre(HasSubstr("this kernel has no SCX_OPS_FUTURE, ignoring")));

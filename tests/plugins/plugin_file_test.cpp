@@ -5,7 +5,6 @@
 #include "host/plugins/plugin_file.hpp"
 #include "tests/plugins/journal.hpp"
 #include "tests/plugins/zoo.hpp"
-
 #include <scxhost/plugin.h>
 
 #include <gmock/gmock.h>
@@ -70,7 +69,11 @@ TEST(PluginFile, BrokenInformationIsNamed) {
     } cases[] = {
         {"wrong magic", [](Info& i) { i.magic[0] = 'X'; }, "its plugin information is damaged: wrong magic",
          "rebuild the plugin"},
-        {"older major", [](Info& i) { i.contract_major = 0; i.contract_minor = 9; },
+        {"older major",
+         [](Info& i) {
+             i.contract_major = 0;
+             i.contract_minor = 9;
+         },
          "it was built for plugin contract 0.9, this host speaks 1.0", "rebuild the plugin against this host's SDK"},
         {"newer minor", [](Info& i) { i.contract_minor = 1; },
          "it was built for plugin contract 1.1, this host speaks 1.0",
@@ -79,17 +82,18 @@ TEST(PluginFile, BrokenInformationIsNamed) {
          "it was built for plugin contract 2.0, this host speaks 1.0",
          "use a newer scxhost, or rebuild the plugin against this host's SDK"},
         {"short struct", [](Info& i) { i.size = 32; },
-         "its plugin information is damaged: it says it has 32 bytes; " + size + " are needed and " + size + " are there",
+         "its plugin information is damaged: it says it has 32 bytes; " + size + " are needed and " + size +
+             " are there",
          "rebuild the plugin"},
         {"struct of no size", [](Info& i) { i.size = 0; }, "it says it has 0 bytes", "rebuild the plugin"},
         {"struct larger than its section", [](Info& i) { i.size = UINT32_MAX; }, "it says it has 4294967295 bytes",
          "rebuild the plugin"},
         {"name without end", [](Info& i) { std::memset(i.name, 'x', sizeof i.name); },
          "its plugin information is damaged: a text is not terminated", "rebuild the plugin"},
-        {"version without end", [](Info& i) { std::memset(i.version, 'x', sizeof i.version); }, "a text is not terminated",
-         "rebuild the plugin"},
-        {"summary without end", [](Info& i) { std::memset(i.summary, 'x', sizeof i.summary); }, "a text is not terminated",
-         "rebuild the plugin"},
+        {"version without end", [](Info& i) { std::memset(i.version, 'x', sizeof i.version); },
+         "a text is not terminated", "rebuild the plugin"},
+        {"summary without end", [](Info& i) { std::memset(i.summary, 'x', sizeof i.summary); },
+         "a text is not terminated", "rebuild the plugin"},
         {"struct_ops without end", [](Info& i) { std::memset(i.struct_ops, 'x', sizeof i.struct_ops); },
          "a text is not terminated", "rebuild the plugin"},
         {"empty name", [](Info& i) { i.name[0] = '\0'; }, "its name may hold letters, digits, '_' and '-' only",

@@ -6,7 +6,6 @@
 #include "host/supervisor/prepared_scheduler.hpp"
 #include "tests/plugins/journal.hpp"
 #include "tests/plugins/zoo.hpp"
-
 #include <scxhost/plugin.h>
 
 #include <dlfcn.h>
@@ -29,7 +28,8 @@ protected:
     // Opens the plugin's object and loads its library.
     Result<std::unique_ptr<Plugin>> load(const fs::path& path) {
         file_ = read_plugin_file(path).value();
-        object_.emplace(SchedulerObject::open({.name = file_.info.name, .bytes = file_.object, .struct_ops = {}}).value());
+        object_.emplace(
+            SchedulerObject::open({.name = file_.info.name, .bytes = file_.object, .struct_ops = {}}).value());
         return Plugin::load(file_, *object_, [this](int level, std::string_view plugin, std::string_view message) {
             logged_.push_back(std::to_string(level) + " " + std::string(plugin) + ": " + std::string(message));
         });
@@ -80,8 +80,8 @@ TEST_F(PluginTest, CallbacksInOrderAndNothingStays) {
         EXPECT_TRUE(plugin->detaching());
         plugin->object_closed();
     }
-    EXPECT_THAT(journal(), ElementsAre("library loaded", "create", "configure", "loaded", "attached", "tick", "detaching",
-                                       "destroy", "library unloaded"));
+    EXPECT_THAT(journal(), ElementsAre("library loaded", "create", "configure", "loaded", "attached", "tick",
+                                       "detaching", "destroy", "library unloaded"));
     EXPECT_FALSE(is_in_memory(zoo_path("good.so"))) << "the library stays in memory";
     EXPECT_THAT(logged_, ElementsAre("1 good: slice 20000000"));
     std::uint32_t count = 0;
@@ -115,8 +115,9 @@ TEST_F(PluginTest, TwoInstancesOfOneLibrary) {
 }
 
 TEST_F(PluginTest, ExactlyOneExport) {
-    for (const fs::path& path : {zoo_path("good.so"), zoo_path("raw.so"), zoo_path("unresolved.so"),
-                                fs::path(SCXHOST_PLUGINS_DIR) / "simple.so", fs::path(SCXHOST_PLUGINS_DIR) / "qmap.so"}) {
+    for (const fs::path& path :
+         {zoo_path("good.so"), zoo_path("raw.so"), zoo_path("unresolved.so"),
+          fs::path(SCXHOST_PLUGINS_DIR) / "simple.so", fs::path(SCXHOST_PLUGINS_DIR) / "qmap.so"}) {
         const ElfImage image = ElfImage::parse(read_binary_file(path, 64U << 20U, "plugin").value()).value();
         const ElfImage::Section* symbols = image.find(".dynsym");
         ASSERT_NE(symbols, nullptr);
@@ -211,10 +212,13 @@ TEST_F(PluginTest, NothingEscapesFromARawPlugin) {
             return result ? "passed" : result.error().what;
         };
         EXPECT_EQ(escapes("configure", &Plugin::configure), "plugin 'raw' let an exception escape from configure");
-        EXPECT_EQ(escapes("loaded", &Plugin::loaded), "plugin 'raw' let an exception escape from prepare after loading");
-        EXPECT_EQ(escapes("attached", &Plugin::attached), "plugin 'raw' let an exception escape from take note of the attach");
+        EXPECT_EQ(escapes("loaded", &Plugin::loaded),
+                  "plugin 'raw' let an exception escape from prepare after loading");
+        EXPECT_EQ(escapes("attached", &Plugin::attached),
+                  "plugin 'raw' let an exception escape from take note of the attach");
         EXPECT_EQ(escapes("tick", &Plugin::tick), "plugin 'raw' let an exception escape from do its periodic work");
-        EXPECT_EQ(escapes("detaching", &Plugin::detaching), "plugin 'raw' let an exception escape from prepare for detaching");
+        EXPECT_EQ(escapes("detaching", &Plugin::detaching),
+                  "plugin 'raw' let an exception escape from prepare for detaching");
     }
     auto plugin = load(zoo_path("raw.so")).value();
     const Environment environment(zoo::kFault, "destroy:exception");

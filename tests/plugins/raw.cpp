@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// A plugin without the SDK's care: it implements the contract by hand, and breaks it in the one way that the test names.
+// A plugin without the SDK's care: it implements the contract by hand, and breaks it in the one way that the test
+// names.
 #include "tests/plugins/journal.hpp"
-
 #include <scxhost/plugin.h>
 
 #include <array>
@@ -61,11 +61,21 @@ std::int32_t misuse() {
     return right ? 0 : -EIO;
 }
 
-std::int32_t configure(void* /*instance*/) { return has_fault("misuse") ? misuse() : act("configure"); }
-std::int32_t loaded(void* /*instance*/) { return act("loaded"); }
-std::int32_t attached(void* /*instance*/) { return act("attached"); }
-std::int32_t tick(void* /*instance*/) { return act("tick"); }
-std::int32_t detaching(void* /*instance*/) { return act("detaching"); }
+std::int32_t configure(void* /*instance*/) {
+    return has_fault("misuse") ? misuse() : act("configure");
+}
+std::int32_t loaded(void* /*instance*/) {
+    return act("loaded");
+}
+std::int32_t attached(void* /*instance*/) {
+    return act("attached");
+}
+std::int32_t tick(void* /*instance*/) {
+    return act("tick");
+}
+std::int32_t detaching(void* /*instance*/) {
+    return act("detaching");
+}
 
 // Longer than the host knows, as a newer contract's would be.
 template <typename T>

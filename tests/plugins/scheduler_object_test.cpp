@@ -101,7 +101,8 @@ TEST(SchedulerObject, TruncatedAnywhereIsRefused) {
     for (std::size_t part = 0; part < 64; ++part) {
         const std::size_t size = whole.size() * part / 64;
         EXPECT_THAT(refused({whole.begin(), whole.begin() + static_cast<long>(size)}).what,
-                    StartsWith("'x' is not a BPF object: ")) << size;
+                    StartsWith("'x' is not a BPF object: "))
+            << size;
     }
 }
 

@@ -21,13 +21,17 @@ namespace scxhost {
 
 using Bytes = std::vector<std::byte>;
 
-inline std::filesystem::path zoo_path(const std::string& file) { return std::filesystem::path(SCXHOST_ZOO_DIR) / file; }
+inline std::filesystem::path zoo_path(const std::string& file) {
+    return std::filesystem::path(SCXHOST_ZOO_DIR) / file;
+}
 
 inline Bytes zoo_bytes(const std::string& file) {
     return read_binary_file(zoo_path(file), 64U << 20U, "file of the zoo").value();
 }
 
-inline std::string_view as_text(const Bytes& bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+inline std::string_view as_text(const Bytes& bytes) {
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
 
 // Where a section's bytes start in the file.
 inline std::size_t section_offset(const Bytes& file, std::string_view section) {
@@ -50,7 +54,10 @@ inline void hide_section(Bytes& file, std::string_view section) {
 // Sets an environment variable for the length of a test.
 class Environment {
 public:
-    Environment(const char* name, const std::string& value) : name_(name) { ::setenv(name, value.c_str(), 1); }
+    Environment(const char* name, const std::string& value)
+        : name_(name) {
+        ::setenv(name, value.c_str(), 1);
+    }
     Environment(const Environment&) = delete;
     Environment& operator=(const Environment&) = delete;
     ~Environment() { ::unsetenv(name_); }

@@ -21,7 +21,8 @@ using testing::HasSubstr;
 // The BTF of an object: variables in sections, with tags.
 class ObjectBtf {
 public:
-    ObjectBtf() : btf_(btf__new_empty()) {
+    ObjectBtf()
+        : btf_(btf__new_empty()) {
         u8 = btf__add_int(btf_, "unsigned char", 1, 0);
         u32 = btf__add_int(btf_, "unsigned int", 4, 0);
         s32 = btf__add_int(btf_, "int", 4, BTF_INT_SIGNED);
@@ -169,7 +170,7 @@ TEST(Declarations, ContradictionsOfOptionsAreNamed) {
     };
     const struct {
         const char* description;
-        int ObjectBtf::*type;
+        int ObjectBtf::* type;
         Tags tags;
         std::string what;
     } cases[] = {
@@ -191,9 +192,13 @@ TEST(Declarations, ContradictionsOfOptionsAreNamed) {
          "option 'key': a cgroup id needs 64 bits, variable 'x' has 32"},
         {"unknown kind", &ObjectBtf::u32, option("number"), "option 'key' is of the unknown kind 'number'"},
         {"no kind", &ObjectBtf::u32, {"scx.option=key"}, "option 'key' is of the unknown kind ''"},
-        {"no key", &ObjectBtf::u32, {"scx.option=", "scx.kind=int"},
+        {"no key",
+         &ObjectBtf::u32,
+         {"scx.option=", "scx.kind=int"},
          "variable 'x' is declared as an option without a key"},
-        {"key that ends a line", &ObjectBtf::u32, {"scx.option=a = 1 #", "scx.kind=int"},
+        {"key that ends a line",
+         &ObjectBtf::u32,
+         {"scx.option=a = 1 #", "scx.kind=int"},
          "variable 'x' declares the option \"a = 1 #\", which is no key: letters, digits, '_', '-' and '.' only"},
         {"unknown tag", &ObjectBtf::u32, option("int", "scx.colour=red"), "'x' carries the unknown tag scx.colour"},
         {"tag twice", &ObjectBtf::u32, option("int", "scx.help=Again"), "'x' carries the tag scx.help twice"},
@@ -205,8 +210,11 @@ TEST(Declarations, ContradictionsOfOptionsAreNamed) {
          "option 'key': enumerator MODE_FIFO does not start with the prefix KIND_"},
         {"prefix that leaves nothing", &ObjectBtf::mode, option("enum", "scx.prefix=MODE_FIFO"),
          "option 'key': enumerator MODE_FIFO does not start with the prefix MODE_FIFO"},
-        {"enum without enumerators", &ObjectBtf::empty_enum, option("enum"), "option 'key': its enum has no enumerators"},
-        {"tags, but no option", &ObjectBtf::u32, {"scx.kind=int"},
+        {"enum without enumerators", &ObjectBtf::empty_enum, option("enum"),
+         "option 'key': its enum has no enumerators"},
+        {"tags, but no option",
+         &ObjectBtf::u32,
+         {"scx.kind=int"},
          "variable 'x' carries scx tags but is no option and no feature"},
     };
     for (const auto& test : cases) {
@@ -293,10 +301,11 @@ TEST(Declarations, FeaturesAndNeededKfuncs) {
 TEST(Declarations, ContradictionsOfFeaturesAreNamed) {
     const struct {
         const char* feature;
-        int ObjectBtf::*type;
+        int ObjectBtf::* type;
         std::string what;
     } cases[] = {
-        {"scx.feature=kfunc:f", &ObjectBtf::u32, "variable 'x' stands for a kernel feature and must be a 'const volatile bool'"},
+        {"scx.feature=kfunc:f", &ObjectBtf::u32,
+         "variable 'x' stands for a kernel feature and must be a 'const volatile bool'"},
         {"scx.feature=function:f", &ObjectBtf::boolean, "variable 'x': 'function:f' names no kfunc:, enum: or member:"},
         {"scx.feature=member:sched_ext_ops", &ObjectBtf::boolean, "variable 'x': 'sched_ext_ops' is no struct.member"},
     };
@@ -310,13 +319,17 @@ TEST(Declarations, ContradictionsOfFeaturesAreNamed) {
 
 TEST(Declarations, StatisticsAreFoundInNestedStructsAndArrays) {
     ObjectBtf b;
-    const int inner = b.structure("inner", 16, {{"depth", b.u32, 0, {"scx.stat=gauge", "scx.help=Tasks", "scx.unit=tasks",
-                                                                     "scx.fold=max", "scx.group=queues"}},
-                                                {"moves", b.u64, 8, {"scx.stat=counter", "scx.help=Moved",
-                                                                     "scx.name=moved"}}});
-    const int outer = b.structure("outer", 48, {{"untagged", b.u64, 0, {}},
-                                                {"queues", b.array(inner, 2), 8, {}},
-                                                {"each", b.typedef_of("each_t", b.array(b.u32, 2)), 40, {"scx.stat=counter"}}});
+    const int inner =
+        b.structure("inner", 16,
+                    {{"depth",
+                      b.u32,
+                      0,
+                      {"scx.stat=gauge", "scx.help=Tasks", "scx.unit=tasks", "scx.fold=max", "scx.group=queues"}},
+                     {"moves", b.u64, 8, {"scx.stat=counter", "scx.help=Moved", "scx.name=moved"}}});
+    const int outer = b.structure("outer", 48,
+                                  {{"untagged", b.u64, 0, {}},
+                                   {"queues", b.array(inner, 2), 8, {}},
+                                   {"each", b.typedef_of("each_t", b.array(b.u32, 2)), 40, {"scx.stat=counter"}}});
     b.variable(".bss", "stats", outer, {}, 48);
     const Declarations found = b.read().value();
     ASSERT_EQ(found.statistics.size(), 3U);
@@ -350,7 +363,7 @@ TEST(Declarations, StatisticsOfTheArenaAndOfPerCpuMaps) {
 
 TEST(Declarations, ContradictionsOfStatisticsAreNamed) {
     const struct {
-        int ObjectBtf::*type;
+        int ObjectBtf::* type;
         ObjectBtf::Tags tags;
         std::string what;
     } cases[] = {
@@ -360,7 +373,9 @@ TEST(Declarations, ContradictionsOfStatisticsAreNamed) {
         {&ObjectBtf::u64, {"scx.stat=gauge", "scx.fold=median"}, "statistic 'm' has the unknown fold 'median'"},
         {&ObjectBtf::u64, {"scx.stat=gauge", "scx.min=1"}, "'m' carries the unknown tag scx.min"},
         {&ObjectBtf::u64, {"scx.stat=gauge", "scx.stat=gauge"}, "'m' carries the tag scx.stat twice"},
-        {&ObjectBtf::u64, {"scx.stat=gauge", "scx.help=\033[2J"}, "'m' carries the tag scx.help with a control character"},
+        {&ObjectBtf::u64,
+         {"scx.stat=gauge", "scx.help=\033[2J"},
+         "'m' carries the tag scx.help with a control character"},
     };
     for (const auto& test : cases) {
         ObjectBtf b;
@@ -371,10 +386,11 @@ TEST(Declarations, ContradictionsOfStatisticsAreNamed) {
 
 TEST(Declarations, ExitRecordIsKnownByItsMembers) {
     ObjectBtf b;
-    const int record = b.structure("user_exit_info", 1168, {{"kind", b.s32, 0, {}},
-                                                            {"exit_code", b.s64, 8, {}},
-                                                            {"reason", b.array(b.character, 128), 16, {}},
-                                                            {"msg", b.array(b.character, 1024), 144, {}}});
+    const int record = b.structure("user_exit_info", 1168,
+                                   {{"kind", b.s32, 0, {}},
+                                    {"exit_code", b.s64, 8, {}},
+                                    {"reason", b.array(b.character, 128), 16, {}},
+                                    {"msg", b.array(b.character, 1024), 144, {}}});
     b.variable(".data", "uei", record, {}, 1168);
     b.variable(".data.uei_dump", "uei_dump", b.array(b.character, 1), {}, 1);
     b.option("uei_dump_len", b.u32, {});
@@ -395,7 +411,8 @@ TEST(Declarations, ExitRecordIsKnownByItsMembers) {
 
 TEST(Declarations, WhatLacksAMemberIsNoExitRecord) {
     ObjectBtf b;
-    b.variable(".data", "uei", b.structure("user_exit_info", 16, {{"kind", b.s32, 0, {}}, {"exit_code", b.s64, 8, {}}}));
+    b.variable(".data", "uei",
+               b.structure("user_exit_info", 16, {{"kind", b.s32, 0, {}}, {"exit_code", b.s64, 8, {}}}));
     EXPECT_FALSE(b.read().value().exit_record);
 }
 
@@ -415,7 +432,8 @@ TEST(Declarations, CyclesOfTypesEnd) {
     const int self = tagged.typedef_of("self", tagged.u32);
     const_cast<btf_type*>(btf__type_by_id(tagged.btf_, static_cast<__u32>(self)))->type = static_cast<__u32>(self);
     tagged.variable(".rodata", "x", self, {"scx.option=key", "scx.kind=int"});
-    EXPECT_EQ(tagged.error(), "option 'key' is of kind int, which needs an integer, but variable 'x' is an unreadable type");
+    EXPECT_EQ(tagged.error(),
+              "option 'key' is of kind int, which needs an integer, but variable 'x' is an unreadable type");
 
     ObjectBtf structs;
     const int loop = structs.structure("loop", 8, {{"inner", structs.u64, 0, {}}});
@@ -440,8 +458,9 @@ TEST(Declarations, HugeArraysAreRefusedNotWalked) {
     EXPECT_THAT(statistics.error(), HasSubstr("more statistics than this host reads"));
 
     ObjectBtf integers;
-    integers.variable(".bss", "x", integers.structure("s", 8, {{"m", integers.array(integers.u64, 1'000'000), 0,
-                                                                {"scx.stat=counter"}}}));
+    integers.variable(
+        ".bss", "x",
+        integers.structure("s", 8, {{"m", integers.array(integers.u64, 1'000'000), 0, {"scx.stat=counter"}}}));
     EXPECT_THAT(integers.error(), HasSubstr("more statistics than this host reads"));
 }
 

@@ -14,11 +14,10 @@ TEST(Diagnostic, PlaceMessageDetailAndHint) {
                       .hint = "did you mean \"slice\"?",
                       .where = SourceLocation{"conf.toml", 3, 1},
                       .detail = "first\nsecond\n"};
-    EXPECT_EQ(format_diagnostic(Severity::kError, error, false),
-              "conf.toml:3:1: error: unknown key \"slize\"\n"
-              "    first\n"
-              "    second\n"
-              "  hint: did you mean \"slice\"?\n");
+    EXPECT_EQ(format_diagnostic(Severity::kError, error, false), "conf.toml:3:1: error: unknown key \"slize\"\n"
+                                                                 "    first\n"
+                                                                 "    second\n"
+                                                                 "  hint: did you mean \"slice\"?\n");
 }
 
 TEST(Diagnostic, AsMuchOfThePlaceAsIsKnown) {
@@ -48,13 +47,20 @@ TEST(Diagnostic, Json) {
                                               .where = SourceLocation{"f", 2, 5},
                                               .sys_errno = 13,
                                               .detail = "log"});
-    EXPECT_EQ(full, (nlohmann::json{{"kind", "verifier"}, {"message", "refused"}, {"hint", "look"}, {"file", "f"},
-                                    {"line", 2}, {"column", 5}, {"errno", 13}, {"detail", "log"}}));
+    EXPECT_EQ(full, (nlohmann::json{{"kind", "verifier"},
+                                    {"message", "refused"},
+                                    {"hint", "look"},
+                                    {"file", "f"},
+                                    {"line", 2},
+                                    {"column", 5},
+                                    {"errno", 13},
+                                    {"detail", "log"}}));
     EXPECT_EQ(to_json(Error{.what = "x"}), (nlohmann::json{{"kind", "internal"}, {"message", "x"}}));
 }
 
 TEST(Diagnostic, EveryKindHasOneStatus) {
-    for (const ErrorKind kind : {ErrorKind::kUsage, ErrorKind::kConfig, ErrorKind::kPlugin, ErrorKind::kObject, ErrorKind::kIo})
+    for (const ErrorKind kind :
+         {ErrorKind::kUsage, ErrorKind::kConfig, ErrorKind::kPlugin, ErrorKind::kObject, ErrorKind::kIo})
         EXPECT_EQ(exit_status(kind), ExitStatus::kUsage) << to_string(kind);
     for (const ErrorKind kind : {ErrorKind::kBusy, ErrorKind::kVerifier, ErrorKind::kAttach, ErrorKind::kEjected})
         EXPECT_EQ(exit_status(kind), ExitStatus::kSchedulerFailed) << to_string(kind);

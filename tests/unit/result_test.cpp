@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/base/result.hpp"
 
+#include <gtest/gtest.h>
+
 #include <cerrno>
 #include <memory>
-
-#include <gtest/gtest.h>
 
 namespace scxhost {
 namespace {
@@ -20,7 +20,9 @@ Result<int> doubled(int value) {
     return *made * 2;
 }
 
-TEST(Result, TryYieldsTheValueAlsoOfAMoveOnlyType) { EXPECT_EQ(doubled(21).value(), 42); }
+TEST(Result, TryYieldsTheValueAlsoOfAMoveOnlyType) {
+    EXPECT_EQ(doubled(21).value(), 42);
+}
 
 TEST(Result, TryHandsTheWholeErrorToTheCaller) {
     const Result<int> result = doubled(-1);

@@ -24,7 +24,8 @@ StatisticDeclaration statistic(std::string name, StatisticKind kind, std::string
 }
 
 TEST(StatisticsView, CountersHaveRates) {
-    const std::vector statistics = {statistic("count", StatisticKind::kCounter), statistic("depth", StatisticKind::kGauge)};
+    const std::vector statistics = {statistic("count", StatisticKind::kCounter),
+                                    statistic("depth", StatisticKind::kGauge)};
     StatisticsView view(statistics, false);
     EXPECT_THAT(view.rates({.since_start = 2s, .values = {10, 3}}), ElementsAre(5.0, 0.0)) << "since the start";
     view.remember({.since_start = 2s, .values = {10, 3}});
@@ -41,7 +42,8 @@ TEST(StatisticsView, CountersMayWrapAround) {
 }
 
 TEST(StatisticsView, OneLineASample) {
-    const std::vector statistics = {statistic("count", StatisticKind::kCounter), statistic("depth", StatisticKind::kGauge)};
+    const std::vector statistics = {statistic("count", StatisticKind::kCounter),
+                                    statistic("depth", StatisticKind::kGauge)};
     StatisticsView view(statistics, false);
     EXPECT_EQ(view.render({.since_start = 2s, .values = {10, 3}}), "    2.0 s  count=10 (5/s)  depth=3\n");
 }
@@ -52,7 +54,9 @@ TEST(StatisticsView, TableIsRewrittenInPlace) {
     StatisticsView view(statistics, true);
     const std::string first = view.render({.since_start = 1s, .values = {1234, 3}});
     EXPECT_THAT(first, Not(HasSubstr("\033[")));
-    EXPECT_THAT(first, HasSubstr("queue\n  count         1 234  1 234        Help\n  depth                    3        Help\n"));
+    EXPECT_THAT(
+        first,
+        HasSubstr("queue\n  count         1 234  1 234        Help\n  depth                    3        Help\n"));
     EXPECT_THAT(view.render({.since_start = 2s, .values = {2000, 3}}), testing::StartsWith("\033[5F\033[J"));
 }
 

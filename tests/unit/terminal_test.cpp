@@ -15,8 +15,14 @@ TEST(Terminal, ControlCharactersAreMadeHarmless) {
     EXPECT_EQ(printable("\033[2Jx\a\r\x7f"), "?[2Jx???");
     EXPECT_EQ(printable(std::string_view("a\0b", 3)), "a?b");
     EXPECT_EQ(printable("Größe, 時間, 🐧"), "Größe, 時間, 🐧");
-    EXPECT_EQ(printable("\xc2\x9b" "2J"), "?2J") << "CSI in UTF-8";
-    EXPECT_EQ(printable("\x9b" "2J"), "?2J") << "CSI as one byte";
+    EXPECT_EQ(printable("\xc2\x9b"
+                        "2J"),
+              "?2J")
+        << "CSI in UTF-8";
+    EXPECT_EQ(printable("\x9b"
+                        "2J"),
+              "?2J")
+        << "CSI as one byte";
     EXPECT_EQ(printable("\xc2\xa0"), "\xc2\xa0") << "a no-break space";
     EXPECT_EQ(printable("\xe2\x82"), "??") << "a character that is cut off";
     EXPECT_EQ(printable("\xff\xc0\x80"), "???");

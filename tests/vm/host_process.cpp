@@ -57,7 +57,8 @@ bool HostProcess::read_some(std::chrono::steady_clock::time_point deadline) {
     if (out_fd_ < 0 && err_fd_ < 0)
         return false;
     pollfd fds[] = {{.fd = out_fd_, .events = POLLIN, .revents = 0}, {.fd = err_fd_, .events = POLLIN, .revents = 0}};
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
     if (left.count() <= 0 || ::poll(fds, 2, static_cast<int>(left.count())) <= 0)
         return false;
     for (int i = 0; i < 2; ++i) {
@@ -99,7 +100,9 @@ std::optional<nlohmann::json> HostProcess::wait_for_event(const std::string& nam
     return find_event(name);
 }
 
-void HostProcess::signal(int number) const { ::kill(pid_, number); }
+void HostProcess::signal(int number) const {
+    ::kill(pid_, number);
+}
 
 int HostProcess::wait() {
     const auto deadline = std::chrono::steady_clock::now() + kPatience;

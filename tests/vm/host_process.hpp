@@ -3,6 +3,7 @@
 // The installed scxhost as a user runs it: a child process, its output, its events, its exit status.
 #pragma once
 
+#include <nlohmann/json.hpp>
 #include <sys/types.h>
 
 #include <chrono>
@@ -10,8 +11,6 @@
 #include <optional>
 #include <string>
 #include <vector>
-
-#include <nlohmann/json.hpp>
 
 namespace scxhost {
 

@@ -4,24 +4,22 @@
 // leaves nothing behind. Runs as root in a guest.
 #include "host/bpf/exit_report.hpp"
 #include "host/kernel/kernel_btf.hpp"
-#include "host/kernel/sched_ext_sysfs.hpp"
+#include "tests/vm/guest_test.hpp"
 #include "tests/vm/host_process.hpp"
 
 #include <bpf/bpf.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <thread>
 #include <vector>
-
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
 namespace scxhost {
 namespace {
@@ -34,22 +32,7 @@ constexpr const char* kSimpleConfig = "/usr/share/scxhost/configs/simple.toml";
 constexpr const char* kFaulty = "/root/faulty.so";
 constexpr const char* kRefused = "/root/refused.bpf.o";
 
-SchedExtStatus kernel_status() {
-    auto status = SchedExtSysfs().snapshot();
-    EXPECT_TRUE(status) << status.error().what;
-    return *std::move(status);
-}
-
-// The kernel's own scheduler runs: nothing of ours is attached.
-testing::AssertionResult on_its_own_scheduler() {
-    const SchedExtStatus status = kernel_status();
-    if (status.state == SchedExtState::kDisabled && !status.ops)
-        return testing::AssertionSuccess();
-    return testing::AssertionFailure() << "state is " << status.state_text << ", scheduler "
-                                       << status.ops.value_or("none");
-}
-
-// Names of the loaded BPF maps of a kind of object: what a leak would add to.
+// What a leak would add to.
 std::size_t count_bpf_maps() {
     std::size_t count = 0;
     for (std::uint32_t id = 0; ::bpf_map_get_next_id(id, &id) == 0;)
@@ -64,33 +47,6 @@ std::size_t count_bpf_programs() {
     return count;
 }
 
-// Threads that run and threads that wake up all the time: without them nothing is enqueued.
-class Load {
-public:
-    Load() {
-        for (int i = 0; i < 3; ++i)
-            threads_.emplace_back([this] {
-                while (!stop_.load())
-                    for (int n = 0; n < 1000; ++n)
-                        std::atomic_signal_fence(std::memory_order_seq_cst);
-            });
-        for (int i = 0; i < 3; ++i)
-            threads_.emplace_back([this] {
-                while (!stop_.load())
-                    std::this_thread::sleep_for(1ms);
-            });
-    }
-    ~Load() {
-        stop_ = true;
-        for (std::thread& thread : threads_)
-            thread.join();
-    }
-
-private:
-    std::atomic<bool> stop_ = false;
-    std::vector<std::thread> threads_;
-};
-
 std::int64_t total(const nlohmann::json& event) {
     std::int64_t sum = 0;
     for (const auto& [name, statistic] : event.at("statistics").items())
@@ -98,13 +54,7 @@ std::int64_t total(const nlohmann::json& event) {
     return sum;
 }
 
-class RunVm : public testing::Test {
-protected:
-    void SetUp() override { ASSERT_TRUE(on_its_own_scheduler()); }
-    void TearDown() override { EXPECT_TRUE(on_its_own_scheduler()); }
-
-    Load load_;
-};
+class RunVm : public GuestTest {};
 
 TEST_F(RunVm, SaysEnabledOnlyWhenTheKernelDoes) {
     const std::uint64_t before = kernel_status().enable_seq;
@@ -138,7 +88,8 @@ TEST_F(RunVm, StatisticsMoveUnderLoad) {
             if (nlohmann::json event = nlohmann::json::parse(line); event.at("event") == "statistics")
                 samples.push_back(std::move(event));
         return samples.size() >= 3 && total(samples.back()) > total(samples.front());
-    })) << host.out() << host.err();
+    })) << host.out()
+        << host.err();
     EXPECT_GT(total(samples.front()), 0);
     host.signal(SIGTERM);
     EXPECT_EQ(host.wait(), 0) << host.err();
@@ -265,16 +216,15 @@ TEST_P(LeavingVm, IsReportedWithKindReasonAndMessage) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    EachKind, LeavingVm,
-    testing::Values(Leaving{"Init", {"fault=init"}, "ERROR_BPF", "faulty: init refuses", false},
-                    Leaving{"InitTask", {"fault=init_task"}, "ERROR", "init_task", false},
-                    Leaving{"Error", {"fault=error"}, "ERROR_BPF", "faulty: error after", true},
-                    Leaving{"Misuse", {"fault=misuse"}, "ERROR", "DSQ", true},
-                    Leaving{"Stall", {"fault=stall", "timeout=2s"}, "ERROR_STALL", "", true},
-                    Leaving{"Exit", {"fault=exit"}, "UNREG_BPF", "faulty: leaving", true},
-                    Leaving{"Restart", {"fault=restart"}, "UNREG_BPF", "faulty: once more", true}),
-    [](const auto& leaving) { return std::string(leaving.param.description); });
+INSTANTIATE_TEST_SUITE_P(EachKind, LeavingVm,
+                         testing::Values(Leaving{"Init", {"fault=init"}, "ERROR_BPF", "faulty: init refuses", false},
+                                         Leaving{"InitTask", {"fault=init_task"}, "ERROR", "init_task", false},
+                                         Leaving{"Error", {"fault=error"}, "ERROR_BPF", "faulty: error after", true},
+                                         Leaving{"Misuse", {"fault=misuse"}, "ERROR", "DSQ", true},
+                                         Leaving{"Stall", {"fault=stall", "timeout=2s"}, "ERROR_STALL", "", true},
+                                         Leaving{"Exit", {"fault=exit"}, "UNREG_BPF", "faulty: leaving", true},
+                                         Leaving{"Restart", {"fault=restart"}, "UNREG_BPF", "faulty: once more", true}),
+                         [](const auto& leaving) { return std::string(leaving.param.description); });
 
 TEST_F(RunVm, SysrqIsReported) {
     HostProcess host({"run", kSimpleConfig, "--json"});
@@ -301,13 +251,11 @@ TEST_F(RunVm, CpuHotplugIsReportedAsARestart) {
 TEST(ExitKindVm, NumbersAreTheKernels) {
     const auto btf = KernelBtf::load();
     ASSERT_TRUE(btf) << btf.error().what;
-    for (const auto& [name, kind] : {std::pair("SCX_EXIT_UNREG", ExitKind::kUnreg),
-                                     std::pair("SCX_EXIT_UNREG_BPF", ExitKind::kUnregBpf),
-                                     std::pair("SCX_EXIT_UNREG_KERN", ExitKind::kUnregKernel),
-                                     std::pair("SCX_EXIT_SYSRQ", ExitKind::kSysrq),
-                                     std::pair("SCX_EXIT_ERROR", ExitKind::kError),
-                                     std::pair("SCX_EXIT_ERROR_BPF", ExitKind::kErrorBpf),
-                                     std::pair("SCX_EXIT_ERROR_STALL", ExitKind::kErrorStall)})
+    for (const auto& [name, kind] :
+         {std::pair("SCX_EXIT_UNREG", ExitKind::kUnreg), std::pair("SCX_EXIT_UNREG_BPF", ExitKind::kUnregBpf),
+          std::pair("SCX_EXIT_UNREG_KERN", ExitKind::kUnregKernel), std::pair("SCX_EXIT_SYSRQ", ExitKind::kSysrq),
+          std::pair("SCX_EXIT_ERROR", ExitKind::kError), std::pair("SCX_EXIT_ERROR_BPF", ExitKind::kErrorBpf),
+          std::pair("SCX_EXIT_ERROR_STALL", ExitKind::kErrorStall)})
         EXPECT_EQ(btf->enumerator(name), static_cast<std::uint64_t>(kind)) << name;
     if (const auto parent = btf->enumerator("SCX_EXIT_PARENT")) {
         EXPECT_EQ(*parent, static_cast<std::uint64_t>(ExitKind::kParent));

@@ -24,7 +24,9 @@ namespace scxhost::sdk {
 class Error : public std::runtime_error {
 public:
     explicit Error(const std::string& what, std::string hint = {}, int code = EINVAL)
-        : std::runtime_error(what), hint_(std::move(hint)), code_(code) {}
+        : std::runtime_error(what)
+        , hint_(std::move(hint))
+        , code_(code) {}
 
     [[nodiscard]] const std::string& hint() const noexcept { return hint_; }
     [[nodiscard]] int code() const noexcept { return code_; }
@@ -38,7 +40,8 @@ private:
 // the plugin's methods.
 class Host {
 public:
-    explicit Host(const scxhost_host& table) : table_(&table) {}
+    explicit Host(const scxhost_host& table)
+        : table_(&table) {}
 
     void debug(const std::string& message) const { log(SCXHOST_LOG_DEBUG, message); }
     void info(const std::string& message) const { log(SCXHOST_LOG_INFO, message); }
@@ -73,8 +76,8 @@ public:
         scxhost_map map{};
         map.size = sizeof map;
         if (const int error = table_->find_map(table_->context, name, &map); error != 0)
-            throw Error(std::string("BPF map '") + name + (error == -EAGAIN ? "' is not loaded yet" : "' not found"), {},
-                        -error);
+            throw Error(std::string("BPF map '") + name + (error == -EAGAIN ? "' is not loaded yet" : "' not found"),
+                        {}, -error);
         return map;
     }
 
@@ -107,7 +110,8 @@ private:
 // Base class of a policy's user-space half. See scxhost_plugin_callbacks for when each method is called.
 class Plugin {
 public:
-    explicit Plugin(const Host& host) : host_(host) {}
+    explicit Plugin(const Host& host)
+        : host_(host) {}
     Plugin(const Plugin&) = delete;
     Plugin& operator=(const Plugin&) = delete;
     virtual ~Plugin() = default;
