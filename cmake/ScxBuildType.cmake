@@ -28,10 +28,6 @@ add_library(scxhost_warnings INTERFACE)
 target_compile_options(scxhost_warnings INTERFACE
   -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wcast-align -Wformat=2 -Wundef
   $<$<BOOL:${SCXHOST_WERROR}>:-Werror>)
-# g++ 12 sees overlapping copies in std::string where there are none (its bug 105651).
-if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-  target_compile_options(scxhost_warnings INTERFACE -Wno-restrict)
-endif()
 target_compile_options(scxhost_warnings INTERFACE $<$<COMPILE_LANGUAGE:C>:-Wno-non-virtual-dtor -Wno-overloaded-virtual>)
 # g++ 12 sees overlaps in std::string::insert and replace that cannot be (GCC bug 105651, fixed in 13).
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)

@@ -24,14 +24,20 @@ Result<> check(int code, const char* what) {
 } // namespace
 
 struct EventLoop::Source {
-    Handler handler;
+    std::shared_ptr<Handler> handler;
     std::uint64_t period_us = 0;
     sd_event_source* source = nullptr;
 
+    explicit Source(Handler function)
+        : handler(std::make_shared<Handler>(std::move(function))) {}
+    Source(const Source&) = delete;
+    Source& operator=(const Source&) = delete;
     ~Source() { sd_event_source_disable_unref(source); }
 
     static int fire(void* opaque) {
-        static_cast<Source*>(opaque)->handler();
+        // The handler may end its own source.
+        const std::shared_ptr<Handler> handler = static_cast<Source*>(opaque)->handler;
+        (*handler)();
         return 0;
     }
     static int on_io(sd_event_source*, int, std::uint32_t, void* opaque) { return fire(opaque); }
@@ -65,11 +71,36 @@ Result<EventLoop> EventLoop::make() {
     return EventLoop(event);
 }
 
+namespace {
+
+std::uint32_t epoll_events(EventLoop::Interest interest) {
+    return (interest.readable ? EPOLLIN : 0U) | (interest.writable ? EPOLLOUT : 0U);
+}
+
+} // namespace
+
+EventLoop::Watch::Watch() = default;
+EventLoop::Watch::Watch(Watch&&) noexcept = default;
+EventLoop::Watch& EventLoop::Watch::operator=(Watch&&) noexcept = default;
+EventLoop::Watch::~Watch() = default;
+EventLoop::Watch::Watch(std::unique_ptr<Source> source)
+    : source_(std::move(source)) {}
+
+Result<> EventLoop::Watch::set(Interest interest) {
+    return check(sd_event_source_set_io_events(source_->source, epoll_events(interest)), "cannot watch a descriptor");
+}
+
+Result<EventLoop::Watch> EventLoop::watch(int fd, Interest interest, Handler handler) {
+    auto source = std::make_unique<Source>(std::move(handler));
+    SCXHOST_TRY(
+        check(sd_event_add_io(event_.get(), &source->source, fd, epoll_events(interest), Source::on_io, source.get()),
+              "cannot watch a descriptor"));
+    return Watch(std::move(source));
+}
+
 Result<> EventLoop::on_readable(int fd, Handler handler) {
-    auto source = std::make_unique<Source>(Source{.handler = std::move(handler)});
-    SCXHOST_TRY(check(sd_event_add_io(event_.get(), &source->source, fd, EPOLLIN, Source::on_io, source.get()),
-                      "cannot watch a descriptor"));
-    sources_.push_back(std::move(source));
+    Watch watched = SCXHOST_TRY(watch(fd, {}, std::move(handler)));
+    sources_.push_back(std::move(watched.source_));
     return {};
 }
 
@@ -78,7 +109,7 @@ Result<> EventLoop::on_signal(int signal, Handler handler) {
     sigemptyset(&set);
     sigaddset(&set, signal);
     SCXHOST_TRY(check(-::pthread_sigmask(SIG_BLOCK, &set, nullptr), "cannot block a signal"));
-    auto source = std::make_unique<Source>(Source{.handler = std::move(handler)});
+    auto source = std::make_unique<Source>(std::move(handler));
     SCXHOST_TRY(check(sd_event_add_signal(event_.get(), &source->source, signal, Source::on_signal, source.get()),
                       "cannot watch a signal"));
     // Before anything else that is pending: the user wants out.
@@ -87,21 +118,32 @@ Result<> EventLoop::on_signal(int signal, Handler handler) {
     return {};
 }
 
-Result<> EventLoop::add_timer(std::chrono::nanoseconds delay, std::chrono::nanoseconds period, Handler handler) {
-    auto source = std::make_unique<Source>(Source{.handler = std::move(handler), .period_us = to_us(period)});
+Result<std::unique_ptr<EventLoop::Source>> EventLoop::make_timer(std::chrono::nanoseconds delay,
+                                                                 std::chrono::nanoseconds period, Handler handler) {
+    auto source = std::make_unique<Source>(std::move(handler));
+    source->period_us = to_us(period);
     SCXHOST_TRY(check(sd_event_add_time_relative(event_.get(), &source->source, CLOCK_MONOTONIC, to_us(delay),
                                                  kTimerAccuracyUs, Source::on_time, source.get()),
                       "cannot set a timer"));
-    sources_.push_back(std::move(source));
-    return {};
+    return source;
+}
+
+Result<EventLoop::Watch> EventLoop::timer(std::chrono::nanoseconds delay, Handler handler) {
+    return Watch(SCXHOST_TRY(make_timer(delay, {}, std::move(handler))));
 }
 
 Result<> EventLoop::every(std::chrono::nanoseconds period, Handler handler) {
-    return add_timer(period, period, std::move(handler));
+    sources_.push_back(SCXHOST_TRY(make_timer(period, period, std::move(handler))));
+    return {};
 }
 
 Result<> EventLoop::after(std::chrono::nanoseconds delay, Handler handler) {
-    return add_timer(delay, {}, std::move(handler));
+    sources_.push_back(SCXHOST_TRY(make_timer(delay, {}, std::move(handler))));
+    return {};
+}
+
+Result<> EventLoop::keep_service_alive() {
+    return check(sd_event_set_watchdog(event_.get(), 1), "cannot keep the service manager's watchdog quiet");
 }
 
 Result<> EventLoop::run() {

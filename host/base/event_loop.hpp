@@ -16,7 +16,34 @@ struct sd_event_source;
 namespace scxhost {
 
 class EventLoop {
+    struct Source;
+
 public:
+    // What a watched descriptor is to wake the loop for.
+    struct Interest {
+        bool readable = true;
+        bool writable = false;
+    };
+
+    // Owns one source. Its end, which may come inside its own handler, ends the source; so does the loop's.
+    class Watch {
+    public:
+        Watch();
+        Watch(Watch&&) noexcept;
+        Watch& operator=(Watch&&) noexcept;
+        ~Watch();
+
+        // Of a descriptor's watch only.
+        Result<> set(Interest interest);
+        void reset() { source_.reset(); }
+        [[nodiscard]] explicit operator bool() const { return source_ != nullptr; }
+
+    private:
+        friend class EventLoop;
+        explicit Watch(std::unique_ptr<Source> source);
+        std::unique_ptr<Source> source_;
+    };
+
     static Result<EventLoop> make();
     EventLoop(EventLoop&&) noexcept;
     EventLoop& operator=(EventLoop&&) noexcept;
@@ -24,7 +51,11 @@ public:
 
     using Handler = std::function<void()>;
 
-    // Each source lives as long as the loop.
+    Result<Watch> watch(int fd, Interest interest, Handler handler);
+    // Once; the handle stays, spent.
+    Result<Watch> timer(std::chrono::nanoseconds delay, Handler handler);
+
+    // Each of these lives as long as the loop.
     Result<> on_readable(int fd, Handler handler);
     // Blocks the signal in this thread, so that only the loop sees it.
     Result<> on_signal(int signal, Handler handler);
@@ -32,15 +63,17 @@ public:
     Result<> every(std::chrono::nanoseconds period, Handler handler);
     // Once.
     Result<> after(std::chrono::nanoseconds delay, Handler handler);
+    // Pings the service manager's watchdog, where there is one, for as long as the loop turns.
+    Result<> keep_service_alive();
 
     // Runs handlers until stop().
     Result<> run();
     void stop();
 
 private:
-    struct Source;
     explicit EventLoop(sd_event* event);
-    Result<> add_timer(std::chrono::nanoseconds delay, std::chrono::nanoseconds period, Handler handler);
+    Result<std::unique_ptr<Source>> make_timer(std::chrono::nanoseconds delay, std::chrono::nanoseconds period,
+                                               Handler handler);
 
     struct Unref {
         void operator()(sd_event* event) const;
