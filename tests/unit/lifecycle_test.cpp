@@ -1,0 +1,609 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Every decision of the supervisor, with a clock that the test turns. Plays the supervisor's part: carries out what the
+// lifecycle asks for, in a world where the test decides what works.
+#include "host/supervisor/lifecycle.hpp"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <random>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace scxhost {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::ElementsAre;
+using testing::IsEmpty;
+using Cause = event::SwitchFailed::Cause;
+
+constexpr SchedulerId kA = 1;
+constexpr SchedulerId kB = 2;
+constexpr SchedulerId kC = 3;
+constexpr SchedulerId kFallback = 10;
+
+// What runs, what is loaded and who was answered, as the lifecycle's actions make it.
+class World {
+public:
+    explicit World(
+        LifecycleSettings settings = {}, std::function<double()> random = [] { return 0.5; })
+        : lifecycle(settings, std::move(random)) {}
+
+    void tell(const Event& event) {
+        for (const Action& action : lifecycle.handle(event, now))
+            std::visit([this](const auto& step) { carry_out(step); }, action);
+        // A switch is answered at once, before anything else happens.
+        if (const std::optional<SchedulerId> to = std::exchange(switch_to, std::nullopt))
+            finish_switch(*to);
+    }
+
+    // Answers what is being prepared.
+    void prepared() {
+        ASSERT_TRUE(preparing);
+        const SchedulerId id = *std::exchange(preparing, std::nullopt);
+        loaded.insert(id);
+        tell(event::Prepared{id, build_of(id)});
+    }
+    void preparation_fails() {
+        ASSERT_TRUE(preparing);
+        tell(event::PrepareFailed{*std::exchange(preparing, std::nullopt)});
+    }
+    void left(LeaveClass why) {
+        ASSERT_TRUE(running);
+        running.reset();
+        tell(event::Left{why});
+    }
+    void delay_passes() {
+        ASSERT_TRUE(delay);
+        now += *std::exchange(delay, std::nullopt);
+        tell(event::DelayOver{});
+    }
+    void start(SchedulerId id) {
+        tell(event::Requested{id});
+        prepared();
+        ASSERT_EQ(running, id);
+        if (lifecycle.phase() == Phase::kProbation)
+            tell(event::ProbationOver{});
+        ASSERT_EQ(lifecycle.phase(), Phase::kGood);
+        log.clear();
+    }
+    [[nodiscard]] static std::string build_of(SchedulerId id) { return fmt::format("build-{}", id % 100); }
+
+    Lifecycle lifecycle;
+    Lifecycle::Time now;
+    std::optional<SchedulerId> preparing;
+    std::optional<SchedulerId> running;
+    std::set<SchedulerId> loaded;
+    std::optional<std::chrono::nanoseconds> delay;
+    std::vector<std::string> log;                       // what happened, in words
+    std::map<SchedulerId, SwapOutcome> settled;         // who asked, and the answer
+    std::map<SchedulerId, std::vector<Cause>> refusals; // attach failures to come
+    bool restore_works = true;
+
+private:
+    void finish_switch(SchedulerId to) {
+        auto& causes = refusals[to];
+        if (causes.empty()) {
+            running = to;
+            log.push_back(fmt::format("run {}", to));
+            return tell(event::Switched{});
+        }
+        const Cause cause = causes.front();
+        causes.erase(causes.begin());
+        const bool restored = running.has_value() && restore_works;
+        if (!restored)
+            running.reset();
+        log.push_back(fmt::format("fail {}", to));
+        tell(event::SwitchFailed{cause, restored});
+    }
+    void carry_out(const action::Prepare& step) {
+        preparing = step.id;
+        log.push_back(fmt::format("prepare {}", step.id));
+    }
+    void carry_out(const action::Switch& step) {
+        EXPECT_TRUE(loaded.contains(step.to)) << "switch to " << step.to << ", which is not loaded";
+        EXPECT_FALSE(switch_to);
+        switch_to = step.to;
+    }
+    void carry_out(const action::Detach&) {
+        EXPECT_TRUE(running);
+        running.reset();
+        log.emplace_back("detach");
+    }
+    void carry_out(const action::Release& step) {
+        EXPECT_NE(running, step.id) << "released while it runs";
+        loaded.erase(step.id);
+    }
+    void carry_out(const action::StartProbation&) { log.emplace_back("probation"); }
+    void carry_out(const action::StartDelay& step) {
+        delay = step.delay;
+        log.push_back(
+            fmt::format("wait {}ms", std::chrono::duration_cast<std::chrono::milliseconds>(step.delay).count()));
+    }
+    void carry_out(const action::Quarantine& step) { log.push_back(fmt::format("quarantine {}", step.id)); }
+    void carry_out(const action::Settle& step) {
+        EXPECT_FALSE(settled.contains(step.id)) << step.id << " was answered twice";
+        settled[step.id] = step.outcome;
+        log.push_back(fmt::format("answer {} {}", step.id, to_string(step.outcome)));
+    }
+    void carry_out(const action::StandDown& step) {
+        log.push_back(fmt::format("stand down: {}", to_string(step.reason)));
+    }
+
+    std::optional<SchedulerId> switch_to;
+};
+
+TEST(LifecycleTest, StartsThenProvesItself) {
+    World world;
+    world.tell(event::Requested{kA});
+    world.prepared();
+    EXPECT_EQ(world.lifecycle.phase(), Phase::kProbation);
+    world.tell(event::ProbationOver{});
+    EXPECT_EQ(world.lifecycle.phase(), Phase::kGood);
+    EXPECT_THAT(world.log, ElementsAre("prepare 1", "run 1", "probation", "answer 1 good"));
+}
+
+TEST(LifecycleTest, WithoutProbationItIsGoodAtOnce) {
+    World world({.probation = 0s});
+    world.start(kA);
+    world.tell(event::Requested{kB});
+    world.prepared();
+    EXPECT_THAT(world.log, ElementsAre("prepare 2", "run 2", "answer 2 good"));
+    EXPECT_THAT(world.loaded, ElementsAre(kB));
+}
+
+TEST(LifecycleTest, SwapKeepsTheOldOneForProbationOnly) {
+    World world;
+    world.start(kA);
+    world.tell(event::Requested{kB});
+    EXPECT_EQ(world.running, kA);
+    world.prepared();
+    EXPECT_EQ(world.running, kB);
+    EXPECT_THAT(world.loaded, ElementsAre(kA, kB));
+    EXPECT_EQ(world.lifecycle.last_good(), kA);
+    world.tell(event::ProbationOver{});
+    EXPECT_THAT(world.loaded, ElementsAre(kB));
+    EXPECT_EQ(world.settled[kB], SwapOutcome::kGood);
+    EXPECT_EQ(world.lifecycle.last_good(), kA) << "it can still be loaded anew";
+}
+
+TEST(LifecycleTest, WhatCannotBePreparedTouchesNothing) {
+    World world;
+    world.start(kA);
+    world.tell(event::Requested{kB});
+    world.preparation_fails();
+    EXPECT_EQ(world.running, kA);
+    EXPECT_EQ(world.lifecycle.phase(), Phase::kGood);
+    EXPECT_THAT(world.log, ElementsAre("prepare 2", "answer 2 refused"));
+}
+
+TEST(LifecycleTest, FailedAttachLeavesTheOldOneRunning) {
+    World world;
+    world.start(kA);
+    world.refusals[kB] = {Cause::kBuild};
+    world.tell(event::Requested{kB});
+    world.prepared();
+    EXPECT_EQ(world.running, kA);
+    EXPECT_EQ(world.lifecycle.phase(), Phase::kGood);
+    EXPECT_THAT(world.loaded, ElementsAre(kA));
+    EXPECT_THAT(world.log, ElementsAre("prepare 2", "fail 2", "quarantine 2", "answer 2 rolled-back"));
+}
+
+TEST(LifecycleTest, FailedAttachAndFailedReturnLoadsTheOldOneAnew) {
+    World world;
+    world.start(kA);
+    world.refusals[kB] = {Cause::kBuild};
+    world.restore_works = false;
+    world.tell(event::Requested{kB});
+    world.prepared();
+    EXPECT_EQ(world.lifecycle.phase(), Phase::kRecovering);
+    world.prepared();
+    EXPECT_EQ(world.running, kA);
+    EXPECT_EQ(world.settled[kB], SwapOutcome::kFailed);
+}
+
+TEST(LifecycleTest, ErrorOnProbationBringsTheOldOneBackAtOnce) {
+    World world;
+    world.start(kA);
+    world.tell(event::Requested{kB});
+    world.prepared();
+    world.log.clear();
+    world.left(LeaveClass::kError);
+    EXPECT_EQ(world.running, kA);
+    EXPECT_EQ(world.lifecycle.phase(), Phase::kGood);
+    EXPECT_THAT(world.log, ElementsAre("quarantine 2", "run 1", "answer 2 rolled-back"));
+    EXPECT_THAT(world.loaded, ElementsAre(kA));
+}
+
+TEST(LifecycleTest, ErrorAfterProbationLoadsTheLastGoodOne) {
+    World world;
+    world.start(kA);
+    world.start(kB);
+    world.left(LeaveClass::kError);
+    EXPECT_EQ(world.lifecycle.phase(), Phase::kRecovering);
+    world.prepared();
+    EXPECT_EQ(world.running, kA);
+    EXPECT_THAT(world.log, ElementsAre("quarantine 2", "prepare 1", "run 1", "probation"));
+}
+
+TEST(LifecycleTest, FallbacksFollowTheGoodOnesWithGrowingPauses) {
+    World world;
+    world.lifecycle.set_fallbacks({kFallback, kFallback + 1, kFallback + 2});
+    world.start(kA);
+    world.left(LeaveClass::kError);
+    world.preparation_fails();
+    world.delay_passes();
+    world.refusals[kFallback + 1] = {Cause::kBuild};
+    world.prepared();
+    world.delay_passes();
+    world.prepared();
+    EXPECT_EQ(world.running, kFallback + 2);
+    EXPECT_THAT(world.log, ElementsAre("quarantine 1", "prepare 10", "wait 500ms", "prepare 11", "fail 11",
+                                       "quarantine 11", "wait 1000ms", "prepare 12", "run 12", "probation"));
+}
+
+TEST(LifecycleTest, NothingLeftIsSaid) {
+    World world;
+    world.start(kA);
+    world.left(LeaveClass::kError);
+    EXPECT_EQ(world.lifecycle.phase(), Phase::kStoodDown);
+    EXPECT_EQ(world.lifecycle.stand_down_reason(), StandDownReason::kNothingLeft);
+    EXPECT_THAT(world.loaded, IsEmpty());
+}
+
+TEST(LifecycleTest, FailingStartTriesTheFallbacks) {
+    World world;
+    world.lifecycle.set_fallbacks({kFallback});
+    world.tell(event::Requested{kA});
+    world.preparation_fails();
+    world.prepared();
+    EXPECT_EQ(world.running, kFallback);
+    EXPECT_EQ(world.settled[kA], SwapOutcome::kFailed);
+}
+
+TEST(LifecycleTest, QuarantinedBuildIsRefusedUnlessForced) {
+    World world;
+    world.start(kA);
+    world.refusals[kB] = {Cause::kBuild};
+    world.tell(event::Requested{kB});
+    world.prepared();
+    const SchedulerId again = kB + 100; // another request for the same build
+    world.tell(event::Requested{again});
+    world.prepared();
+    EXPECT_EQ(world.settled[again], SwapOutcome::kRefused);
+    EXPECT_EQ(world.running, kA);
+    EXPECT_THAT(world.loaded, ElementsAre(kA));
+    world.tell(event::Requested{again + 100, true});
+    world.prepared();
+    EXPECT_EQ(world.running, again + 100);
+    EXPECT_THAT(world.lifecycle.quarantined_builds(), IsEmpty());
+}
+
+TEST(LifecycleTest, MachineTroubleDoesNotQuarantine) {
+    World world;
+    world.start(kA);
+    world.refusals[kB] = {Cause::kMachine};
+    world.tell(event::Requested{kB});
+    world.prepared();
+    EXPECT_EQ(world.settled[kB], SwapOutcome::kRolledBack);
+    EXPECT_THAT(world.lifecycle.quarantined_builds(), IsEmpty());
+}
+
+TEST(LifecycleTest, RestartsAreAtOnceThenDelayedThenAFailure) {
+    World world({.probation = 0s, .failure_limit = 2});
+    world.lifecycle.set_fallbacks({kFallback});
+    world.start(kA);
+    world.left(LeaveClass::kRestart);
+    world.prepared();
+    world.left(LeaveClass::kRestart);
+    world.delay_passes();
+    world.prepared();
+    EXPECT_EQ(world.running, kA);
+    world.left(LeaveClass::kRestart);
+    world.prepared();
+    EXPECT_EQ(world.running, kFallback);
+    EXPECT_THAT(world.log, ElementsAre("prepare 1", "run 1", "wait 500ms", "prepare 1", "run 1", "quarantine 1",
+                                       "prepare 10", "run 10"));
+}
+
+TEST(LifecycleTest, OldRestartsAreForgotten) {
+    World world({.probation = 0s, .failure_limit = 2, .failure_window = 1min});
+    world.start(kA);
+    for (int i = 0; i < 10; ++i) {
+        world.left(LeaveClass::kRestart);
+        EXPECT_FALSE(world.delay);
+        world.prepared();
+        world.now += 2min;
+    }
+    EXPECT_EQ(world.running, kA);
+}
+
+TEST(LifecycleTest, TopologyChangesAreNoFailureButAStormWaits) {
+    World world({.probation = 0s});
+    world.start(kA);
+    for (int i = 0; i < 20; ++i) {
+        world.left(LeaveClass::kTopology);
+        if (i > 0)
+            world.delay_passes();
+        EXPECT_EQ(world.preparing, kA);
+        world.prepared();
+    }
+    EXPECT_EQ(world.running, kA);
+    EXPECT_EQ(world.lifecycle.recent_failures(), 0U);
+}
+
+TEST(LifecycleTest, TopologyChangeMakesWhatIsPreparedOutOfDate) {
+    World world;
+    world.start(kA);
+    world.tell(event::Requested{kB});
+    world.tell(event::TopologyChanged{});
+    world.prepared();
+    EXPECT_EQ(world.running, kA);
+    EXPECT_EQ(world.preparing, kB) << "prepared again";
+    world.prepared();
+    EXPECT_EQ(world.running, kB);
+    // And the kept one.
+    world.tell(event::TopologyChanged{});
+    EXPECT_FALSE(world.loaded.contains(kA));
+    world.prepared();
+    EXPECT_TRUE(world.loaded.contains(kA));
+    world.left(LeaveClass::kError);
+    EXPECT_EQ(world.running, kA);
+}
+
+TEST(LifecycleTest, ErrorWhileTheKeptOneIsReloadedWaitsForIt) {
+    World world;
+    world.start(kA);
+    world.tell(event::Requested{kB});
+    world.prepared();
+    world.tell(event::TopologyChanged{});
+    world.left(LeaveClass::kError);
+    EXPECT_EQ(world.lifecycle.phase(), Phase::kRecovering);
+    world.prepared();
+    EXPECT_EQ(world.running, kA);
+    EXPECT_EQ(world.settled[kB], SwapOutcome::kRolledBack);
+}
+
+TEST(LifecycleTest, TopologyChangeInTheWindowLoadsAgain) {
+    World world;
+    world.start(kA);
+    world.refusals[kB] = {Cause::kTopology};
+    world.tell(event::Requested{kB});
+    world.prepared();
+    EXPECT_EQ(world.running, kA);
+    EXPECT_EQ(world.preparing, kB);
+    world.prepared();
+    EXPECT_EQ(world.running, kB);
+}
+
+TEST(LifecycleTest, SysrqStandsDownUntilResumed) {
+    World world;
+    world.lifecycle.set_fallbacks({kFallback});
+    world.start(kA);
+    world.left(LeaveClass::kOperator);
+    EXPECT_EQ(world.lifecycle.stand_down_reason(), StandDownReason::kOperator);
+    EXPECT_FALSE(world.preparing);
+    world.tell(event::ResumeRequested{});
+    world.prepared();
+    EXPECT_EQ(world.running, kA);
+    EXPECT_FALSE(world.lifecycle.stand_down_reason());
+}
+
+TEST(LifecycleTest, ForeignSchedulerStandsDown) {
+    World world;
+    world.lifecycle.set_fallbacks({kFallback});
+    world.start(kA);
+    world.running.reset();
+    world.tell(event::Replaced{});
+    EXPECT_EQ(world.lifecycle.stand_down_reason(), StandDownReason::kForeign);
+    EXPECT_FALSE(world.preparing);
+    EXPECT_THAT(world.loaded, IsEmpty());
+}
+
+TEST(LifecycleTest, BusyStartStandsDown) {
+    World world;
+    world.lifecycle.set_fallbacks({kFallback});
+    world.refusals[kA] = {Cause::kForeign};
+    world.tell(event::Requested{kA});
+    world.prepared();
+    EXPECT_EQ(world.lifecycle.stand_down_reason(), StandDownReason::kForeign);
+    EXPECT_EQ(world.settled[kA], SwapOutcome::kFailed);
+}
+
+TEST(LifecycleTest, StopDetachesAndResumeComesBack) {
+    World world;
+    world.start(kA);
+    world.tell(event::Requested{kB});
+    world.prepared();
+    world.tell(event::StopRequested{});
+    EXPECT_FALSE(world.running);
+    EXPECT_THAT(world.loaded, IsEmpty());
+    EXPECT_EQ(world.lifecycle.phase(), Phase::kStopped);
+    EXPECT_EQ(world.settled[kB], SwapOutcome::kSuperseded);
+    world.tell(event::ResumeRequested{});
+    world.prepared();
+    EXPECT_EQ(world.running, kB);
+}
+
+TEST(LifecycleTest, StopCancelsAPreparation) {
+    World world;
+    world.start(kA);
+    world.tell(event::Requested{kB});
+    world.tell(event::StopRequested{});
+    world.prepared();
+    EXPECT_FALSE(world.running);
+    EXPECT_THAT(world.loaded, IsEmpty());
+}
+
+TEST(LifecycleTest, RefusedSwapIsNotWhatResumeWants) {
+    World world;
+    world.start(kA);
+    world.tell(event::Requested{kB});
+    world.preparation_fails();
+    world.tell(event::StopRequested{});
+    world.tell(event::ResumeRequested{});
+    EXPECT_EQ(world.preparing, kA);
+}
+
+TEST(LifecycleTest, SecondRequestAtATimeIsTurnedAway) {
+    World world;
+    world.start(kA);
+    world.tell(event::Requested{kB});
+    world.tell(event::Requested{kC});
+    EXPECT_EQ(world.settled[kC], SwapOutcome::kSuperseded);
+    world.prepared();
+    EXPECT_EQ(world.running, kB);
+}
+
+TEST(LifecycleTest, SwapDuringProbationKeepsTheProvenOne) {
+    World world;
+    world.start(kA);
+    world.tell(event::Requested{kB});
+    world.prepared();
+    world.tell(event::Requested{kC});
+    EXPECT_EQ(world.settled[kB], SwapOutcome::kSuperseded);
+    world.prepared();
+    EXPECT_EQ(world.running, kC);
+    EXPECT_THAT(world.loaded, ElementsAre(kA, kC));
+    world.left(LeaveClass::kError);
+    EXPECT_EQ(world.running, kA);
+}
+
+TEST(LifecycleTest, RunningOneLeavesWhileTheNextIsPrepared) {
+    World world;
+    world.start(kA);
+    world.tell(event::Requested{kB});
+    world.left(LeaveClass::kError);
+    EXPECT_EQ(world.preparing, kB);
+    world.prepared();
+    EXPECT_EQ(world.running, kB);
+    world.tell(event::ProbationOver{});
+    EXPECT_EQ(world.settled[kB], SwapOutcome::kGood);
+}
+
+TEST(LifecycleTest, RunningOneLeavesAndTheNextCannotBePrepared) {
+    World world;
+    world.lifecycle.set_fallbacks({kFallback});
+    world.start(kA);
+    world.tell(event::Requested{kB});
+    world.left(LeaveClass::kError);
+    world.preparation_fails();
+    world.prepared();
+    EXPECT_EQ(world.running, kFallback);
+    EXPECT_EQ(world.settled[kB], SwapOutcome::kFailed);
+}
+
+TEST(LifecycleTest, TooManyFailuresInTheWindowStandDown) {
+    World world({.probation = 0s, .failure_limit = 2});
+    world.lifecycle.set_fallbacks({10, 11, 12, 13, 14, 15});
+    world.start(kA);
+    world.left(LeaveClass::kError);
+    world.preparation_fails();
+    world.delay_passes();
+    world.preparation_fails();
+    EXPECT_EQ(world.lifecycle.stand_down_reason(), StandDownReason::kTooManyFailures);
+    world.tell(event::ResumeRequested{});
+    EXPECT_EQ(world.lifecycle.recent_failures(), 0U);
+    EXPECT_EQ(world.preparing, kA) << "the operator says so";
+}
+
+TEST(LifecycleTest, LeavesAreClassified) {
+    const auto exit = [](ExitKind kind, std::int64_t code = 0) {
+        return ExitReport{
+            .kind = static_cast<std::uint32_t>(kind), .exit_code = code, .reason = {}, .message = {}, .dump = {}};
+    };
+    constexpr std::int64_t kRestartCode = 1LL << 48;
+    constexpr std::int64_t kHotplugCode = 1LL << 32;
+    EXPECT_EQ(classify(exit(ExitKind::kError)), LeaveClass::kError);
+    EXPECT_EQ(classify(exit(ExitKind::kErrorStall)), LeaveClass::kError);
+    EXPECT_EQ(classify(exit(static_cast<ExitKind>(4711))), LeaveClass::kError) << "a kind of a newer kernel";
+    EXPECT_EQ(classify(exit(ExitKind::kSysrq)), LeaveClass::kOperator);
+    EXPECT_EQ(classify(exit(ExitKind::kUnregKernel, kRestartCode | kHotplugCode)), LeaveClass::kTopology);
+    EXPECT_EQ(classify(exit(ExitKind::kUnregBpf, kRestartCode)), LeaveClass::kRestart);
+    EXPECT_EQ(classify(exit(ExitKind::kUnregBpf, kRestartCode | kHotplugCode)), LeaveClass::kTopology);
+    EXPECT_EQ(classify(exit(ExitKind::kUnregBpf, 3)), LeaveClass::kByItself);
+    EXPECT_EQ(classify(exit(ExitKind::kUnreg)), LeaveClass::kByItself);
+}
+
+// Long random lives: whatever happens, and in whatever order, the promise holds.
+TEST(LifecycleTest, PromiseHoldsInRandomLives) {
+    for (unsigned seed = 0; seed < 400; ++seed) {
+        SCOPED_TRACE(fmt::format("seed {}", seed));
+        std::mt19937 random(seed);
+        const auto pick = [&random](unsigned n) { return static_cast<unsigned>(random() % n); };
+        World world({.probation = pick(2) == 0 ? 0s : 10s, .failure_limit = 3});
+        world.lifecycle.set_fallbacks({kFallback, kFallback + 1});
+        SchedulerId next = 100;
+        std::set<SchedulerId> asked;
+        for (int step = 0; step < 300 && !HasFailure(); ++step) {
+            world.now += std::chrono::seconds(pick(30));
+            world.restore_works = pick(4) != 0;
+            for (SchedulerId id = 0; id < 20; ++id)
+                world.refusals[id].clear();
+            for (SchedulerId id : {next, next - 1, kFallback, kFallback + 1})
+                if (pick(4) == 0)
+                    world.refusals[id] = {static_cast<Cause>(pick(4))};
+            switch (pick(9)) {
+            case 0:
+                asked.insert(++next);
+                world.tell(event::Requested{next, pick(5) == 0});
+                break;
+            case 1:
+            case 2:
+                if (world.preparing)
+                    world.prepared();
+                break;
+            case 3:
+                if (world.preparing)
+                    world.preparation_fails();
+                break;
+            case 4:
+                if (world.running)
+                    world.left(static_cast<LeaveClass>(pick(5)));
+                break;
+            case 5:
+                world.tell(event::ProbationOver{});
+                break;
+            case 6:
+                if (world.delay)
+                    world.delay_passes();
+                break;
+            case 7:
+                world.tell(event::TopologyChanged{});
+                break;
+            default:
+                if (pick(6) == 0)
+                    world.tell(event::StopRequested{});
+                else if (pick(3) == 0)
+                    world.tell(event::ResumeRequested{});
+                break;
+            }
+            const Phase phase = world.lifecycle.phase();
+            EXPECT_EQ(world.running, world.lifecycle.running());
+            EXPECT_NE(phase, Phase::kSwitching);
+            if (world.running) {
+                EXPECT_TRUE(phase == Phase::kGood || phase == Phase::kProbation) << to_string(phase);
+            } else {
+                EXPECT_TRUE(phase == Phase::kEmpty || phase == Phase::kStopped || phase == Phase::kStoodDown ||
+                            world.preparing || world.delay)
+                    << "nothing runs, nothing is on its way: " << to_string(phase);
+            }
+            // What is loaded is what runs and at most one to go back to.
+            EXPECT_LE(world.loaded.size(), 2U);
+            for (const SchedulerId id : world.loaded)
+                EXPECT_TRUE(world.lifecycle.refers_to(id)) << id << " is loaded and forgotten";
+        }
+        world.tell(event::StopRequested{});
+        EXPECT_THAT(world.loaded, IsEmpty());
+        for (const SchedulerId id : asked)
+            EXPECT_TRUE(world.settled.contains(id)) << id << " was never answered";
+    }
+}
+
+} // namespace
+} // namespace scxhost
