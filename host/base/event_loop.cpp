@@ -83,6 +83,9 @@ EventLoop::Watch::Watch() = default;
 EventLoop::Watch::Watch(Watch&&) noexcept = default;
 EventLoop::Watch& EventLoop::Watch::operator=(Watch&&) noexcept = default;
 EventLoop::Watch::~Watch() = default;
+void EventLoop::Watch::reset() {
+    source_.reset();
+}
 EventLoop::Watch::Watch(std::unique_ptr<Source> source)
     : source_(std::move(source)) {}
 

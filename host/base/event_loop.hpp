@@ -35,7 +35,7 @@ public:
 
         // Of a descriptor's watch only.
         Result<> set(Interest interest);
-        void reset() { source_.reset(); }
+        void reset();
         [[nodiscard]] explicit operator bool() const { return source_ != nullptr; }
 
     private:
