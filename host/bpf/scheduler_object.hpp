@@ -32,19 +32,25 @@ public:
     explicit Attachment(bpf_link* link)
         : link_(link) {}
     Attachment(Attachment&& other) noexcept
-        : link_(std::exchange(other.link_, nullptr)) {}
+        : link_(std::exchange(other.link_, nullptr))
+        , disabled_(other.disabled_) {}
     Attachment& operator=(Attachment&& other) noexcept {
         std::swap(link_, other.link_);
+        std::swap(disabled_, other.disabled_);
         return *this;
     }
     ~Attachment();
 
-    // Detaches and waits until the kernel has disabled the scheduler. The link's descriptor is closed in any case.
-    // Detaching an ejected scheduler is no error.
+    // Waits until the kernel has disabled the scheduler. Disabling an ejected one is no error. The object cannot be
+    // attached again before close(), which may so be left until after the swap window.
+    Result<> disable();
+    void close();
+    // Both; closed in any case.
     Result<> detach();
 
 private:
     bpf_link* link_;
+    bool disabled_ = false;
 };
 
 class SchedulerObject {

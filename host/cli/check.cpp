@@ -2,6 +2,7 @@
 //
 // `scxhost check`: everything that can be known without attaching. Works without root and without sched_ext; then it
 // says what it could not check and why.
+#include "host/base/error_json.hpp"
 #include "host/cli/command.hpp"
 #include "host/cli/diagnostic.hpp"
 #include "host/cli/log.hpp"

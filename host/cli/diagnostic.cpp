@@ -4,7 +4,6 @@
 #include "host/cli/terminal.hpp"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 #include <unistd.h>
 
 #include <cstdio>
@@ -68,54 +67,6 @@ void print_diagnostic(Severity severity, const Error& error) {
 
 void print_note(std::string_view text) {
     print_diagnostic(Severity::kNote, {.what = std::string(text)});
-}
-
-nlohmann::json to_json(const Error& error) {
-    nlohmann::json result = {{"kind", to_string(error.kind)}, {"message", error.what}};
-    if (!error.hint.empty())
-        result["hint"] = error.hint;
-    if (error.where) {
-        result["file"] = error.where->file;
-        if (error.where->line > 0) {
-            result["line"] = error.where->line;
-            result["column"] = error.where->column;
-        }
-    }
-    if (error.sys_errno != 0)
-        result["errno"] = error.sys_errno;
-    if (!error.detail.empty())
-        result["detail"] = error.detail;
-    return result;
-}
-
-std::string_view to_string(ErrorKind kind) {
-    switch (kind) {
-    case ErrorKind::kUsage:
-        return "usage";
-    case ErrorKind::kConfig:
-        return "config";
-    case ErrorKind::kPlugin:
-        return "plugin";
-    case ErrorKind::kObject:
-        return "object";
-    case ErrorKind::kUnsupported:
-        return "unsupported";
-    case ErrorKind::kPermission:
-        return "permission";
-    case ErrorKind::kBusy:
-        return "busy";
-    case ErrorKind::kVerifier:
-        return "verifier";
-    case ErrorKind::kAttach:
-        return "attach";
-    case ErrorKind::kEjected:
-        return "ejected";
-    case ErrorKind::kIo:
-        return "io";
-    case ErrorKind::kInternal:
-        break;
-    }
-    return "internal";
 }
 
 } // namespace scxhost

@@ -7,8 +7,6 @@
 
 #include "host/base/result.hpp"
 
-#include <nlohmann/json_fwd.hpp>
-
 #include <string>
 #include <string_view>
 
@@ -22,10 +20,5 @@ std::string format_diagnostic(Severity severity, const Error& error, bool colour
 // Writes to stderr, in colour on a terminal.
 void print_diagnostic(Severity severity, const Error& error);
 void print_note(std::string_view text);
-
-// {"kind": …, "message": …, "hint": …, "file": …, "line": …, "column": …, "errno": …, "detail": …}
-nlohmann::json to_json(const Error& error);
-
-std::string_view to_string(ErrorKind kind);
 
 } // namespace scxhost

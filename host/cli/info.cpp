@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/cli/info.hpp"
 
+#include "host/base/error_json.hpp"
 #include "host/cli/command.hpp"
 #include <scxhost/plugin.h>
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // `scxhost list`: the plugins that are installed, read from their files.
+#include "host/base/error_json.hpp"
 #include "host/cli/command.hpp"
 #include "host/cli/diagnostic.hpp"
 #include "host/cli/terminal.hpp"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // `scxhost run`: one scheduler in the foreground, from its configuration to its end.
+#include "host/base/error_json.hpp"
 #include "host/base/units.hpp"
 #include "host/cli/command.hpp"
 #include "host/cli/diagnostic.hpp"

@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <span>
 #include <system_error>
 #include <utility>
 
@@ -118,6 +119,50 @@ Result<SchedExtStatus> SchedExtSysfs::snapshot() const {
     status.state = parse_state(*state);
     status.state_text = *std::move(state);
     return status;
+}
+
+namespace {
+
+// One short line of a file into the buffer; its text without the newline, empty on failure.
+std::string_view read_line(int fd, std::span<char> buffer) {
+    const ssize_t got = ::pread(fd, buffer.data(), buffer.size(), 0);
+    std::string_view text(buffer.data(), got > 0 ? static_cast<std::size_t>(got) : 0);
+    if (text.ends_with('\n'))
+        text.remove_suffix(1);
+    return text;
+}
+
+Result<UniqueFd> open_in(const UniqueFd& folder, const std::filesystem::path& root, const char* name) {
+    UniqueFd fd(::openat(folder.get(), name, O_RDONLY | O_CLOEXEC));
+    if (!fd)
+        return fail_errno(errno == EACCES ? ErrorKind::kPermission : ErrorKind::kIo,
+                          "cannot read " + (root / name).string(), errno);
+    return fd;
+}
+
+} // namespace
+
+Result<SchedExtProbe> SchedExtProbe::open(const std::filesystem::path& root) {
+    SchedExtProbe probe;
+    probe.folder_ = UniqueFd(::open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!probe.folder_)
+        return fail_errno(ErrorKind::kUnsupported, "cannot open " + root.string(), errno);
+    probe.state_ = SCXHOST_TRY(open_in(probe.folder_, root, "state"));
+    probe.enable_seq_ = SCXHOST_TRY(open_in(probe.folder_, root, "enable_seq"));
+    return probe;
+}
+
+SchedExtProbe::Reading SchedExtProbe::read() const {
+    Reading reading;
+    // The root scheduler's folder comes and goes with it.
+    if (const UniqueFd ops(::openat(folder_.get(), "root/ops", O_RDONLY | O_CLOEXEC)); ops) {
+        const std::string_view name = read_line(ops.get(), std::span(reading.ops).first(reading.ops.size() - 1));
+        reading.ops[name.size()] = '\0';
+    }
+    std::array<char, 32> buffer;
+    parse_number(read_line(enable_seq_.get(), buffer), reading.enable_seq);
+    reading.state = parse_state(read_line(state_.get(), buffer));
+    return reading;
 }
 
 } // namespace scxhost

@@ -6,7 +6,9 @@
 #pragma once
 
 #include "host/base/result.hpp"
+#include "host/base/unique_fd.hpp"
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -54,6 +56,32 @@ public:
 
 private:
     std::filesystem::path root_;
+};
+
+// The three facts that confirm a start, and no more: for the swap window, where nothing is to be allocated and every
+// file counts. Keeps open what stays the same file from one scheduler to the next.
+class SchedExtProbe {
+public:
+    struct Reading {
+        SchedExtState state = SchedExtState::kUnknown; // also when it could not be read
+        std::uint64_t enable_seq = 0;
+        std::array<char, 128> ops{}; // of the root scheduler, zero-terminated; empty when there is none
+
+        [[nodiscard]] std::string_view ops_name() const { return ops.data(); }
+    };
+
+    // Errors: as snapshot().
+    static Result<SchedExtProbe> open(const std::filesystem::path& root = SchedExtSysfs::kRoot);
+
+    // The state is read last, as in a snapshot.
+    [[nodiscard]] Reading read() const;
+
+private:
+    SchedExtProbe() = default;
+
+    UniqueFd folder_;
+    UniqueFd state_;
+    UniqueFd enable_seq_;
 };
 
 } // namespace scxhost

@@ -16,10 +16,10 @@ constexpr auto kBusyPatience = std::chrono::milliseconds(200);
 constexpr auto kConfirmPatience = std::chrono::seconds(5);
 constexpr auto kPollPause = std::chrono::microseconds(500);
 
-Error busy_error(const SchedulerObject& object, const SchedExtStatus& status) {
+Error busy_error(const SchedulerObject& object, const SchedExtProbe::Reading& reading) {
     return {.kind = ErrorKind::kBusy,
             .what = fmt::format("cannot attach '{}': another scheduler is attached: {}", object.name(),
-                                status.ops.value_or("(without a name)")),
+                                reading.ops_name().empty() ? "(without a name)" : reading.ops_name()),
             .hint = "stop it first: only one root scheduler can run at a time"};
 }
 
@@ -32,16 +32,16 @@ Error not_started_error(const SchedulerObject& object, const ExitReport& report)
 
 } // namespace
 
-Result<Attached> attach_and_confirm(SchedulerObject& object, const SchedExtSysfs& sysfs) {
-    const SchedExtStatus before = SCXHOST_TRY(sysfs.snapshot());
+Result<Attached> attach_and_confirm(SchedulerObject& object, const SchedExtProbe& probe) {
+    const std::uint64_t seq_before = probe.read().enable_seq;
     object.clear_exit_record();
 
     const Clock::time_point start = Clock::now();
     Result<Attachment> link = object.attach();
     while (!link && link.error().kind == ErrorKind::kBusy) {
-        const SchedExtStatus status = SCXHOST_TRY(sysfs.snapshot());
-        if (status.state == SchedExtState::kEnabled || Clock::now() - start > kBusyPatience)
-            return fail(busy_error(object, status));
+        const SchedExtProbe::Reading reading = probe.read();
+        if (reading.state == SchedExtState::kEnabled || Clock::now() - start > kBusyPatience)
+            return fail(busy_error(object, reading));
         std::this_thread::sleep_for(kPollPause);
         link = object.attach();
     }
@@ -51,13 +51,13 @@ Result<Attached> attach_and_confirm(SchedulerObject& object, const SchedExtSysfs
 
     for (;;) {
         const std::optional<ExitReport> exit = object.read_exit_record();
-        const SchedExtStatus status = SCXHOST_TRY(sysfs.snapshot());
+        const SchedExtProbe::Reading reading = probe.read();
         const bool left = exit && exit->left();
-        if (!left && status.state == SchedExtState::kEnabled && status.ops == object.ops_name() &&
-            status.enable_seq == before.enable_seq + 1)
-            return Attached{*std::move(link), status.enable_seq, attached - start, Clock::now() - attached};
+        if (!left && reading.state == SchedExtState::kEnabled && reading.ops_name() == object.ops_name() &&
+            reading.enable_seq == seq_before + 1)
+            return Attached{*std::move(link), reading.enable_seq, attached - start, Clock::now() - attached};
         // Left, or somebody else's, or the sequence moved on: it is over. Otherwise the kernel is still at it.
-        const bool settling = status.state == SchedExtState::kEnabling || status.state == SchedExtState::kDisabling;
+        const bool settling = reading.state == SchedExtState::kEnabling || reading.state == SchedExtState::kDisabling;
         if (!settling || Clock::now() - attached > kConfirmPatience) {
             SCXHOST_TRY(link->detach());
             return fail(not_started_error(object, object.read_exit_record().value_or(ExitReport{})));
@@ -66,17 +66,17 @@ Result<Attached> attach_and_confirm(SchedulerObject& object, const SchedExtSysfs
     }
 }
 
-Result<PresenceReport> check_presence(const SchedulerObject& object, const SchedExtSysfs& sysfs,
-                                      std::uint64_t enable_seq) {
-    const SchedExtStatus status = SCXHOST_TRY(sysfs.snapshot());
-    std::optional<ExitReport> exit = object.read_exit_record();
+PresenceReport check_presence(const SchedulerObject& object, const SchedExtProbe& probe, std::uint64_t enable_seq) {
+    const SchedExtProbe::Reading reading = probe.read();
+    const std::optional<ExitReport> exit = object.read_exit_record();
     if (exit && exit->left())
-        return PresenceReport{Presence::kLeft, *std::move(exit), {}};
-    if (status.state == SchedExtState::kEnabled && status.ops == object.ops_name() && status.enable_seq == enable_seq)
-        return PresenceReport{};
-    if (status.state == SchedExtState::kEnabled || status.enable_seq != enable_seq)
-        return PresenceReport{Presence::kReplaced, exit.value_or(ExitReport{}), status.ops.value_or("")};
-    return PresenceReport{Presence::kLeft, exit.value_or(ExitReport{}), {}};
+        return {Presence::kLeft, {}};
+    const bool enabled = reading.state == SchedExtState::kEnabled;
+    if (enabled && reading.ops_name() == object.ops_name() && reading.enable_seq == enable_seq)
+        return {};
+    if (reading.enable_seq != enable_seq)
+        return {Presence::kReplaced, std::string(reading.ops_name())};
+    return {Presence::kLeft, {}};
 }
 
 } // namespace scxhost

@@ -11,7 +11,7 @@
 #include "host/kernel/sched_ext_sysfs.hpp"
 
 #include <chrono>
-#include <optional>
+#include <string>
 
 namespace scxhost {
 
@@ -23,17 +23,16 @@ struct Attached {
 };
 
 // Attaches a loaded object and waits for the kernel's confirmation. On failure nothing is left attached. Errors: kBusy
-// (another scheduler runs, it is named), kAttach (the kernel disabled it at once: the object's exit record tells more).
-Result<Attached> attach_and_confirm(SchedulerObject& object, const SchedExtSysfs& sysfs);
+// (another scheduler runs, it is named), kAttach (the kernel refused it, or disabled it at once: the object's exit
+// record tells more). Allocates on failure only.
+Result<Attached> attach_and_confirm(SchedulerObject& object, const SchedExtProbe& probe);
 
 // Whether the scheduler that we attached still runs.
 enum class Presence { kRunning, kLeft, kReplaced };
 struct PresenceReport {
     Presence presence = Presence::kRunning;
-    ExitReport exit;        // when it left; kind 0 when the object keeps no record
     std::string other_name; // who runs instead, if somebody does
 };
-Result<PresenceReport> check_presence(const SchedulerObject& object, const SchedExtSysfs& sysfs,
-                                      std::uint64_t enable_seq);
+PresenceReport check_presence(const SchedulerObject& object, const SchedExtProbe& probe, std::uint64_t enable_seq);
 
 } // namespace scxhost

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include "host/base/error_json.hpp"
 #include "host/cli/diagnostic.hpp"
 #include "host/cli/exit_status.hpp"
 

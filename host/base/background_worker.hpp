@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// One thread beside the event loop, for work that takes long: loading a BPF object keeps the kernel's verifier busy for
+// seconds, and meanwhile the loop has a scheduler to watch. Jobs run one after the other; what a job returns runs on
+// the loop's thread.
+#pragma once
+
+#include "host/base/event_loop.hpp"
+#include "host/base/result.hpp"
+#include "host/base/unique_fd.hpp"
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+namespace scxhost {
+
+class BackgroundWorker {
+public:
+    // Runs on the loop's thread, or never when the worker ends before.
+    using Completion = std::function<void()>;
+    using Job = std::move_only_function<Completion()>;
+
+    // `loop` must outlive the worker.
+    static Result<std::unique_ptr<BackgroundWorker>> start(EventLoop& loop);
+    // Waits for the job that is running; those behind it are destroyed without having run.
+    ~BackgroundWorker();
+
+    void submit(Job job);
+
+private:
+    BackgroundWorker() = default;
+    void work();
+    void deliver();
+
+    UniqueFd wakeup_;
+    EventLoop::Watch watch_;
+    std::mutex mutex_; // for the three below
+    std::deque<Job> jobs_;
+    std::deque<Completion> completions_;
+    bool ending_ = false;
+    std::condition_variable changed_;
+    std::thread thread_;
+};
+
+} // namespace scxhost

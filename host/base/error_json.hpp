@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Errors in the JSON that the commands print, the control socket carries and incident records keep.
+#pragma once
+
+#include "host/base/result.hpp"
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <string_view>
+
+namespace scxhost {
+
+// {"kind": …, "message": …, "hint": …, "file": …, "line": …, "column": …, "errno": …, "detail": …}; what is not known
+// is left out.
+[[nodiscard]] nlohmann::json to_json(const Error& error);
+
+[[nodiscard]] std::string_view to_string(ErrorKind kind);
+
+} // namespace scxhost

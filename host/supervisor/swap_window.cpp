@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "host/supervisor/swap_window.hpp"
+
+namespace scxhost {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+} // namespace
+
+WindowResult swap_in(SchedulerObject& to, SchedulerObject* from, std::optional<Attached> from_attached,
+                     const SchedExtProbe& probe, RcuExpediting* rcu) {
+    WindowResult result;
+    result.times.rcu_expedited = rcu != nullptr && rcu->raise();
+
+    const Clock::time_point start = Clock::now();
+    Result<> disabled;
+    if (from_attached)
+        disabled = from_attached->link.disable();
+    result.times.detach = Clock::now() - start;
+    Result<Attached> attached = attach_and_confirm(to, probe);
+    const Clock::time_point end = Clock::now();
+
+    if (attached) {
+        result.times.gap = end - start;
+        result.times.attach = attached->attach_time;
+        result.times.confirm = attached->confirm_time;
+        result.running = *std::move(attached);
+    } else {
+        result.error = std::move(attached).error();
+        if (!disabled)
+            result.error->what += "; " + disabled.error().what;
+        if (from_attached) {
+            // The same object cannot be attached again before its old link is gone.
+            from_attached->link.close();
+            Result<Attached> restored = attach_and_confirm(*from, probe);
+            result.times.gap = Clock::now() - start;
+            if (restored)
+                result.running = *std::move(restored);
+            else
+                result.restore_error = std::move(restored).error();
+        }
+    }
+    if (result.times.rcu_expedited)
+        rcu->restore();
+    return result;
+}
+
+} // namespace scxhost
