@@ -9,6 +9,7 @@
 #include "host/config/setting.hpp"
 
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <string>
@@ -40,6 +41,13 @@ struct Config {
         std::chrono::nanoseconds probation = std::chrono::seconds(10);
         bool expedite_rcu = true;
     };
+    // After an ejection: how often, and after what delay, a scheduler is started again.
+    struct Restart {
+        std::int64_t limit = 5; // starts within the window; 0: never again
+        std::chrono::nanoseconds window = std::chrono::minutes(10);
+        std::chrono::nanoseconds delay = std::chrono::milliseconds(500); // before the first; doubled for each further one
+        std::chrono::nanoseconds max_delay = std::chrono::seconds(30);
+    };
     struct Stats {
         std::chrono::nanoseconds interval = std::chrono::seconds(1);
         std::vector<std::string> variables; // of an object without declared statistics
@@ -51,13 +59,19 @@ struct Config {
         std::filesystem::path socket = "/run/scxhost/control.sock";
         std::string group; // may use the socket; empty: root only
     };
+    struct Incidents {
+        std::filesystem::path dir = "/var/lib/scxhost/incidents";
+        std::uint64_t limit = 64ULL << 20; // bytes; beyond it the oldest records go
+    };
 
     Scheduler scheduler;
     Host host;
     Swap swap;
+    Restart restart;
     Stats stats;
     Log log;
     Control control;
+    Incidents incidents;
 
     std::string name;                             // of the file, as it was given; empty when there is none
     std::map<std::string, SourceLocation> places; // where each key of the host ("host.fallback") was set

@@ -63,6 +63,10 @@ const std::vector<std::string>& level_names() {
     return names;
 }
 
+// A record carries the kernel's dump and the end of its log; a few must fit.
+constexpr std::uint64_t kMinIncidentBytes = 1ULL << 20;
+constexpr std::uint64_t kMaxIncidentBytes = 1ULL << 40;
+
 constexpr std::size_t kMaxSocketPath = sizeof(sockaddr_un::sun_path) - 1;
 
 constexpr std::array kKeys{
@@ -85,6 +89,15 @@ constexpr std::array kKeys{
             "How long a new scheduler is watched; an error in this time brings the previous one back"},
     KeySpec{"swap.expedite_rcu", BoolKey{at<&Config::swap, &Config::Swap::expedite_rcu>},
             "Let the kernel hurry RCU grace periods while schedulers are exchanged, and only then"},
+    KeySpec{"restart.limit", IntKey{at<&Config::restart, &Config::Restart::limit>, 0, 1000},
+            "How often schedulers are started again after an ejection before the host leaves it at the kernel's own, "
+            "counted within `window`; 0 means never"},
+    KeySpec{"restart.window", DurationKey{at<&Config::restart, &Config::Restart::window>, 1s, 24h},
+            "The time in which restarts are counted"},
+    KeySpec{"restart.delay", DurationKey{at<&Config::restart, &Config::Restart::delay>, 0s, 1h},
+            "Time before the first restart; each further one waits twice as long"},
+    KeySpec{"restart.max_delay", DurationKey{at<&Config::restart, &Config::Restart::max_delay>, 0s, 24h},
+            "The longest time before a restart"},
     KeySpec{"stats.interval", DurationKey{at<&Config::stats, &Config::Stats::interval>, 10ms, 24h},
             "Time between two reports of the statistics"},
     KeySpec{"stats.variables", WordListKey{at<&Config::stats, &Config::Stats::variables>, &kVariable},
@@ -94,6 +107,11 @@ constexpr std::array kKeys{
             "The socket on which the host takes commands; an absolute path"},
     KeySpec{"control.group", WordKey{at<&Config::control, &Config::Control::group>, &kOptionalGroup},
             "The group whose members may use the socket; empty means root only"},
+    KeySpec{"incidents.dir", PathKey{at<&Config::incidents, &Config::Incidents::dir>, false, 0},
+            "The folder that keeps a record of each failure; an absolute path"},
+    KeySpec{"incidents.limit",
+            SizeKey{at<&Config::incidents, &Config::Incidents::limit>, kMinIncidentBytes, kMaxIncidentBytes},
+            "What the records may take altogether; the oldest ones go first"},
 };
 
 Result<std::string> checked_word(const Setting& setting, const Grammar& grammar) {
@@ -137,6 +155,14 @@ struct Storer {
 
     Result<> operator()(const BoolKey& key) const {
         key.at(config) = SCXHOST_TRY(setting.as_bool());
+        return {};
+    }
+    Result<> operator()(const IntKey& key) const {
+        key.at(config) = SCXHOST_TRY(setting.as_integer(key.min, key.max));
+        return {};
+    }
+    Result<> operator()(const SizeKey& key) const {
+        key.at(config) = SCXHOST_TRY(setting.as_size(key.min, key.max));
         return {};
     }
     Result<> operator()(const DurationKey& key) const {
@@ -217,6 +243,10 @@ Error not_a_table(const Setting& setting) {
 std::string describe_kind(const KeySpec& spec) {
     return std::visit(Overloaded{
                           [](const BoolKey&) { return std::string("true or false"); },
+                          [](const IntKey& key) { return "integer, " + describe_range(key.min, key.max); },
+                          [](const SizeKey& key) {
+                              return "size, from " + format_size(key.min) + " to " + format_size(key.max);
+                          },
                           [](const DurationKey& key) {
                               return "duration, from " + format_duration(key.min) + " to " + format_duration(key.max);
                           },
@@ -234,6 +264,8 @@ std::string format_key_value(const KeySpec& spec, Config& config) {
     return std::visit(
         Overloaded{
             [&](const BoolKey& key) { return std::string(key.at(config) ? "true" : "false"); },
+            [&](const IntKey& key) { return std::to_string(key.at(config)); },
+            [&](const SizeKey& key) { return quote_text(format_size(key.at(config))); },
             [&](const DurationKey& key) { return quote_text(format_duration(key.at(config))); },
             [&](const WordKey& key) { return quote_text(key.at(config), std::string::npos); },
             [&](const WordListKey& key) { return format_list(key.at(config)); },

@@ -29,6 +29,16 @@ struct Grammar {
 struct BoolKey {
     Place<bool> at;
 };
+struct IntKey {
+    Place<std::int64_t> at;
+    std::int64_t min;
+    std::int64_t max;
+};
+struct SizeKey {
+    Place<std::uint64_t> at; // bytes
+    std::uint64_t min;
+    std::uint64_t max;
+};
 struct DurationKey {
     Place<std::chrono::nanoseconds> at;
     std::chrono::nanoseconds min;
@@ -58,7 +68,8 @@ struct SettingsKey {
     Place<std::vector<Setting>> at;
 };
 
-using KeyKind = std::variant<BoolKey, DurationKey, WordKey, WordListKey, PathKey, PathListKey, LevelKey, SettingsKey>;
+using KeyKind = std::variant<BoolKey, IntKey, SizeKey, DurationKey, WordKey, WordListKey, PathKey, PathListKey, LevelKey,
+                             SettingsKey>;
 
 struct KeySpec {
     std::string_view key; // "swap.probation"

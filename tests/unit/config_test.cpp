@@ -49,6 +49,12 @@ fallback = ["simple", "other-one"]
 probation = "1m"
 expedite_rcu = false
 
+[restart]
+limit = 3
+window = "1h"
+delay = "2s"
+max_delay = "1m"
+
 [stats]
 interval = "250ms"
 variables = ["nr_enqueued", "stats.local"]
@@ -59,6 +65,10 @@ level = "debug"
 [control]
 socket = "/run/x.sock"
 group = "wheel"
+
+[incidents]
+dir = "/srv/incidents"
+limit = "8MiB"
 )";
 
 TEST(Config, EveryKeyIsRead) {
@@ -77,6 +87,12 @@ TEST(Config, EveryKeyIsRead) {
     EXPECT_EQ(config->log.level, LogLevel::kDebug);
     EXPECT_EQ(config->control.socket, "/run/x.sock");
     EXPECT_EQ(config->control.group, "wheel");
+    EXPECT_EQ(config->restart.limit, 3);
+    EXPECT_EQ(config->restart.window, 1h);
+    EXPECT_EQ(config->restart.delay, 2s);
+    EXPECT_EQ(config->restart.max_delay, 1min);
+    EXPECT_EQ(config->incidents.dir, "/srv/incidents");
+    EXPECT_EQ(config->incidents.limit, 8U << 20);
 }
 
 TEST(Config, OptionsKeepTheirOrderTheirTypeAndTheirPlace) {
@@ -113,6 +129,12 @@ TEST(Config, DefaultsHoldForWhatIsNotGiven) {
     EXPECT_EQ(config->log.level, LogLevel::kInfo);
     EXPECT_EQ(config->control.socket, "/run/scxhost/control.sock");
     EXPECT_EQ(config->control.group, "");
+    EXPECT_EQ(config->restart.limit, 5);
+    EXPECT_EQ(config->restart.window, 10min);
+    EXPECT_EQ(config->restart.delay, 500ms);
+    EXPECT_EQ(config->restart.max_delay, 30s);
+    EXPECT_EQ(config->incidents.dir, "/var/lib/scxhost/incidents");
+    EXPECT_EQ(config->incidents.limit, 64U << 20);
     EXPECT_EQ(to_string(config->where("scheduler.plugin")), "x.toml:2:10");
     EXPECT_EQ(to_string(config->where("host.fallback")), "x.toml") << "not set: the file as a whole";
 }
@@ -174,7 +196,7 @@ TEST(Config, BadInputIsRefusedWithPlaceReasonAndHint) {
         {"unknown section, a known one is near", "[schedular]\nplugin = \"a\"\n", "c.toml:1:2",
          "unknown section [schedular]", R"(did you mean "scheduler"?)"},
         {"unknown section, none is near", "[scheduler]\nplugin = \"a\"\n[x]\n", "c.toml:3:2", "unknown section [x]",
-         "known sections: scheduler, host, swap, stats, log and control"},
+         "known sections: scheduler, host, swap, restart, stats, log, control and incidents"},
         {"unknown key, a known one is near", "[host]\nfallbak = []\n", "c.toml:2:1",
          R"(unknown key "fallbak" in [host])", R"(did you mean "fallback"?)"},
         {"unknown key, none is near", "[swap]\nwindow = 1\n", "c.toml:2:1", R"(unknown key "window" in [swap])",
@@ -225,6 +247,10 @@ TEST(Config, BadInputIsRefusedWithPlaceReasonAndHint) {
          "write a number and its unit, such as \"20ms\"; units: ns, us, ms, s, m, h"},
         {"a duration out of range", "[stats]\ninterval = \"1ms\"\n", "c.toml:2:12",
          "stats.interval: 1ms is out of range: it must be from 10ms to 24h", ""},
+        {"an integer out of range", "[restart]\nlimit = 1001\n", "c.toml:2:9",
+         "restart.limit: 1001 is out of range: it must be from 0 to 1000", ""},
+        {"a size out of range", "[incidents]\nlimit = \"64KiB\"\n", "c.toml:2:9",
+         "incidents.limit: 64KiB is out of range: it must be from 1MiB to 1TiB", ""},
         {"a path for a plugin", "[scheduler]\nplugin = \"./a.so\"\n", "c.toml:2:10",
          R"(scheduler.plugin: "./a.so" is not a plugin name)",
          "a name is made of letters, digits, '_' and '-'; for a file write object = \"PATH\" instead of plugin"},
@@ -510,6 +536,12 @@ TEST(ConfigReference, TheSampleHoldsTheDefaults) {
     EXPECT_EQ(config->log.level, defaults.log.level);
     EXPECT_EQ(config->control.socket, defaults.control.socket);
     EXPECT_EQ(config->control.group, defaults.control.group);
+    EXPECT_EQ(config->restart.limit, defaults.restart.limit);
+    EXPECT_EQ(config->restart.window, defaults.restart.window);
+    EXPECT_EQ(config->restart.delay, defaults.restart.delay);
+    EXPECT_EQ(config->restart.max_delay, defaults.restart.max_delay);
+    EXPECT_EQ(config->incidents.dir, defaults.incidents.dir);
+    EXPECT_EQ(config->incidents.limit, defaults.incidents.limit);
 }
 
 } // namespace
