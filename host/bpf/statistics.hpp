@@ -7,11 +7,18 @@
 #include "host/base/result.hpp"
 #include "host/bpf/scheduler_object.hpp"
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
 
 namespace scxhost {
+
+// One reading of a scheduler's statistics.
+struct Sample {
+    std::chrono::nanoseconds since_start{};
+    std::vector<std::int64_t> values; // parallel to the object's declared statistics
+};
 
 class StatisticsReader {
 public:

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// `scxhost run`: one scheduler in the foreground, from its configuration to its end.
+// `scxhost run`: the host in the foreground, from its configuration to its end.
 #include "host/base/error_json.hpp"
+#include "host/base/event_loop.hpp"
 #include "host/base/units.hpp"
 #include "host/cli/command.hpp"
 #include "host/cli/diagnostic.hpp"
+#include "host/cli/event_view.hpp"
 #include "host/cli/log.hpp"
 #include "host/cli/statistics_view.hpp"
 #include "host/cli/terminal.hpp"
 #include "host/kernel/preflight.hpp"
-#include "host/supervisor/prepared_scheduler.hpp"
-#include "host/supervisor/session.hpp"
+#include "host/supervisor/supervisor.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -18,87 +19,42 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <cstdio>
 
 namespace scxhost {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 struct RunArguments {
     Selection selection;
     std::string duration;
     bool json = false;
     bool quiet = false;
+    bool stay = false;
 };
 
-double milliseconds(std::chrono::nanoseconds duration) {
-    return static_cast<double>(duration.count()) / 1e6;
-}
-double seconds(std::chrono::nanoseconds duration) {
-    return static_cast<double>(duration.count()) / 1e9;
-}
-
-nlohmann::json to_json(const ExitReport& exit) {
-    return {{"kind", exit.kind_name()}, {"kind_number", exit.kind}, {"code", exit.exit_code},
-            {"reason", exit.reason},    {"message", exit.message},  {"dump", exit.dump}};
-}
-
-// Prints what a session tells, as text or as JSON lines.
-class Printer : public SessionListener {
+// Prints what the supervisor tells, as text or as JSON lines.
+class Printer : public SupervisorListener {
 public:
-    Printer(const PreparedScheduler& scheduler, const RunArguments& arguments, std::chrono::nanoseconds prepare_time)
-        : scheduler_(scheduler)
-        , arguments_(arguments)
-        , prepare_time_(prepare_time)
-        , view_(scheduler.object().declarations().statistics, ::isatty(STDOUT_FILENO) == 1) {}
+    explicit Printer(const RunArguments& arguments)
+        : arguments_(arguments) {}
 
-    void on_enabled(const Attached& attached) override {
-        const SchedulerObject& object = scheduler_.object();
-        if (arguments_.json) {
-            nlohmann::json options = nlohmann::json::object();
-            for (const OptionValue& value : scheduler_.binding().values)
-                options[value.key] = value.text;
-            event("enabled", {{"scheduler", object.name()},
-                              {"title", scheduler_.title()},
-                              {"ops", object.ops_name()},
-                              {"build_id", object.build_id()},
-                              {"kernel", kernel_release()},
-                              {"enable_seq", attached.enable_seq},
-                              {"prepare_ms", milliseconds(prepare_time_)},
-                              {"attach_ms", milliseconds(attached.attach_time)},
-                              {"confirm_ms", milliseconds(attached.confirm_time)},
-                              {"options", std::move(options)},
-                              {"notes", scheduler_.notes()}});
+    void on_event(const nlohmann::json& event) override {
+        if (arguments_.json)
+            return print(event);
+        // The first preparation is what `run` is expected to do.
+        const bool expected = event.at("event") == "preparing" && !std::exchange(started_, true);
+        if (expected)
             return;
-        }
-        const bool colour = wants_colour(STDOUT_FILENO);
-        fmt::print("{} {} on kernel {}: the kernel confirms {}\n", paint("enabled:", kGreen, colour),
-                   scheduler_.title(), kernel_release(), object.ops_name());
-        fmt::print("  prepared and verified in {}, attached in {}, confirmed in {}\n", human_duration(prepare_time_),
-                   human_duration(attached.attach_time), human_duration(attached.confirm_time));
-        std::fflush(stdout);
-    }
-
-    bool on_sample(const Sample& sample) override {
-        if (arguments_.json) {
-            nlohmann::json values = nlohmann::json::object();
-            const auto& statistics = scheduler_.object().declarations().statistics;
-            const std::vector<double> rates = view_.rates(sample);
-            for (std::size_t i = 0; i < statistics.size(); ++i) {
-                nlohmann::json& entry = values[statistics[i].name];
-                entry["value"] = sample.values[i];
-                if (statistics[i].kind == StatisticKind::kCounter)
-                    entry["rate"] = rates[i];
-            }
-            event("statistics", {{"seconds", seconds(sample.since_start)}, {"statistics", std::move(values)}});
-        } else if (!arguments_.quiet) {
-            std::fputs(view_.render(sample).c_str(), stdout);
+        if (const std::string text = describe_event(event, wants_colour(STDOUT_FILENO)); !text.empty()) {
+            view_.reset(); // the table goes on below it
+            std::fputs(text.c_str(), stdout);
             std::fflush(stdout);
         }
-        view_.remember(sample);
-        return std::ferror(stdout) == 0;
+    }
+
+    void on_error(const Error& error) override {
+        view_.reset();
+        print_diagnostic(Severity::kError, error);
     }
 
     void on_warning(const Error& error) override {
@@ -107,86 +63,88 @@ public:
         print_diagnostic(Severity::kWarning, tolerated);
     }
 
-    void finished(const SessionOutcome& outcome) const {
-        if (arguments_.json)
-            return event("ended", {{"end", end_word(outcome.end)},
-                                   {"seconds", seconds(outcome.duration)},
-                                   {"replaced_by", outcome.other_name},
-                                   {"exit", to_json(outcome.exit)}});
-        const std::string after = human_duration(outcome.duration);
-        switch (outcome.end) {
-        case SessionEnd::kRequested:
-        case SessionEnd::kTimeUp:
-            fmt::print("detached: {} after {}; the kernel's own scheduler runs\n", scheduler_.title(), after);
-            break;
-        case SessionEnd::kLeft:
-        case SessionEnd::kReplaced:
-            break; // the error that follows says it
+    void on_note(std::string_view scheduler, std::string_view note) override {
+        print_note(fmt::format("{}: {}", scheduler, note));
+    }
+
+    bool on_sample(const PreparedScheduler& scheduler, const Sample& sample) override {
+        const auto& declared = scheduler.object().declarations().statistics;
+        if (!view_ || viewed_ != &scheduler) {
+            // Rates need a base of the same scheduler; what is on the screen stays.
+            view_.emplace(declared, ::isatty(STDOUT_FILENO) == 1);
+            if (viewed_ == &scheduler && previous_)
+                view_->remember(*previous_);
+            viewed_ = &scheduler;
         }
+        if (arguments_.json) {
+            nlohmann::json values = nlohmann::json::object();
+            const std::vector<double> rates = view_->rates(sample);
+            for (std::size_t i = 0; i < declared.size(); ++i) {
+                nlohmann::json& entry = values[declared[i].name];
+                entry["value"] = sample.values[i];
+                if (declared[i].kind == StatisticKind::kCounter)
+                    entry["rate"] = rates[i];
+            }
+            print(
+                {{"event", "statistics"}, {"seconds", seconds(sample.since_start)}, {"statistics", std::move(values)}});
+        } else if (!arguments_.quiet) {
+            std::fputs(view_->render(sample).c_str(), stdout);
+            std::fflush(stdout);
+        }
+        view_->remember(sample);
+        previous_ = sample;
+        return std::ferror(stdout) == 0;
+    }
+
+    void finished(const RunOutcome& outcome) const {
+        if (arguments_.json) {
+            if (outcome.end == RunEnd::kFailed)
+                return print({{"event", "failed"}, {"error", to_json(outcome.failure.value_or(Error{}))}});
+            return print({{"event", "ended"},
+                          {"end", end_word(outcome.end)},
+                          {"title", outcome.title},
+                          {"seconds", seconds(outcome.duration)},
+                          {"replaced_by", outcome.other_name},
+                          {"exit", to_json(outcome.exit)}});
+        }
+        if (outcome.end == RunEnd::kRequested || outcome.end == RunEnd::kTimeUp)
+            fmt::print("{} after {}; the kernel's own scheduler runs\n",
+                       outcome.title.empty() ? "ended:" : "detached: " + outcome.title,
+                       human_duration(outcome.duration));
         std::fflush(stdout);
     }
 
-    void failed(const Error& error) const {
-        if (arguments_.json)
-            event("failed", {{"error", to_json_error(error)}});
-    }
-
 private:
-    static std::string_view end_word(SessionEnd end) {
+    static std::string_view end_word(RunEnd end) {
         switch (end) {
-        case SessionEnd::kRequested:
+        case RunEnd::kRequested:
             return "requested";
-        case SessionEnd::kTimeUp:
+        case RunEnd::kTimeUp:
             return "time-up";
-        case SessionEnd::kLeft:
+        case RunEnd::kLeft:
             return "left";
-        case SessionEnd::kReplaced:
+        case RunEnd::kReplaced:
+            return "replaced";
+        case RunEnd::kFailed:
             break;
         }
-        return "replaced";
-    }
-    static nlohmann::json to_json_error(const Error& error) { return scxhost::to_json(error); }
-
-    static void event(std::string_view name, nlohmann::json fields) {
-        fields["schema"] = kJsonSchema;
-        fields["event"] = name;
-        print_json(fields);
+        return "failed";
     }
 
-    const PreparedScheduler& scheduler_;
+    static void print(nlohmann::json event) {
+        event["schema"] = kJsonSchema;
+        print_json(event);
+    }
+
     const RunArguments& arguments_;
-    std::chrono::nanoseconds prepare_time_;
-    StatisticsView view_;
+    bool started_ = false;
+    const PreparedScheduler* viewed_ = nullptr; // never followed: only told apart
+    std::optional<StatisticsView> view_;
+    std::optional<Sample> previous_;
 };
 
-// How an ejection is told: kind, code, reason, message, dump.
-Error ejection(const PreparedScheduler& scheduler, const SessionOutcome& outcome) {
-    const std::string after = human_duration(outcome.duration);
-    if (outcome.end == SessionEnd::kReplaced)
-        return {.kind = ErrorKind::kEjected,
-                .what = fmt::format("{} was replaced after {} by another scheduler: {}", scheduler.title(), after,
-                                    outcome.other_name.empty() ? "(gone already)" : outcome.other_name),
-                .hint = "somebody else attached it; only one root scheduler can run at a time"};
-    const ExitReport& exit = outcome.exit;
-    if (!exit.left())
-        return {.kind = ErrorKind::kEjected,
-                .what = fmt::format("the kernel ended {} after {}, and the object keeps no record of why",
-                                    scheduler.title(), after),
-                .hint = "the kernel's log (dmesg) says more"};
-    Error error{.kind = ErrorKind::kEjected,
-                .what = fmt::format("{} left after {}: {} (code {:#x}): {}{}{}", scheduler.title(), after,
-                                    exit.kind_name(), static_cast<std::uint64_t>(exit.exit_code), exit.reason,
-                                    exit.message.empty() ? "" : ": ", exit.message),
-                .hint = "the kernel's own scheduler runs",
-                .detail = exit.dump};
-    if (exit.asks_for_restart())
-        error.hint += exit.is_hotplug() ? "; a CPU came or went: run it again for the new topology"
-                                        : "; the scheduler asks to be started again";
-    return error;
-}
-
 CommandResult run(const RunArguments& arguments) {
-    SessionLimits limits;
+    SupervisorSettings settings;
     if (!arguments.duration.empty()) {
         Result<std::chrono::nanoseconds> duration = parse_duration(arguments.duration);
         if (!duration) {
@@ -194,40 +152,48 @@ CommandResult run(const RunArguments& arguments) {
             duration.error().what = "--for: " + duration.error().what;
             return fail(std::move(duration).error());
         }
-        limits.duration = *duration;
+        settings.duration = *duration;
     }
-    // A reader of our output that goes away ends the session like a signal, with a clean detach.
+    // A reader of our output that goes away ends the run like a signal, with a clean detach.
     ::signal(SIGPIPE, SIG_IGN);
 
-    const Clock::time_point start = Clock::now();
     const Config config = SCXHOST_TRY(select_config(arguments.selection));
     set_log_level(config.log.level);
-    limits.statistics_interval = config.stats.interval;
-    const std::unique_ptr<PreparedScheduler> scheduler = SCXHOST_TRY(PreparedScheduler::open(config));
+    // What can be said before anything is touched is said first.
+    SCXHOST_TRY(PreparedScheduler::open(config));
     const KernelBtf kernel = SCXHOST_TRY(preflight());
-    SCXHOST_TRY(scheduler->bind_options(config, &kernel));
-    SCXHOST_TRY(scheduler->fit(kernel));
-    SCXHOST_TRY(scheduler->configure(plugin_log_sink()));
-    for (const std::string& note : scheduler->notes())
-        print_note(fmt::format("{}: {}", scheduler->object().name(), note));
-    SCXHOST_TRY(scheduler->load());
 
-    Printer printer(*scheduler, arguments, Clock::now() - start);
-    const Result<SessionOutcome> outcome = run_session(*scheduler, limits, printer);
-    if (!outcome) {
-        printer.failed(outcome.error());
-        return fail(outcome.error());
+    settings.stay = arguments.stay;
+    settings.plugin_log = plugin_log_sink();
+    if (!config.name.empty()) {
+        settings.config_file = config.name;
+        settings.reload = [selection = arguments.selection] { return select_config(selection); };
     }
-    printer.finished(*outcome);
-    if (outcome->end == SessionEnd::kLeft || outcome->end == SessionEnd::kReplaced)
-        return fail(ejection(*scheduler, *outcome));
-    return ExitStatus::kDone;
+    settings.runtime_dir = config.control.socket.parent_path();
+
+    EventLoop loop = SCXHOST_TRY(EventLoop::make());
+    Printer printer(arguments);
+    Supervisor supervisor(loop, kernel, std::move(settings), printer);
+    const RunOutcome outcome = SCXHOST_TRY(supervisor.run(config));
+    printer.finished(outcome);
+    switch (outcome.end) {
+    case RunEnd::kRequested:
+    case RunEnd::kTimeUp:
+        return ExitStatus::kDone;
+    case RunEnd::kLeft:
+    case RunEnd::kReplaced:
+        return ExitStatus::kSchedulerFailed;
+    case RunEnd::kFailed:
+        break;
+    }
+    return outcome.failure ? exit_status(outcome.failure->kind) : ExitStatus::kSchedulerFailed;
 }
 
 } // namespace
 
 void add_run(CommandLine line) {
-    CLI::App* command = line.app.add_subcommand("run", "Attach a scheduler, show its statistics, detach at the end");
+    CLI::App* command =
+        line.app.add_subcommand("run", "Attach a scheduler, keep a good one running, detach at the end");
     const auto arguments = std::make_shared<RunArguments>();
     add_selection(*command, arguments->selection,
                   "Configuration (x.toml), compiled sched_ext object (x.bpf.o), plugin library (x.so)\n"
@@ -235,9 +201,12 @@ void add_run(CommandLine line) {
     command->add_option("--for", arguments->duration, "Detach after this time")->type_name("TIME");
     command->add_flag("--json", arguments->json, "JSON lines in place of text");
     command->add_flag("-q,--quiet", arguments->quiet, "No statistics");
+    command->add_flag("--stay", arguments->stay,
+                      "When no scheduler is left to run, stay and wait for scxhost resume or swap");
     command->footer(R"(
-Says "enabled" only when the kernel has confirmed it. Ctrl-C detaches; a second one ends the process at once, and
-the kernel detaches by itself.
+Says "enabled" only when the kernel has confirmed it. A scheduler that fails is replaced by the last good one, else by
+the fallbacks of the configuration; without any of them, or after SysRq-S, the kernel's own scheduler runs and scxhost
+ends with status 1. Ctrl-C detaches; a second one ends the process at once, and the kernel detaches by itself.
 
 Examples:
   scxhost run /usr/share/scxhost/configs/simple.toml --for 10s

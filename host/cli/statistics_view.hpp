@@ -4,7 +4,7 @@
 #pragma once
 
 #include "host/bpf/declarations.hpp"
-#include "host/supervisor/session.hpp"
+#include "host/bpf/statistics.hpp"
 
 #include <optional>
 #include <string>

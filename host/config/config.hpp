@@ -43,9 +43,9 @@ struct Config {
     };
     // After an ejection: how often, and after what delay, a scheduler is started again.
     struct Restart {
-        std::int64_t limit = 5; // starts within the window; 0: never again
+        std::int64_t limit = 5; // failures within the window; one more, and the host stands down
         std::chrono::nanoseconds window = std::chrono::minutes(10);
-        std::chrono::nanoseconds delay = std::chrono::milliseconds(500); // before the first; doubled for each further one
+        std::chrono::nanoseconds delay = std::chrono::milliseconds(500); // before the second attempt; then doubling
         std::chrono::nanoseconds max_delay = std::chrono::seconds(30);
     };
     struct Stats {

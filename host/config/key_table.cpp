@@ -89,15 +89,16 @@ constexpr std::array kKeys{
             "How long a new scheduler is watched; an error in this time brings the previous one back"},
     KeySpec{"swap.expedite_rcu", BoolKey{at<&Config::swap, &Config::Swap::expedite_rcu>},
             "Let the kernel hurry RCU grace periods while schedulers are exchanged, and only then"},
-    KeySpec{"restart.limit", IntKey{at<&Config::restart, &Config::Restart::limit>, 0, 1000},
-            "How often schedulers are started again after an ejection before the host leaves it at the kernel's own, "
-            "counted within `window`; 0 means never"},
+    KeySpec{
+        "restart.limit", IntKey{at<&Config::restart, &Config::Restart::limit>, 0, 1000},
+        "Failures within `window` that are answered with the next scheduler; one more, and the host leaves it at the "
+        "kernel's own until the operator resumes"},
     KeySpec{"restart.window", DurationKey{at<&Config::restart, &Config::Restart::window>, 1s, 24h},
-            "The time in which restarts are counted"},
+            "The time in which failures are counted"},
     KeySpec{"restart.delay", DurationKey{at<&Config::restart, &Config::Restart::delay>, 0s, 1h},
-            "Time before the first restart; each further one waits twice as long"},
+            "Pause before the second attempt in a row (the first comes at once); each further one waits twice as long"},
     KeySpec{"restart.max_delay", DurationKey{at<&Config::restart, &Config::Restart::max_delay>, 0s, 24h},
-            "The longest time before a restart"},
+            "The longest of these pauses"},
     KeySpec{"stats.interval", DurationKey{at<&Config::stats, &Config::Stats::interval>, 10ms, 24h},
             "Time between two reports of the statistics"},
     KeySpec{"stats.variables", WordListKey{at<&Config::stats, &Config::Stats::variables>, &kVariable},
@@ -241,23 +242,22 @@ Error not_a_table(const Setting& setting) {
 }
 
 std::string describe_kind(const KeySpec& spec) {
-    return std::visit(Overloaded{
-                          [](const BoolKey&) { return std::string("true or false"); },
-                          [](const IntKey& key) { return "integer, " + describe_range(key.min, key.max); },
-                          [](const SizeKey& key) {
-                              return "size, from " + format_size(key.min) + " to " + format_size(key.max);
-                          },
-                          [](const DurationKey& key) {
-                              return "duration, from " + format_duration(key.min) + " to " + format_duration(key.max);
-                          },
-                          [](const WordKey&) { return std::string("string"); },
-                          [](const WordListKey&) { return std::string("array of strings"); },
-                          [](const PathKey&) { return std::string("path"); },
-                          [](const PathListKey&) { return std::string("array of paths"); },
-                          [](const LevelKey&) { return list_words(level_names()); },
-                          [](const SettingsKey&) { return std::string("table"); },
-                      },
-                      spec.kind);
+    return std::visit(
+        Overloaded{
+            [](const BoolKey&) { return std::string("true or false"); },
+            [](const IntKey& key) { return "integer, " + describe_range(key.min, key.max); },
+            [](const SizeKey& key) { return "size, from " + format_size(key.min) + " to " + format_size(key.max); },
+            [](const DurationKey& key) {
+                return "duration, from " + format_duration(key.min) + " to " + format_duration(key.max);
+            },
+            [](const WordKey&) { return std::string("string"); },
+            [](const WordListKey&) { return std::string("array of strings"); },
+            [](const PathKey&) { return std::string("path"); },
+            [](const PathListKey&) { return std::string("array of paths"); },
+            [](const LevelKey&) { return list_words(level_names()); },
+            [](const SettingsKey&) { return std::string("table"); },
+        },
+        spec.kind);
 }
 
 std::string format_key_value(const KeySpec& spec, Config& config) {

@@ -68,8 +68,8 @@ struct SettingsKey {
     Place<std::vector<Setting>> at;
 };
 
-using KeyKind = std::variant<BoolKey, IntKey, SizeKey, DurationKey, WordKey, WordListKey, PathKey, PathListKey, LevelKey,
-                             SettingsKey>;
+using KeyKind = std::variant<BoolKey, IntKey, SizeKey, DurationKey, WordKey, WordListKey, PathKey, PathListKey,
+                             LevelKey, SettingsKey>;
 
 struct KeySpec {
     std::string_view key; // "swap.probation"

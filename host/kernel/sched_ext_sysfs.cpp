@@ -149,6 +149,8 @@ Result<SchedExtProbe> SchedExtProbe::open(const std::filesystem::path& root) {
         return fail_errno(ErrorKind::kUnsupported, "cannot open " + root.string(), errno);
     probe.state_ = SCXHOST_TRY(open_in(probe.folder_, root, "state"));
     probe.enable_seq_ = SCXHOST_TRY(open_in(probe.folder_, root, "enable_seq"));
+    if (Result<UniqueFd> hotplug = open_in(probe.folder_, root, "hotplug_seq"))
+        probe.hotplug_seq_ = *std::move(hotplug);
     return probe;
 }
 
@@ -163,6 +165,14 @@ SchedExtProbe::Reading SchedExtProbe::read() const {
     parse_number(read_line(enable_seq_.get(), buffer), reading.enable_seq);
     reading.state = parse_state(read_line(state_.get(), buffer));
     return reading;
+}
+
+std::uint64_t SchedExtProbe::hotplug_seq() const {
+    std::array<char, 32> buffer;
+    std::uint64_t value = 0;
+    if (hotplug_seq_)
+        parse_number(read_line(hotplug_seq_.get(), buffer), value);
+    return value;
 }
 
 } // namespace scxhost

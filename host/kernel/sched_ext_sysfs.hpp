@@ -75,6 +75,8 @@ public:
 
     // The state is read last, as in a snapshot.
     [[nodiscard]] Reading read() const;
+    // CPU hotplug events since boot; 0 where the kernel does not count them.
+    [[nodiscard]] std::uint64_t hotplug_seq() const;
 
 private:
     SchedExtProbe() = default;
@@ -82,6 +84,7 @@ private:
     UniqueFd folder_;
     UniqueFd state_;
     UniqueFd enable_seq_;
+    UniqueFd hotplug_seq_;
 };
 
 } // namespace scxhost

@@ -49,6 +49,18 @@ Result<std::unique_ptr<PreparedScheduler>> PreparedScheduler::open_file(const st
     return from_object(path, struct_ops);
 }
 
+Result<std::unique_ptr<PreparedScheduler>> PreparedScheduler::prepare(const Config& config, const KernelBtf& kernel,
+                                                                      std::uint64_t hotplug_seq, PluginLogSink log) {
+    std::unique_ptr<PreparedScheduler> scheduler = SCXHOST_TRY(open(config));
+    SCXHOST_TRY(scheduler->bind_options(config, &kernel));
+    SCXHOST_TRY(scheduler->fit(kernel));
+    if (scheduler->object().has_ops_member("hotplug_seq"))
+        SCXHOST_TRY(scheduler->object().set_ops_member("hotplug_seq", hotplug_seq));
+    SCXHOST_TRY(scheduler->configure(std::move(log)));
+    SCXHOST_TRY(scheduler->load());
+    return scheduler;
+}
+
 PreparedScheduler::~PreparedScheduler() {
     object_.reset();
     if (plugin_ != nullptr)

@@ -32,6 +32,11 @@ public:
     // The same for a file: a plugin library or a bare object.
     static Result<std::unique_ptr<PreparedScheduler>> open_file(const std::filesystem::path& path,
                                                                 const std::string& struct_ops = {});
+    // All of the steps below, up to a loaded object that only has to be attached. `hotplug_seq` is the kernel's count
+    // of CPU hotplug events as of before the call: when it has moved, the kernel refuses to run what was loaded for
+    // another topology (7.3.4, scx_enable).
+    static Result<std::unique_ptr<PreparedScheduler>> prepare(const Config& config, const KernelBtf& kernel,
+                                                              std::uint64_t hotplug_seq, PluginLogSink log);
 
     PreparedScheduler(const PreparedScheduler&) = delete;
     PreparedScheduler& operator=(const PreparedScheduler&) = delete;

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "host/cli/event_view.hpp"
+
+#include "host/cli/terminal.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <chrono>
+
+namespace scxhost {
+namespace {
+
+// Events may come over a socket: what is missing or of another type reads as empty.
+std::string text(const nlohmann::json& event, const char* key) {
+    const auto found = event.find(key);
+    return found != event.end() && found->is_string() ? printable(found->get<std::string>()) : std::string();
+}
+
+double number(const nlohmann::json& event, const char* key) {
+    const auto found = event.find(key);
+    return found != event.end() && found->is_number() ? found->get<double>() : 0.0;
+}
+
+std::string duration(const nlohmann::json& event, const char* key) {
+    return human_duration(std::chrono::nanoseconds(static_cast<std::int64_t>(number(event, key) * 1e6)));
+}
+
+std::string error_text(const nlohmann::json& event) {
+    const auto error = event.find("error");
+    return error != event.end() && error->is_object() ? text(*error, "message") : std::string();
+}
+
+std::string or_kernel(const std::string& title) {
+    return title.empty() ? "the kernel's own scheduler" : title;
+}
+
+std::string describe_enabled(const nlohmann::json& event, bool colour) {
+    std::string result = fmt::format("{} {} on kernel {}: the kernel confirms {}\n", paint("enabled:", kGreen, colour),
+                                     text(event, "title"), text(event, "kernel"), text(event, "ops"));
+    result += fmt::format("  prepared and verified in {}, attached in {}, confirmed in {}\n",
+                          duration(event, "prepare_ms"), duration(event, "attach_ms"), duration(event, "confirm_ms"));
+    if (const std::string from = text(event, "from"); !from.empty())
+        result += fmt::format(
+            "  in the place of {}: gap {} (detach {}), {} tasks moved{}\n", from, duration(event, "gap_ms"),
+            duration(event, "detach_ms"), static_cast<std::int64_t>(number(event, "tasks")),
+            number(event, "probation_ms") > 0 ? fmt::format("; on probation for {}", duration(event, "probation_ms"))
+                                              : "");
+    return result;
+}
+
+std::string describe_settled(const nlohmann::json& event, bool colour) {
+    const std::string outcome = text(event, "outcome");
+    const std::string to = text(event, "to");
+    const std::string running = or_kernel(text(event, "running"));
+    if (outcome == "good")
+        return text(event, "from").empty() ? std::string() : fmt::format("{} {}\n", paint("good:", kGreen, colour), to);
+    if (outcome == "rolled-back")
+        return fmt::format("{} {} failed, {} runs again\n", paint("rolled back:", kYellow, colour), to, running);
+    if (outcome == "refused")
+        return fmt::format("{} {}; {} goes on\n", paint("refused:", kYellow, colour), to, running);
+    if (outcome == "failed")
+        return fmt::format("{} {}; {} runs\n", paint("failed:", kRed, colour), to, running);
+    return fmt::format("{} {}: {}\n", paint("superseded:", kYellow, colour), to, error_text(event));
+}
+
+} // namespace
+
+std::string describe_event(const nlohmann::json& event, bool colour) {
+    const std::string name = text(event, "event");
+    if (name == "enabled")
+        return describe_enabled(event, colour);
+    if (name == "settled")
+        return describe_settled(event, colour);
+    if (name == "preparing")
+        return fmt::format("{} {}\n", paint("preparing:", kDim, colour), text(event, "scheduler"));
+    if (name == "waiting")
+        return fmt::format("waiting {} before the next attempt\n", duration(event, "delay_ms"));
+    if (name == "quarantined")
+        return fmt::format("{} {} (build {}) is not tried again until its file changes\n",
+                           paint("quarantined:", kYellow, colour), text(event, "title"), text(event, "build_id"));
+    if (name == "stood-down")
+        return fmt::format("{} {}\n", paint("stood down:", kRed, colour), text(event, "message"));
+    if (name == "stopped" || name == "resumed")
+        return text(event, "message") + "\n";
+    if (name == "rcu-restored")
+        return fmt::format("{} {}\n", paint("put right:", kYellow, colour), text(event, "message"));
+    if (name == "config-changed")
+        return fmt::format("configuration changed: {}\n", text(event, "file"));
+    if (name == "config-refused")
+        return fmt::format("{} the changed configuration; {} goes on\n", paint("refused:", kYellow, colour),
+                           or_kernel(text(event, "running")));
+    if (name == "incident")
+        return fmt::format("incident recorded: {}\n", text(event, "path"));
+    return {};
+}
+
+} // namespace scxhost

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// What the supervisor tells, as data: swaps and exits, in the JSON that `run --json`, the control socket and incident
+// records share.
+#pragma once
+
+#include "host/base/result.hpp"
+#include "host/bpf/exit_report.hpp"
+#include "host/supervisor/lifecycle.hpp"
+#include "host/supervisor/swap_window.hpp"
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <chrono>
+#include <optional>
+#include <string>
+
+namespace scxhost {
+
+// One request for a scheduler and what became of it.
+struct SwapReport {
+    std::string from;                   // title; empty: the kernel's own scheduler
+    std::string to;                     // title, or the plugin's or object's name as long as it is not known
+    std::optional<SwapOutcome> outcome; // nullopt: not known yet; with `switched` it is on probation
+    bool switched = false;              // the kernel confirmed it
+    std::chrono::nanoseconds prepare{};
+    WindowTimes window;
+    std::size_t tasks = 0; // on the machine when the window began: each is moved
+    std::string running;   // title of what runs after it; empty: the kernel's own scheduler
+    std::optional<Error> error;
+};
+
+[[nodiscard]] nlohmann::json to_json(const SwapReport& report);
+[[nodiscard]] nlohmann::json to_json(const ExitReport& exit);
+
+[[nodiscard]] double milliseconds(std::chrono::nanoseconds duration);
+[[nodiscard]] double seconds(std::chrono::nanoseconds duration);
+// "2026-01-31T23:59:59.123Z"
+[[nodiscard]] std::string utc_time(std::chrono::system_clock::time_point time);
+
+} // namespace scxhost

@@ -1,0 +1,750 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "host/supervisor/supervisor.hpp"
+
+#include "host/base/error_json.hpp"
+#include "host/base/suggest.hpp"
+#include "host/kernel/preflight.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <sched.h>
+#include <signal.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <fstream>
+#include <random>
+#include <utility>
+
+namespace scxhost {
+namespace {
+
+constexpr std::array kEndSignals = {SIGINT, SIGTERM};
+// Without uevents an ejection is noticed by looking.
+constexpr auto kPollInterval = std::chrono::milliseconds(100);
+
+// After the first signal the next one takes its default action: the process ends and the kernel detaches.
+void restore_default_signals() {
+    sigset_t set;
+    sigemptyset(&set);
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+        ::signal(signal, SIG_DFL);
+        sigaddset(&set, signal);
+    }
+    ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+}
+
+// The scheduler that is watched also schedules the watcher: one that starves tasks must not keep the supervisor from
+// replacing it. Real-time tasks are above sched_ext. Without the right to it things go on as they are.
+void rise_above_sched_ext() {
+    sched_param parameter{};
+    parameter.sched_priority = ::sched_get_priority_min(SCHED_RR);
+    (void)::sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &parameter);
+}
+
+// Threads on the machine: /proc/loadavg holds "0.00 0.01 0.05 1/123 4567".
+std::size_t count_tasks() {
+    std::ifstream file("/proc/loadavg");
+    std::string ignored;
+    std::size_t runnable = 0;
+    std::size_t all = 0;
+    char slash = 0;
+    file >> ignored >> ignored >> ignored >> runnable >> slash >> all;
+    return file ? all : 0;
+}
+
+LifecycleSettings lifecycle_settings(const Config& config) {
+    return {.probation = config.swap.probation,
+            .failure_limit = static_cast<std::size_t>(config.restart.limit),
+            .failure_window = config.restart.window,
+            .delay = config.restart.delay,
+            .max_delay = config.restart.max_delay};
+}
+
+std::function<double()> random_source() {
+    return [engine = std::minstd_rand(std::random_device{}()),
+            distribution = std::uniform_real_distribution<double>(0.0, 1.0)]() mutable { return distribution(engine); };
+}
+
+std::string label_of(const Config& config) {
+    return config.scheduler.object.empty() ? config.scheduler.plugin : config.scheduler.object.filename().string();
+}
+
+nlohmann::json or_null(const std::string& text) {
+    return text.empty() ? nlohmann::json(nullptr) : nlohmann::json(text);
+}
+
+std::string_view stand_down_text(StandDownReason reason) {
+    switch (reason) {
+    case StandDownReason::kOperator:
+        return "SysRq-S ended it";
+    case StandDownReason::kForeign:
+        return "somebody else's scheduler runs";
+    case StandDownReason::kNothingLeft:
+        return "no good scheduler and no fallback is left to try";
+    case StandDownReason::kTooManyFailures:
+        break;
+    }
+    return "too many failures in a short time (restart.limit)";
+}
+
+} // namespace
+
+struct Supervisor::Loaded {
+    Result<std::unique_ptr<PreparedScheduler>> scheduler;
+    std::optional<StatisticsReader> statistics;
+    std::uint64_t hotplug_seq = 0;
+    std::chrono::nanoseconds time{};
+};
+
+Supervisor::Supervisor(EventLoop& loop, const KernelBtf& kernel, SupervisorSettings settings,
+                       SupervisorListener& listener)
+    : loop_(loop)
+    , kernel_(kernel)
+    , settings_(std::move(settings))
+    , listener_(listener)
+    , lifecycle_({}, random_source()) {}
+
+Supervisor::~Supervisor() = default;
+
+Result<RunOutcome> Supervisor::run(const Config& config) {
+    start_ = Clock::now();
+    SCXHOST_TRY(start(config));
+    if (!ended_)
+        SCXHOST_TRY(loop_.run());
+    if (running_)
+        detach_running();
+    outcome_.duration = Clock::now() - start_;
+    (void)::sd_notify(0, "STOPPING=1");
+    return std::move(outcome_);
+}
+
+Result<> Supervisor::start(const Config& config) {
+    probe_ = SCXHOST_TRY(SchedExtProbe::open());
+    hotplug_seq_ = probe_->hotplug_seq();
+    // Before the first attach: an ejection right after it must not be missed.
+    Result<UeventMonitor> uevents = UeventMonitor::open();
+    if (uevents) {
+        uevents_ = *std::move(uevents);
+        SCXHOST_TRY(loop_.on_readable(uevents_->fd(), [this] { on_uevents(); }));
+    } else {
+        listener_.on_warning(uevents.error());
+        SCXHOST_TRY(loop_.every(kPollInterval, [this] { look(); }));
+    }
+    for (const int signal : kEndSignals)
+        SCXHOST_TRY(loop_.on_signal(signal, [this] { finish(RunEnd::kRequested); }));
+    SCXHOST_TRY(loop_.on_signal(SIGHUP, [this] { on_hangup(); }));
+    SCXHOST_TRY(loop_.keep_service_alive());
+
+    if (!settings_.runtime_dir.empty()) {
+        Result<RcuExpediting> rcu = RcuExpediting::open(settings_.runtime_dir);
+        if (rcu) {
+            rcu_ = *std::move(rcu);
+            const Result<std::optional<std::string>> old = rcu_->recover();
+            if (!old)
+                listener_.on_warning(old.error());
+            else if (*old)
+                emit("rcu-restored", {{"value", **old},
+                                      {"message", "a host that died in its swap window had left RCU expedited; "
+                                                  "it is put back"}});
+        } else if (config.swap.expedite_rcu) {
+            listener_.on_warning(rcu.error());
+        }
+    }
+    if (!settings_.config_file.empty()) {
+        Result<std::unique_ptr<FileWatcher>> watcher =
+            FileWatcher::start(loop_, settings_.config_file, [this] { config_changed(); });
+        if (watcher)
+            config_watcher_ = *std::move(watcher);
+        else
+            listener_.on_warning(watcher.error());
+    }
+    worker_ = SCXHOST_TRY(BackgroundWorker::start(loop_));
+    rise_above_sched_ext();
+
+    adopt(config);
+    arm_interval();
+    const SchedulerId id = add_spec(config);
+    specs_[id].waited_for = true;
+    tell(event::Requested{id});
+    return {};
+}
+
+// What the host itself is to do differently from now on.
+void Supervisor::adopt(const Config& config) {
+    lifecycle_.configure(lifecycle_settings(config));
+    expedite_ = config.swap.expedite_rcu;
+    interval_ = config.stats.interval;
+    fallbacks_.clear();
+    for (const std::string& name : config.host.fallback) {
+        Config fallback = config;
+        fallback.scheduler = {};
+        fallback.scheduler.plugin = name;
+        fallbacks_.push_back(add_spec(std::move(fallback)));
+    }
+    lifecycle_.set_fallbacks(fallbacks_);
+}
+
+SchedulerId Supervisor::add_spec(Config config) {
+    Spec spec;
+    spec.label = label_of(config);
+    spec.config = std::move(config);
+    spec.report.to = spec.label;
+    specs_.emplace(++last_id_, std::move(spec));
+    return last_id_;
+}
+
+Result<> Supervisor::request(Config config, bool force, OutcomeCallback done) {
+    const std::optional<SchedulerId> pending = lifecycle_.pending();
+    if (pending && specs_.at(*pending).waited_for)
+        return fail(ErrorKind::kBusy, fmt::format("{} is being prepared just now", specs_.at(*pending).label),
+                    "ask again when its outcome is known, or stop it first: scxhost stop");
+    const SchedulerId id = add_spec(std::move(config));
+    Spec& spec = specs_.at(id);
+    spec.waited_for = true;
+    if (done)
+        spec.callbacks.push_back(std::move(done));
+    tell(event::Requested{id, force});
+    return {};
+}
+
+Result<> Supervisor::reload(bool force, OutcomeCallback done) {
+    if (!settings_.reload)
+        return fail(ErrorKind::kUsage, "this host was not started from a configuration file",
+                    "name what to swap to: scxhost swap CONFIG|PLUGIN");
+    return request(SCXHOST_TRY(settings_.reload()), force, std::move(done));
+}
+
+void Supervisor::stop() {
+    tell(event::StopRequested{});
+    emit("stopped", {{"message", "stopped by the operator; the kernel's own scheduler runs"}});
+}
+
+void Supervisor::resume() {
+    emit("resumed", {{"message", "resumed by the operator; failures are forgotten"}});
+    tell(event::ResumeRequested{});
+}
+
+// Events that come up while actions are carried out wait for their turn; the answer to a switch comes first.
+void Supervisor::tell(const Event& event) {
+    events_.push_back(event);
+    if (telling_)
+        return;
+    telling_ = true;
+    while (!events_.empty()) {
+        const Event next = std::move(events_.front());
+        events_.pop_front();
+        for (const Action& action : lifecycle_.handle(next, Clock::now()))
+            std::visit([this](const auto& step) { carry_out(step); }, action);
+    }
+    telling_ = false;
+    forget_unused();
+    say_state();
+    if (reload_wanted_ && !lifecycle_.pending()) {
+        reload_wanted_ = false;
+        config_changed();
+    }
+}
+
+void Supervisor::forget_unused() {
+    std::erase_if(specs_, [this](const auto& entry) {
+        const Spec& spec = entry.second;
+        return spec.preparing == 0 && !spec.scheduler && !lifecycle_.refers_to(entry.first) &&
+               std::ranges::find(fallbacks_, entry.first) == fallbacks_.end();
+    });
+}
+
+void Supervisor::carry_out(const action::Prepare& step) {
+    Spec& spec = specs_.at(step.id);
+    unload(spec);
+    ++spec.preparing;
+    emit("preparing", {{"scheduler", spec.label}});
+    worker_->submit([this, id = step.id, config = spec.config, log = settings_.plugin_log] {
+        const Clock::time_point begin = Clock::now();
+        const std::uint64_t hotplug_seq = probe_->hotplug_seq();
+        auto loaded = std::make_shared<Loaded>();
+        loaded->scheduler = PreparedScheduler::prepare(config, kernel_, hotplug_seq, log);
+        loaded->hotplug_seq = hotplug_seq;
+        if (loaded->scheduler) {
+            Result<StatisticsReader> statistics = StatisticsReader::make((*loaded->scheduler)->object());
+            if (statistics)
+                loaded->statistics = *std::move(statistics);
+            else
+                loaded->scheduler = fail(std::move(statistics).error());
+        }
+        loaded->time = Clock::now() - begin;
+        return BackgroundWorker::Completion([this, id, loaded] { prepared(id, std::move(*loaded)); });
+    });
+}
+
+void Supervisor::prepared(SchedulerId id, Loaded loaded) {
+    Spec& spec = specs_.at(id);
+    --spec.preparing;
+    spec.report.prepare = loaded.time;
+    if (!loaded.scheduler) {
+        spec.report.error = std::move(loaded.scheduler).error();
+        emit("prepare-failed", {{"scheduler", spec.label}, {"error", to_json(*spec.report.error)}});
+        report(*spec.report.error);
+        return tell(event::PrepareFailed{id});
+    }
+    unload(spec);
+    spec.scheduler = *std::move(loaded.scheduler);
+    spec.statistics = std::move(loaded.statistics);
+    spec.hotplug_seq = loaded.hotplug_seq;
+    spec.label = spec.report.to = spec.scheduler->title();
+    const std::string build = spec.scheduler->object().build_id();
+    if (lifecycle_.quarantined_builds().contains(build) && spec.waited_for && !spec.report.error)
+        spec.report.error =
+            Error{.kind = ErrorKind::kBusy,
+                  .what = fmt::format("this build of {} is quarantined: {}", spec.label, quarantine_[build].reason),
+                  .hint = "rebuild it, or insist: scxhost swap --force"};
+    if (!ever_enabled_)
+        for (const std::string& note : spec.scheduler->notes())
+            listener_.on_note(spec.scheduler->object().name(), note);
+    tell(event::Prepared{id, build});
+}
+
+void Supervisor::unload(Spec& spec) {
+    spec.statistics.reset();
+    if (!spec.scheduler)
+        return;
+    // Closing programs and maps, and the plugin's end, take their time.
+    worker_->submit([scheduler = std::move(spec.scheduler)]() mutable {
+        scheduler.reset();
+        return BackgroundWorker::Completion();
+    });
+}
+
+void Supervisor::carry_out(const action::Release& step) {
+    if (const auto spec = specs_.find(step.id); spec != specs_.end())
+        unload(spec->second);
+}
+
+void Supervisor::carry_out(const action::Switch& step) {
+    Spec& to = specs_.at(step.to);
+    Spec* from = running_ ? &specs_.at(running_->id) : nullptr;
+    to.report.from = from != nullptr ? from->label : "";
+    // The kernel would refuse it; and nothing need be touched to find out.
+    if (to.hotplug_seq != probe_->hotplug_seq()) {
+        events_.push_front(event::SwitchFailed{event::SwitchFailed::Cause::kTopology, running_.has_value()});
+        return;
+    }
+    std::optional<Attached> from_attached;
+    if (from != nullptr) {
+        if (from->scheduler->plugin() != nullptr)
+            tolerate(from->scheduler->plugin()->detaching());
+        from_attached = std::move(running_->attached);
+    }
+    to.report.tasks = count_tasks();
+
+    WindowResult result = swap_in(to.scheduler->object(), from == nullptr ? nullptr : &from->scheduler->object(),
+                                  std::move(from_attached), *probe_, expedite_ && rcu_ ? &*rcu_ : nullptr);
+
+    to.report.window = result.times;
+    if (result.error)
+        return switch_failed(step.to, result);
+    enabled(step.to, *std::move(result.running));
+}
+
+void Supervisor::enabled(SchedulerId id, Attached attached) {
+    Spec& spec = specs_.at(id);
+    running_ =
+        Running{.id = id, .attached = std::move(attached), .start = Clock::now(), .sample = {}, .previous_sample = {}};
+    spec.report.switched = true;
+    spec.report.running = spec.label;
+    spec.report.error.reset();
+    outcome_.title = spec.label;
+    outcome_.exit = {};
+    if (spec.waited_for)
+        adopt(spec.config);
+    if (spec.scheduler->plugin() != nullptr)
+        tolerate(spec.scheduler->plugin()->attached());
+    const SchedulerObject& object = spec.scheduler->object();
+    nlohmann::json options = nlohmann::json::object();
+    for (const OptionValue& value : spec.scheduler->binding().values)
+        options[value.key] = value.text;
+    nlohmann::json fields = to_json(spec.report);
+    fields.update({{"scheduler", object.name()},
+                   {"title", spec.label},
+                   {"ops", object.ops_name()},
+                   {"build_id", object.build_id()},
+                   {"kernel", kernel_release()},
+                   {"enable_seq", running_->attached.enable_seq},
+                   {"probation_ms", milliseconds(spec.config.swap.probation)},
+                   {"options", std::move(options)},
+                   {"notes", spec.scheduler->notes()}});
+    emit("enabled", std::move(fields));
+    arm_interval();
+    if (!std::exchange(ever_enabled_, true)) {
+        start_ = Clock::now();
+        (void)::sd_notify(0, "READY=1");
+        if (settings_.duration)
+            tolerate(loop_.after(*settings_.duration, [this] { finish(RunEnd::kTimeUp); }));
+    }
+    events_.push_front(event::Switched{});
+}
+
+void Supervisor::switch_failed(SchedulerId id, WindowResult& result) {
+    using Cause = event::SwitchFailed::Cause;
+    Spec& to = specs_.at(id);
+    const ExitReport exit = to.scheduler->object().read_exit_record().value_or(ExitReport{});
+    Cause cause = Cause::kBuild;
+    if (result.error->kind == ErrorKind::kBusy)
+        cause = Cause::kForeign;
+    else if (exit.left() && classify(exit) == LeaveClass::kTopology)
+        cause = Cause::kTopology;
+    else if (!exit.left() && result.error->sys_errno != 0)
+        cause = Cause::kMachine; // the system call failed: no memory, no rights
+
+    const bool restored = result.running.has_value();
+    if (restored) {
+        Spec& from = specs_.at(running_->id);
+        running_->attached = *std::move(result.running);
+        if (from.scheduler->plugin() != nullptr)
+            tolerate(from.scheduler->plugin()->attached());
+    } else {
+        running_.reset();
+    }
+    to.report.error = *std::move(result.error);
+    to.report.running = running_title();
+    outcome_.exit = exit;
+    if (cause == Cause::kForeign)
+        outcome_.other_name = probe_->read().ops_name();
+    nlohmann::json fields = to_json(to.report);
+    fields.update({{"title", to.label},
+                   {"restored", restored},
+                   {"exit", to_json(exit)},
+                   {"restore_error", result.restore_error ? to_json(*result.restore_error) : nlohmann::json(nullptr)}});
+    emit("switch-failed", std::move(fields));
+    report(*to.report.error);
+    if (result.restore_error)
+        report(*result.restore_error);
+    events_.push_front(event::SwitchFailed{cause, restored});
+}
+
+void Supervisor::carry_out(const action::Detach&) {
+    detach_running();
+}
+
+void Supervisor::detach_running() {
+    Spec& spec = specs_.at(running_->id);
+    if (spec.scheduler->plugin() != nullptr)
+        tolerate(spec.scheduler->plugin()->detaching());
+    tolerate(running_->attached.link.detach());
+    outcome_.exit = spec.scheduler->object().read_exit_record().value_or(ExitReport{});
+    running_.reset();
+}
+
+void Supervisor::carry_out(const action::StartProbation&) {
+    Result<EventLoop::Watch> timer =
+        loop_.timer(specs_.at(running_->id).config.swap.probation, [this] { tell(event::ProbationOver{}); });
+    if (timer)
+        probation_timer_ = *std::move(timer);
+    else
+        listener_.on_warning(timer.error());
+}
+
+void Supervisor::carry_out(const action::StartDelay& step) {
+    emit("waiting", {{"delay_ms", milliseconds(step.delay)}});
+    Result<EventLoop::Watch> timer = loop_.timer(step.delay, [this] { tell(event::DelayOver{}); });
+    if (timer)
+        delay_timer_ = *std::move(timer);
+    else
+        listener_.on_warning(timer.error());
+}
+
+void Supervisor::carry_out(const action::Quarantine& step) {
+    const Spec& spec = specs_.at(step.id);
+    const std::string reason = spec.report.error ? spec.report.error->what : "it failed";
+    for (const std::string& build : lifecycle_.quarantined_builds()) {
+        if (!quarantine_.try_emplace(build, QuarantineNote{spec.label, reason}).second)
+            continue;
+        emit("quarantined", {{"title", spec.label}, {"build_id", build}, {"reason", reason}});
+    }
+}
+
+void Supervisor::carry_out(const action::Settle& step) {
+    const auto found = specs_.find(step.id);
+    if (found == specs_.end())
+        return;
+    Spec& spec = found->second;
+    spec.report.outcome = step.outcome;
+    spec.report.running = running_title();
+    if (step.outcome == SwapOutcome::kSuperseded && !spec.report.error)
+        spec.report.error = Error{.kind = ErrorKind::kBusy, .what = "another request, or stop, came in between"};
+    last_swap_ = spec.report;
+    spec.waited_for = false;
+    emit("settled", to_json(spec.report));
+    for (const OutcomeCallback& callback : std::exchange(spec.callbacks, {}))
+        callback(spec.report);
+}
+
+void Supervisor::carry_out(const action::StandDown& step) {
+    stand_down_message_ = stand_down_text(step.reason);
+    emit("stood-down",
+         {{"reason", to_string(step.reason)},
+          {"message", fmt::format("{}: the kernel decides alone until scxhost resume or swap", stand_down_message_)},
+          {"running", or_null(step.reason == StandDownReason::kForeign ? outcome_.other_name : "")}});
+    if (settings_.stay && ever_enabled_)
+        return;
+    RunEnd end = ever_enabled_ ? RunEnd::kLeft : RunEnd::kFailed;
+    if (step.reason == StandDownReason::kForeign && ever_enabled_)
+        end = RunEnd::kReplaced;
+    finish(end);
+}
+
+void Supervisor::on_uevents() {
+    const Result<UeventMonitor::Batch> batch = uevents_->drain();
+    // Whatever it was, sysfs and the exit record know: events only say when to look.
+    if (!batch || batch->lost || !batch->events.empty())
+        look();
+}
+
+void Supervisor::on_interval() {
+    look();
+    if (!ended_ && running_)
+        sample();
+    if (!ended_)
+        arm_interval();
+}
+
+void Supervisor::arm_interval() {
+    if (Result<EventLoop::Watch> timer = loop_.timer(interval_, [this] { on_interval(); }))
+        interval_timer_ = *std::move(timer);
+    else
+        listener_.on_warning(timer.error());
+}
+
+void Supervisor::on_hangup() {
+    if (::isatty(STDIN_FILENO) == 1 || !settings_.reload)
+        return finish(RunEnd::kRequested);
+    config_changed();
+}
+
+void Supervisor::config_changed() {
+    emit("config-changed", {{"file", settings_.config_file.string()}});
+    Result<> asked = reload(false, {});
+    if (asked)
+        return;
+    if (asked.error().kind == ErrorKind::kBusy) {
+        reload_wanted_ = true;
+        return;
+    }
+    emit("config-refused", {{"error", to_json(asked.error())}, {"running", or_null(running_title())}});
+    report(asked.error());
+}
+
+void Supervisor::look() {
+    if (ended_)
+        return;
+    if (const std::uint64_t seq = probe_->hotplug_seq(); seq != std::exchange(hotplug_seq_, seq))
+        tell(event::TopologyChanged{});
+    if (!running_)
+        return;
+    const PresenceReport presence =
+        check_presence(specs_.at(running_->id).scheduler->object(), *probe_, running_->attached.enable_seq);
+    if (presence.presence == Presence::kLeft)
+        left();
+    else if (presence.presence == Presence::kReplaced)
+        replaced(presence.other_name);
+}
+
+void Supervisor::left() {
+    Spec& spec = specs_.at(running_->id);
+    const std::chrono::nanoseconds after = Clock::now() - running_->start;
+    // The kernel may still be at it; this waits for it, and only then the record is complete.
+    tolerate(running_->attached.link.detach());
+    ExitReport exit = spec.scheduler->object().read_exit_record().value_or(ExitReport{});
+    // An object that keeps no record left for a reason that nobody knows: the cautious guess.
+    const LeaveClass why = exit.left() ? classify(exit) : LeaveClass::kError;
+    Error error = ejection(spec, exit, after);
+    spec.report.error = error;
+    nlohmann::json fields = {{"title", spec.label},
+                             {"build_id", spec.scheduler->object().build_id()},
+                             {"seconds", seconds(after)},
+                             {"exit", to_json(exit)},
+                             {"error", to_json(error)}};
+    running_.reset();
+    outcome_.exit = std::move(exit);
+    emit("left", std::move(fields));
+    report(error);
+    tell(event::Left{why});
+}
+
+void Supervisor::replaced(const std::string& other) {
+    Spec& spec = specs_.at(running_->id);
+    tolerate(running_->attached.link.detach());
+    Error error{
+        .kind = ErrorKind::kEjected,
+        .what = fmt::format("{} was replaced after {} s by another scheduler: {}", spec.label,
+                            std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - running_->start).count(),
+                            other.empty() ? "(gone already)" : other),
+        .hint = "somebody else attached it; only one root scheduler can run at a time"};
+    spec.report.error = error;
+    outcome_.exit = spec.scheduler->object().read_exit_record().value_or(ExitReport{});
+    outcome_.other_name = other;
+    running_.reset();
+    emit("replaced", {{"title", spec.label}, {"by", or_null(other)}, {"error", to_json(error)}});
+    report(error);
+    tell(event::Replaced{});
+}
+
+// How an ejection is told: kind, code, reason, message, dump.
+Error Supervisor::ejection(const Spec& spec, const ExitReport& exit, std::chrono::nanoseconds after) const {
+    const std::string when = fmt::format("{:.1f} s", seconds(after));
+    if (!exit.left())
+        return {.kind = ErrorKind::kEjected,
+                .what = fmt::format("the kernel ended {} after {}, and the object keeps no record of why", spec.label,
+                                    when),
+                .hint = "the kernel's log (dmesg) says more"};
+    Error error{.kind = ErrorKind::kEjected,
+                .what = fmt::format("{} left after {}: {} (code {:#x}): {}{}{}", spec.label, when, exit.kind_name(),
+                                    static_cast<std::uint64_t>(exit.exit_code), exit.reason,
+                                    exit.message.empty() ? "" : ": ", exit.message),
+                .hint = {},
+                .detail = exit.dump};
+    if (exit.asks_for_restart())
+        error.hint = exit.is_hotplug() ? "a CPU came or went: it is loaded again for the new topology"
+                                       : "it asks to be started again";
+    return error;
+}
+
+void Supervisor::sample() {
+    Spec& spec = specs_.at(running_->id);
+    Result<std::vector<std::int64_t>> values = spec.statistics->read();
+    if (!values)
+        return listener_.on_warning(values.error());
+    if (spec.scheduler->plugin() != nullptr)
+        tolerate(spec.scheduler->plugin()->tick());
+    running_->previous_sample = std::move(running_->sample);
+    running_->sample = Sample{Clock::now() - running_->start, *std::move(values)};
+    if (!listener_.on_sample(*spec.scheduler, *running_->sample))
+        finish(RunEnd::kRequested);
+}
+
+void Supervisor::finish(RunEnd end) {
+    if (std::exchange(ended_, true))
+        return;
+    outcome_.end = end;
+    restore_default_signals();
+    loop_.stop();
+}
+
+Result<nlohmann::json> Supervisor::statistics() {
+    if (!running_)
+        return fail(ErrorKind::kUsage, "no scheduler of this host runs", "scxhost status says why");
+    Spec& spec = specs_.at(running_->id);
+    const std::vector<std::int64_t> values = SCXHOST_TRY(spec.statistics->read());
+    const std::chrono::nanoseconds now = Clock::now() - running_->start;
+    const std::optional<Sample>& base = running_->previous_sample ? running_->previous_sample : running_->sample;
+    const auto& declared = spec.scheduler->object().declarations().statistics;
+    nlohmann::json entries = nlohmann::json::object();
+    for (std::size_t i = 0; i < declared.size(); ++i) {
+        nlohmann::json& entry = entries[declared[i].name];
+        const bool counter = declared[i].kind == StatisticKind::kCounter;
+        entry = {{"value", values[i]},
+                 {"kind", counter ? "counter" : "gauge"},
+                 {"unit", declared[i].unit},
+                 {"group", declared[i].group},
+                 {"help", declared[i].help}};
+        if (counter && base && now > base->since_start)
+            entry["rate"] = static_cast<double>(values[i] - base->values[i]) / seconds(now - base->since_start);
+    }
+    return nlohmann::json{{"scheduler", spec.label}, {"seconds", seconds(now)}, {"statistics", std::move(entries)}};
+}
+
+nlohmann::json Supervisor::status() const {
+    const SchedExtProbe::Reading kernel = probe_->read();
+    const auto label = [this](std::optional<SchedulerId> id) {
+        const Spec* spec = id ? find(*id) : nullptr;
+        return spec == nullptr ? nlohmann::json(nullptr) : nlohmann::json(spec->label);
+    };
+    nlohmann::json scheduler = nullptr;
+    bool agrees = false;
+    const bool enabled = kernel.state == SchedExtState::kEnabled;
+    if (running_) {
+        const Spec& spec = specs_.at(running_->id);
+        const SchedulerObject& object = spec.scheduler->object();
+        nlohmann::json options = nlohmann::json::object();
+        for (const OptionValue& value : spec.scheduler->binding().values)
+            options[value.key] = value.text;
+        scheduler = {{"title", spec.label},
+                     {"ops", object.ops_name()},
+                     {"build_id", object.build_id()},
+                     {"enable_seq", running_->attached.enable_seq},
+                     {"running_seconds", seconds(Clock::now() - running_->start)},
+                     {"config", or_null(spec.config.name)},
+                     {"options", std::move(options)}};
+        agrees =
+            enabled && kernel.ops_name() == object.ops_name() && kernel.enable_seq == running_->attached.enable_seq;
+    } else {
+        agrees = !enabled || lifecycle_.stand_down_reason() == StandDownReason::kForeign;
+    }
+    nlohmann::json quarantine = nlohmann::json::array();
+    for (const std::string& build : lifecycle_.quarantined_builds()) {
+        const auto note = quarantine_.find(build);
+        quarantine.push_back({{"build_id", build},
+                              {"title", note == quarantine_.end() ? "" : note->second.title},
+                              {"reason", note == quarantine_.end() ? "" : note->second.reason}});
+    }
+    nlohmann::json fallbacks = nlohmann::json::array();
+    for (const SchedulerId id : fallbacks_)
+        fallbacks.push_back(label(id));
+    nlohmann::json stood_down = nullptr;
+    if (const auto reason = lifecycle_.stand_down_reason())
+        stood_down = {{"reason", to_string(*reason)}, {"message", stand_down_message_}};
+    return {{"pid", ::getpid()},
+            {"version", SCXHOST_VERSION},
+            {"phase", to_string(lifecycle_.phase())},
+            {"scheduler", std::move(scheduler)},
+            {"kernel",
+             {{"release", kernel_release()},
+              {"state", to_string(kernel.state)},
+              {"ops", or_null(std::string(kernel.ops_name()))},
+              {"enable_seq", kernel.enable_seq}}},
+            {"agrees", agrees},
+            {"kept", label(lifecycle_.kept())},
+            {"last_good", label(lifecycle_.last_good())},
+            {"fallback", std::move(fallbacks)},
+            {"quarantine", std::move(quarantine)},
+            {"stood_down", std::move(stood_down)},
+            {"preparing", label(lifecycle_.pending())},
+            {"last_swap", last_swap_ ? to_json(*last_swap_) : nlohmann::json(nullptr)},
+            {"recent_failures", lifecycle_.recent_failures()}};
+}
+
+void Supervisor::emit(std::string_view name, nlohmann::json fields) {
+    fields["event"] = name;
+    fields["time"] = utc_time(std::chrono::system_clock::now());
+    listener_.on_event(fields);
+}
+
+void Supervisor::tolerate(const Result<>& result) {
+    if (!result)
+        listener_.on_warning(result.error());
+}
+
+void Supervisor::report(const Error& error) {
+    outcome_.failure = error;
+    listener_.on_error(error);
+}
+
+std::string Supervisor::running_title() const {
+    return running_ ? specs_.at(running_->id).label : std::string();
+}
+
+const Supervisor::Spec* Supervisor::find(SchedulerId id) const {
+    const auto spec = specs_.find(id);
+    return spec == specs_.end() ? nullptr : &spec->second;
+}
+
+// For the service manager's own status display.
+void Supervisor::say_state() {
+    const std::string title = running_title();
+    (void)::sd_notifyf(0, "STATUS=%s%s%s", std::string(to_string(lifecycle_.phase())).c_str(),
+                       title.empty() ? "" : ": ", title.c_str());
+}
+
+} // namespace scxhost
