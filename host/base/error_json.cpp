@@ -3,6 +3,10 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+#include <array>
+#include <utility>
+
 namespace scxhost {
 
 nlohmann::json to_json(const Error& error) {
@@ -23,34 +27,34 @@ nlohmann::json to_json(const Error& error) {
     return result;
 }
 
+namespace {
+
+constexpr std::array<std::pair<ErrorKind, std::string_view>, 13> kWords = {{
+    {ErrorKind::kUsage, "usage"},
+    {ErrorKind::kConfig, "config"},
+    {ErrorKind::kPlugin, "plugin"},
+    {ErrorKind::kObject, "object"},
+    {ErrorKind::kUnsupported, "unsupported"},
+    {ErrorKind::kPermission, "permission"},
+    {ErrorKind::kBusy, "busy"},
+    {ErrorKind::kVerifier, "verifier"},
+    {ErrorKind::kAttach, "attach"},
+    {ErrorKind::kEjected, "ejected"},
+    {ErrorKind::kNoHost, "no-host"},
+    {ErrorKind::kIo, "io"},
+    {ErrorKind::kInternal, "internal"},
+}};
+
+} // namespace
+
 std::string_view to_string(ErrorKind kind) {
-    switch (kind) {
-    case ErrorKind::kUsage:
-        return "usage";
-    case ErrorKind::kConfig:
-        return "config";
-    case ErrorKind::kPlugin:
-        return "plugin";
-    case ErrorKind::kObject:
-        return "object";
-    case ErrorKind::kUnsupported:
-        return "unsupported";
-    case ErrorKind::kPermission:
-        return "permission";
-    case ErrorKind::kBusy:
-        return "busy";
-    case ErrorKind::kVerifier:
-        return "verifier";
-    case ErrorKind::kAttach:
-        return "attach";
-    case ErrorKind::kEjected:
-        return "ejected";
-    case ErrorKind::kIo:
-        return "io";
-    case ErrorKind::kInternal:
-        break;
-    }
-    return "internal";
+    const auto* entry = std::ranges::find(kWords, kind, &std::pair<ErrorKind, std::string_view>::first);
+    return entry == kWords.end() ? "internal" : entry->second;
+}
+
+std::optional<ErrorKind> error_kind(std::string_view word) {
+    const auto* entry = std::ranges::find(kWords, word, &std::pair<ErrorKind, std::string_view>::second);
+    return entry == kWords.end() ? std::nullopt : std::optional(entry->first);
 }
 
 } // namespace scxhost

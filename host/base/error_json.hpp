@@ -7,6 +7,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include <optional>
 #include <string_view>
 
 namespace scxhost {
@@ -16,5 +17,7 @@ namespace scxhost {
 [[nodiscard]] nlohmann::json to_json(const Error& error);
 
 [[nodiscard]] std::string_view to_string(ErrorKind kind);
+// And back; nullopt for a word that names none.
+[[nodiscard]] std::optional<ErrorKind> error_kind(std::string_view word);
 
 } // namespace scxhost

@@ -24,6 +24,7 @@ enum class ErrorKind {
     kVerifier,    // the kernel's verifier refused a program
     kAttach,      // loading or attaching failed, or the kernel did not enable the scheduler
     kEjected,     // the scheduler ran and the kernel ended it
+    kNoHost,      // no host is running that could be asked
     kIo,          // reading or writing a file failed
     kInternal,    // a condition that cannot happen did
 };

@@ -70,18 +70,14 @@ Error usage_error(const CLI::App& app, const CLI::ParseError& error, int argc, c
 
 } // namespace
 
-bool names_a_file(std::string_view what) {
-    return what.find('/') != std::string_view::npos || what.ends_with(".so") || what.ends_with(".o");
-}
-
 void add_plugin_dirs(CLI::App& command, std::vector<std::string>& plugin_dirs) {
     command.add_option("--plugin-dir", plugin_dirs, "Look for plugins in this folder (may be repeated)")
         ->type_name("DIR")
         ->allow_extra_args(false);
 }
 
-void add_selection(CLI::App& command, Selection& selection, std::string_view what_help) {
-    command.add_option("WHAT", selection.what, std::string(what_help))->required()->type_name("");
+void add_selection(CLI::App& command, Selection& selection, std::string_view what_help, bool required) {
+    command.add_option("WHAT", selection.what, std::string(what_help))->required(required)->type_name("");
     command
         .add_option("-s,--set", selection.assignments,
                     "Override a setting: an option of the scheduler (slice=10ms) or one of the host\n"
@@ -89,43 +85,6 @@ void add_selection(CLI::App& command, Selection& selection, std::string_view wha
         ->type_name("KEY=VALUE")
         ->allow_extra_args(false);
     add_plugin_dirs(command, selection.plugin_dirs);
-}
-
-Result<std::vector<std::filesystem::path>> plugin_folders(const std::vector<std::string>& given) {
-    if (given.empty())
-        return Config::Host{}.plugin_dirs;
-    std::vector<std::filesystem::path> result;
-    for (const std::string& folder : given) {
-        std::error_code error;
-        std::filesystem::path path = std::filesystem::canonical(folder, error);
-        if (error)
-            return fail_errno(ErrorKind::kUsage, fmt::format("cannot use the plugin folder {}", folder), error.value());
-        result.push_back(std::move(path));
-    }
-    return result;
-}
-
-Result<Config> select_config(const Selection& selection) {
-    Config config;
-    if (selection.what.ends_with(".o")) {
-        std::error_code error;
-        config.scheduler.object = std::filesystem::absolute(selection.what, error);
-    } else if (selection.what.ends_with(".so")) {
-        std::error_code error;
-        const std::filesystem::path path = std::filesystem::absolute(selection.what, error);
-        config.scheduler.plugin = path.stem().string();
-        config.host.plugin_dirs = {path.parent_path()};
-    } else if (selection.what.find_first_of("/.") != std::string::npos) {
-        config = SCXHOST_TRY(load_config(selection.what));
-    } else {
-        config.scheduler.plugin = selection.what;
-    }
-    const std::vector<std::filesystem::path> folders = SCXHOST_TRY(plugin_folders(selection.plugin_dirs));
-    if (!selection.plugin_dirs.empty())
-        config.host.plugin_dirs.insert(config.host.plugin_dirs.begin(), folders.begin(), folders.end());
-    for (const std::string& assignment : selection.assignments)
-        SCXHOST_TRY(apply_override(config, assignment));
-    return config;
 }
 
 void print_json(const nlohmann::json& document) {
@@ -150,6 +109,12 @@ int run_command_line(int argc, const char* const* argv) {
     add_inspect(line);
     add_options(line);
     add_info(line);
+    add_status(line);
+    add_stats(line);
+    add_swap(line);
+    add_stop(line);
+    add_resume(line);
+    add_events(line);
 
     try {
         app.parse(argc, argv);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/cli/event_view.hpp"
 
+#include "host/cli/control.hpp"
 #include "host/cli/terminal.hpp"
 
 #include <fmt/format.h>
@@ -11,24 +12,8 @@
 namespace scxhost {
 namespace {
 
-// Events may come over a socket: what is missing or of another type reads as empty.
-std::string text(const nlohmann::json& event, const char* key) {
-    const auto found = event.find(key);
-    return found != event.end() && found->is_string() ? printable(found->get<std::string>()) : std::string();
-}
-
-double number(const nlohmann::json& event, const char* key) {
-    const auto found = event.find(key);
-    return found != event.end() && found->is_number() ? found->get<double>() : 0.0;
-}
-
 std::string duration(const nlohmann::json& event, const char* key) {
-    return human_duration(std::chrono::nanoseconds(static_cast<std::int64_t>(number(event, key) * 1e6)));
-}
-
-std::string error_text(const nlohmann::json& event) {
-    const auto error = event.find("error");
-    return error != event.end() && error->is_object() ? text(*error, "message") : std::string();
+    return human_duration(std::chrono::nanoseconds(static_cast<std::int64_t>(number_in(event, key) * 1e6)));
 }
 
 std::string or_kernel(const std::string& title) {
@@ -37,61 +22,62 @@ std::string or_kernel(const std::string& title) {
 
 std::string describe_enabled(const nlohmann::json& event, bool colour) {
     std::string result = fmt::format("{} {} on kernel {}: the kernel confirms {}\n", paint("enabled:", kGreen, colour),
-                                     text(event, "title"), text(event, "kernel"), text(event, "ops"));
+                                     text_in(event, "title"), text_in(event, "kernel"), text_in(event, "ops"));
     result += fmt::format("  prepared and verified in {}, attached in {}, confirmed in {}\n",
                           duration(event, "prepare_ms"), duration(event, "attach_ms"), duration(event, "confirm_ms"));
-    if (const std::string from = text(event, "from"); !from.empty())
+    if (const std::string from = text_in(event, "from"); !from.empty())
         result += fmt::format(
             "  in the place of {}: gap {} (detach {}), {} tasks moved{}\n", from, duration(event, "gap_ms"),
-            duration(event, "detach_ms"), static_cast<std::int64_t>(number(event, "tasks")),
-            number(event, "probation_ms") > 0 ? fmt::format("; on probation for {}", duration(event, "probation_ms"))
-                                              : "");
+            duration(event, "detach_ms"), static_cast<std::int64_t>(number_in(event, "tasks")),
+            number_in(event, "probation_ms") > 0 ? fmt::format("; on probation for {}", duration(event, "probation_ms"))
+                                                 : "");
     return result;
 }
 
 std::string describe_settled(const nlohmann::json& event, bool colour) {
-    const std::string outcome = text(event, "outcome");
-    const std::string to = text(event, "to");
-    const std::string running = or_kernel(text(event, "running"));
+    const std::string outcome = text_in(event, "outcome");
+    const std::string to = text_in(event, "to");
+    const std::string running = or_kernel(text_in(event, "running"));
     if (outcome == "good")
-        return text(event, "from").empty() ? std::string() : fmt::format("{} {}\n", paint("good:", kGreen, colour), to);
+        return fmt::format("{} {}\n", paint("good:", kGreen, colour), to);
     if (outcome == "rolled-back")
         return fmt::format("{} {} failed, {} runs again\n", paint("rolled back:", kYellow, colour), to, running);
     if (outcome == "refused")
         return fmt::format("{} {}; {} goes on\n", paint("refused:", kYellow, colour), to, running);
     if (outcome == "failed")
         return fmt::format("{} {}; {} runs\n", paint("failed:", kRed, colour), to, running);
-    return fmt::format("{} {}: {}\n", paint("superseded:", kYellow, colour), to, error_text(event));
+    return fmt::format("{} {}: {}\n", paint("superseded:", kYellow, colour), to,
+                       text_in(member(event, "error"), "message"));
 }
 
 } // namespace
 
 std::string describe_event(const nlohmann::json& event, bool colour) {
-    const std::string name = text(event, "event");
+    const std::string name = text_in(event, "event");
     if (name == "enabled")
         return describe_enabled(event, colour);
     if (name == "settled")
         return describe_settled(event, colour);
     if (name == "preparing")
-        return fmt::format("{} {}\n", paint("preparing:", kDim, colour), text(event, "scheduler"));
+        return fmt::format("{} {}\n", paint("preparing:", kDim, colour), text_in(event, "scheduler"));
     if (name == "waiting")
         return fmt::format("waiting {} before the next attempt\n", duration(event, "delay_ms"));
     if (name == "quarantined")
         return fmt::format("{} {} (build {}) is not tried again until its file changes\n",
-                           paint("quarantined:", kYellow, colour), text(event, "title"), text(event, "build_id"));
+                           paint("quarantined:", kYellow, colour), text_in(event, "title"), text_in(event, "build_id"));
     if (name == "stood-down")
-        return fmt::format("{} {}\n", paint("stood down:", kRed, colour), text(event, "message"));
+        return fmt::format("{} {}\n", paint("stood down:", kRed, colour), text_in(event, "message"));
     if (name == "stopped" || name == "resumed")
-        return text(event, "message") + "\n";
+        return text_in(event, "message") + "\n";
     if (name == "rcu-restored")
-        return fmt::format("{} {}\n", paint("put right:", kYellow, colour), text(event, "message"));
+        return fmt::format("{} {}\n", paint("put right:", kYellow, colour), text_in(event, "message"));
     if (name == "config-changed")
-        return fmt::format("configuration changed: {}\n", text(event, "file"));
+        return fmt::format("configuration changed: {}\n", text_in(event, "file"));
     if (name == "config-refused")
         return fmt::format("{} the changed configuration; {} goes on\n", paint("refused:", kYellow, colour),
-                           or_kernel(text(event, "running")));
+                           or_kernel(text_in(event, "running")));
     if (name == "incident")
-        return fmt::format("incident recorded: {}\n", text(event, "path"));
+        return fmt::format("incident recorded: {}\n", text_in(event, "path"));
     return {};
 }
 

@@ -28,6 +28,8 @@ constexpr ExitStatus exit_status(ErrorKind kind) {
         return ExitStatus::kUnsupported;
     case ErrorKind::kPermission:
         return ExitStatus::kPermission;
+    case ErrorKind::kNoHost:
+        return ExitStatus::kNoHost;
     case ErrorKind::kBusy:
     case ErrorKind::kVerifier:
     case ErrorKind::kAttach:

@@ -4,12 +4,13 @@
 #include "host/base/error_json.hpp"
 #include "host/base/event_loop.hpp"
 #include "host/base/units.hpp"
-#include "host/cli/command.hpp"
+#include "host/cli/control.hpp"
 #include "host/cli/diagnostic.hpp"
 #include "host/cli/event_view.hpp"
 #include "host/cli/log.hpp"
 #include "host/cli/statistics_view.hpp"
 #include "host/cli/terminal.hpp"
+#include "host/control/host_service.hpp"
 #include "host/kernel/preflight.hpp"
 #include "host/supervisor/supervisor.hpp"
 
@@ -38,7 +39,12 @@ public:
     explicit Printer(const RunArguments& arguments)
         : arguments_(arguments) {}
 
+    // nullptr: nobody listens.
+    void publish_to(ControlServer* server) { server_ = server; }
+
     void on_event(const nlohmann::json& event) override {
+        if (server_ != nullptr)
+            server_->publish(event);
         if (arguments_.json)
             return print(event);
         // The first preparation is what `run` is expected to do.
@@ -137,11 +143,24 @@ private:
     }
 
     const RunArguments& arguments_;
+    ControlServer* server_ = nullptr;
     bool started_ = false;
     const PreparedScheduler* viewed_ = nullptr; // never followed: only told apart
     std::optional<StatisticsView> view_;
     std::optional<Sample> previous_;
 };
+
+// When the scheduler that is in the way is a host's, the way out is another one than for a stranger's.
+Error name_the_host(Error error, const Config& config) {
+    if (error.kind != ErrorKind::kBusy)
+        return error;
+    const ControlArguments arguments{.socket = config.control.socket.string()};
+    const Result<nlohmann::json> status = ask_host(arguments, "status");
+    if (status)
+        error.hint = fmt::format("the host of process {} runs it: 'scxhost swap' changes what it runs",
+                                 static_cast<std::int64_t>(number_in(*status, "pid")));
+    return error;
+}
 
 CommandResult run(const RunArguments& arguments) {
     SupervisorSettings settings;
@@ -161,7 +180,10 @@ CommandResult run(const RunArguments& arguments) {
     set_log_level(config.log.level);
     // What can be said before anything is touched is said first.
     SCXHOST_TRY(PreparedScheduler::open(config));
-    const KernelBtf kernel = SCXHOST_TRY(preflight());
+    Result<KernelBtf> checked = preflight();
+    if (!checked)
+        return fail(name_the_host(std::move(checked).error(), config));
+    const KernelBtf kernel = *std::move(checked);
 
     settings.stay = arguments.stay;
     settings.plugin_log = plugin_log_sink();
@@ -174,7 +196,16 @@ CommandResult run(const RunArguments& arguments) {
     EventLoop loop = SCXHOST_TRY(EventLoop::make());
     Printer printer(arguments);
     Supervisor supervisor(loop, kernel, std::move(settings), printer);
+    HostService service(supervisor);
+    Result<std::unique_ptr<ControlServer>> server = ControlServer::open(loop, config, service);
+    if (server)
+        printer.publish_to(server->get());
+    else if (server.error().kind == ErrorKind::kPermission && !config.places.contains("control.socket"))
+        printer.on_warning(server.error()); // without root it is a host that nobody can talk to
+    else
+        return fail(std::move(server).error());
     const RunOutcome outcome = SCXHOST_TRY(supervisor.run(config));
+    printer.publish_to(nullptr);
     printer.finished(outcome);
     switch (outcome.end) {
     case RunEnd::kRequested:

@@ -38,6 +38,9 @@ Result<RcuExpediting> RcuExpediting::open(const std::filesystem::path& folder, c
                           : errno == EACCES ? ErrorKind::kPermission
                                             : ErrorKind::kIo,
                           "cannot expedite RCU: " + path.string(), errno, "set swap.expedite_rcu = false");
+    if (::access(folder.c_str(), W_OK) != 0)
+        return fail_errno(ErrorKind::kIo,
+                          "cannot expedite RCU without a folder to note the old value in: " + folder.string(), errno);
     result.note_ = folder / "rcu_expedited";
     return result;
 }

@@ -102,7 +102,14 @@ std::optional<SchedulerId> Lifecycle::pending() const {
 std::optional<SchedulerId> Lifecycle::last_good() const {
     if (kept_)
         return kept_;
-    const auto found = std::ranges::find_if(good_, [this](SchedulerId id) { return id != running_ && usable(id); });
+    // Another request for the same build would fail as the running one does.
+    const auto running_build = running_ ? builds_.find(*running_) : builds_.end();
+    const auto found = std::ranges::find_if(good_, [&](SchedulerId id) {
+        const auto build = builds_.find(id);
+        const bool same =
+            running_build != builds_.end() && build != builds_.end() && build->second == running_build->second;
+        return id != running_ && !same && usable(id);
+    });
     return found == good_.end() ? std::nullopt : std::optional(*found);
 }
 

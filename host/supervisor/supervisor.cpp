@@ -217,6 +217,18 @@ Result<> Supervisor::reload(bool force, OutcomeCallback done) {
     return request(SCXHOST_TRY(settings_.reload()), force, std::move(done));
 }
 
+void Supervisor::check(Config config, std::function<void(Result<std::vector<std::string>>)> done) {
+    worker_->submit([this, config = std::move(config), done = std::move(done), log = settings_.plugin_log] {
+        const auto scheduler = PreparedScheduler::prepare(config, kernel_, probe_->hotplug_seq(), log);
+        Result<std::vector<std::string>> answer = fail(ErrorKind::kInternal, "");
+        if (scheduler)
+            answer = (*scheduler)->notes();
+        else
+            answer = fail(scheduler.error());
+        return BackgroundWorker::Completion([done, answer = std::move(answer)] { done(answer); });
+    });
+}
+
 void Supervisor::stop() {
     tell(event::StopRequested{});
     emit("stopped", {{"message", "stopped by the operator; the kernel's own scheduler runs"}});
@@ -640,17 +652,15 @@ Result<nlohmann::json> Supervisor::statistics() {
     const std::chrono::nanoseconds now = Clock::now() - running_->start;
     const std::optional<Sample>& base = running_->previous_sample ? running_->previous_sample : running_->sample;
     const auto& declared = spec.scheduler->object().declarations().statistics;
-    nlohmann::json entries = nlohmann::json::object();
+    nlohmann::json entries = nlohmann::json::array();
     for (std::size_t i = 0; i < declared.size(); ++i) {
-        nlohmann::json& entry = entries[declared[i].name];
         const bool counter = declared[i].kind == StatisticKind::kCounter;
-        entry = {{"value", values[i]},
-                 {"kind", counter ? "counter" : "gauge"},
-                 {"unit", declared[i].unit},
-                 {"group", declared[i].group},
-                 {"help", declared[i].help}};
+        nlohmann::json entry = {
+            {"name", declared[i].name}, {"value", values[i]},         {"kind", counter ? "counter" : "gauge"},
+            {"unit", declared[i].unit}, {"group", declared[i].group}, {"help", declared[i].help}};
         if (counter && base && now > base->since_start)
             entry["rate"] = static_cast<double>(values[i] - base->values[i]) / seconds(now - base->since_start);
+        entries.push_back(std::move(entry));
     }
     return nlohmann::json{{"scheduler", spec.label}, {"seconds", seconds(now)}, {"statistics", std::move(entries)}};
 }

@@ -99,6 +99,8 @@ public:
     Result<> request(Config config, bool force, OutcomeCallback done);
     // Reads the configuration again and asks for what it says. Errors: those of reading it, and of request().
     Result<> reload(bool force, OutcomeCallback done);
+    // Prepares a scheduler as for a swap, up to the verifier, and unloads it again. The callback gets the notes.
+    void check(Config config, std::function<void(Result<std::vector<std::string>>)> done);
     void stop();
     void resume();
     // What the host believes and what the kernel says; docs/control.md.

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "host/cli/control.hpp"
+
+#include "host/cli/terminal.hpp"
+
+#include <CLI/CLI.hpp>
+
+namespace scxhost {
+namespace {
+
+// The host answers between two turns of its loop; the longest of them is a swap window.
+constexpr auto kAnswerTime = std::chrono::seconds(10);
+
+} // namespace
+
+void add_control(CLI::App& command, ControlArguments& arguments) {
+    command
+        .add_option("--socket", arguments.socket,
+                    "The host's control socket (default: that of a default configuration)")
+        ->type_name("PATH");
+    command.add_flag("--json", arguments.json, "JSON in place of text");
+}
+
+Result<ControlClient> connect_to_host(const ControlArguments& arguments) {
+    return ControlClient::connect(arguments.socket.empty() ? Config::Control{}.socket
+                                                           : std::filesystem::path(arguments.socket));
+}
+
+Result<nlohmann::json> ask_host(const ControlArguments& arguments, const std::string& method, nlohmann::json params) {
+    ControlClient client = SCXHOST_TRY(connect_to_host(arguments));
+    return client.call(method, std::move(params), ControlClient::Clock::now() + kAnswerTime);
+}
+
+std::string text_in(const nlohmann::json& object, const char* key) {
+    const nlohmann::json& found = member(object, key);
+    return found.is_string() ? printable(found.get<std::string>()) : std::string();
+}
+
+double number_in(const nlohmann::json& object, const char* key) {
+    const nlohmann::json& found = member(object, key);
+    return found.is_number() ? found.get<double>() : 0.0;
+}
+
+const nlohmann::json& member(const nlohmann::json& object, const char* key) {
+    static const nlohmann::json none;
+    if (!object.is_object())
+        return none;
+    const auto found = object.find(key);
+    return found == object.end() ? none : *found;
+}
+
+} // namespace scxhost

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// What the commands share that talk to a running host.
+#pragma once
+
+#include "host/base/result.hpp"
+#include "host/cli/command.hpp"
+#include "host/control/client.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <string>
+
+namespace scxhost {
+
+struct ControlArguments {
+    std::string socket; // empty: the default
+    bool json = false;
+};
+
+// --socket and --json.
+void add_control(CLI::App& command, ControlArguments& arguments);
+
+[[nodiscard]] Result<ControlClient> connect_to_host(const ControlArguments& arguments);
+
+// Connects, calls, waits a few seconds for the answer.
+[[nodiscard]] Result<nlohmann::json> ask_host(const ControlArguments& arguments, const std::string& method,
+                                              nlohmann::json params = nlohmann::json::object());
+
+// Answers may come from another version of the host: what is missing or of another type reads as empty.
+[[nodiscard]] std::string text_in(const nlohmann::json& object, const char* key);
+[[nodiscard]] double number_in(const nlohmann::json& object, const char* key);
+[[nodiscard]] const nlohmann::json& member(const nlohmann::json& object, const char* key);
+
+} // namespace scxhost

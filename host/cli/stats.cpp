@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// `scxhost stats`: the running scheduler's statistics, from the host.
+#include "host/base/units.hpp"
+#include "host/cli/control.hpp"
+#include "host/cli/terminal.hpp"
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <thread>
+
+namespace scxhost {
+namespace {
+
+struct StatsArguments {
+    ControlArguments control;
+    bool watch = false;
+    std::string interval = "1s";
+};
+
+std::string table(const nlohmann::json& answer) {
+    std::vector<std::vector<std::string>> rows = {
+        {text_in(answer, "scheduler"), "", fmt::format("{:.1f} s", number_in(answer, "seconds")), ""},
+        {"NAME", "VALUE", "RATE", "MEANING"}};
+    if (const nlohmann::json& statistics = member(answer, "statistics"); statistics.is_array())
+        for (const nlohmann::json& entry : statistics) {
+            const std::string unit = text_in(entry, "unit");
+            rows.push_back(
+                {text_in(entry, "name"),
+                 group_digits(static_cast<std::int64_t>(number_in(entry, "value"))) + (unit.empty() ? "" : " " + unit),
+                 entry.contains("rate") ? fmt::format("{:.0f}/s", number_in(entry, "rate")) : "",
+                 text_in(entry, "help")});
+        }
+    return format_table(rows, {false, true, true, false});
+}
+
+CommandResult stats(const StatsArguments& arguments) {
+    const Result<std::chrono::nanoseconds> interval = parse_duration(arguments.interval);
+    if (!interval || interval->count() <= 0)
+        return fail(ErrorKind::kUsage, "--interval: " + (interval ? "expected a time above 0" : interval.error().what));
+    ControlClient client = SCXHOST_TRY(connect_to_host(arguments.control));
+    const bool in_place = arguments.watch && ::isatty(STDOUT_FILENO) == 1;
+    std::size_t lines = 0;
+    for (;;) {
+        nlohmann::json answer = SCXHOST_TRY(
+            client.call("stats", nlohmann::json::object(), ControlClient::Clock::now() + std::chrono::seconds(10)));
+        if (arguments.control.json) {
+            answer["schema"] = kJsonSchema;
+            print_json(answer);
+        } else {
+            const std::string text = table(answer);
+            if (in_place && lines > 0)
+                fmt::print("\033[{}A\033[J", lines);
+            lines = static_cast<std::size_t>(std::ranges::count(text, '\n'));
+            fmt::print("{}", text);
+            std::fflush(stdout);
+        }
+        if (!arguments.watch || std::ferror(stdout) != 0)
+            return ExitStatus::kDone;
+        std::this_thread::sleep_for(*interval);
+    }
+}
+
+} // namespace
+
+void add_stats(CommandLine line) {
+    CLI::App* command = line.app.add_subcommand("stats", "Show the running scheduler's statistics");
+    const auto arguments = std::make_shared<StatsArguments>();
+    add_control(*command, arguments->control);
+    command->add_flag("-w,--watch", arguments->watch, "Again and again, until Ctrl-C");
+    command->add_option("--interval", arguments->interval, "Pause between two readings with --watch (default: 1s)")
+        ->type_name("TIME");
+    command->footer("\nExamples:\n  scxhost stats\n  scxhost stats --watch --interval 200ms\n"
+                    "  scxhost stats --json | jq '.statistics[] | {name, rate}'");
+    command->callback([arguments, &chosen = line.chosen] { chosen = [arguments] { return stats(*arguments); }; });
+}
+
+} // namespace scxhost

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// `scxhost status`: what the running host believes, and what the kernel says.
+#include "host/cli/control.hpp"
+#include "host/cli/terminal.hpp"
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <unistd.h>
+
+namespace scxhost {
+namespace {
+
+using Rows = std::vector<std::vector<std::string>>;
+
+std::string time_span(double seconds) {
+    return human_duration(std::chrono::nanoseconds(static_cast<std::int64_t>(seconds * 1e9)));
+}
+
+std::string milliseconds_text(const nlohmann::json& object, const char* key) {
+    return time_span(number_in(object, key) / 1e3);
+}
+
+void add_swap(Rows& rows, const nlohmann::json& swap) {
+    if (!swap.is_object())
+        return;
+    const std::string from = text_in(swap, "from");
+    std::string line = fmt::format("{} -> {}: {}", from.empty() ? "(kernel's own)" : from, text_in(swap, "to"),
+                                   text_in(swap, "outcome"));
+    if (swap.contains("gap_ms") && !from.empty())
+        line += fmt::format(", gap {}, {} tasks moved", milliseconds_text(swap, "gap_ms"),
+                            static_cast<std::int64_t>(number_in(swap, "tasks")));
+    rows.push_back({"last swap", line});
+    if (const std::string error = text_in(member(swap, "error"), "message"); !error.empty())
+        rows.push_back({"", error});
+}
+
+CommandResult status(const ControlArguments& arguments) {
+    nlohmann::json answer = SCXHOST_TRY(ask_host(arguments, "status"));
+    if (arguments.json) {
+        answer["schema"] = kJsonSchema;
+        print_json(answer);
+        return ExitStatus::kDone;
+    }
+    const bool colour = wants_colour(STDOUT_FILENO);
+    const nlohmann::json& scheduler = member(answer, "scheduler");
+    const nlohmann::json& kernel = member(answer, "kernel");
+    const std::string phase = text_in(answer, "phase");
+    Rows rows;
+    rows.push_back({"scheduler", scheduler.is_object()
+                                     ? fmt::format("{} ({}), for {}", text_in(scheduler, "title"), phase,
+                                                   time_span(number_in(scheduler, "running_seconds")))
+                                     : fmt::format("none of this host's ({})", phase)});
+    rows.push_back({"kernel", fmt::format("{}{}, Linux {}", text_in(kernel, "state"),
+                                          text_in(kernel, "ops").empty() ? "" : ": " + text_in(kernel, "ops"),
+                                          text_in(kernel, "release"))});
+    if (const nlohmann::json& agrees = member(answer, "agrees"); agrees.is_boolean() && !agrees.get<bool>())
+        rows.push_back(
+            {paint("they differ", kRed, colour), "the host has not yet seen what the kernel says, or cannot"});
+    for (const auto& [key, title] :
+         {std::pair("preparing", "preparing"), std::pair("kept", "kept loaded"), std::pair("last_good", "last good")})
+        if (const std::string value = text_in(answer, key); !value.empty())
+            rows.push_back({title, value});
+    if (const nlohmann::json& fallback = member(answer, "fallback"); fallback.is_array() && !fallback.empty()) {
+        std::string names;
+        for (const nlohmann::json& name : fallback)
+            names += (names.empty() ? "" : ", ") + (name.is_string() ? printable(name.get<std::string>()) : "");
+        rows.push_back({"fallback", names});
+    }
+    if (const nlohmann::json& down = member(answer, "stood_down"); down.is_object())
+        rows.push_back({paint("stood down", kRed, colour), text_in(down, "message") + "; scxhost resume, or swap"});
+    if (const nlohmann::json& quarantine = member(answer, "quarantine"); quarantine.is_array())
+        for (const nlohmann::json& build : quarantine)
+            rows.push_back({paint("quarantined", kYellow, colour),
+                            fmt::format("{} (build {}): {}", text_in(build, "title"), text_in(build, "build_id"),
+                                        text_in(build, "reason"))});
+    add_swap(rows, member(answer, "last_swap"));
+    rows.push_back({"host", fmt::format("process {}, scxhost {}", static_cast<std::int64_t>(number_in(answer, "pid")),
+                                        text_in(answer, "version"))});
+    fmt::print("{}", format_table(rows));
+    return ExitStatus::kDone;
+}
+
+} // namespace
+
+void add_status(CommandLine line) {
+    CLI::App* command = line.app.add_subcommand("status", "Show what the running host does, and what the kernel says");
+    const auto arguments = std::make_shared<ControlArguments>();
+    add_control(*command, *arguments);
+    command->footer("\nThe exit status is 5 when no host is running.\n\nExamples:\n  scxhost status\n"
+                    "  scxhost status --json | jq .scheduler.title");
+    command->callback([arguments, &chosen = line.chosen] { chosen = [arguments] { return status(*arguments); }; });
+}
+
+} // namespace scxhost

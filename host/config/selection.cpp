@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "host/config/selection.hpp"
+
+#include <fmt/format.h>
+
+#include <system_error>
+
+namespace scxhost {
+
+bool names_a_file(std::string_view what) {
+    return what.find('/') != std::string_view::npos || what.ends_with(".so") || what.ends_with(".o");
+}
+
+Result<std::vector<std::filesystem::path>> plugin_folders(const std::vector<std::string>& given) {
+    if (given.empty())
+        return Config::Host{}.plugin_dirs;
+    std::vector<std::filesystem::path> result;
+    for (const std::string& folder : given) {
+        std::error_code error;
+        std::filesystem::path path = std::filesystem::canonical(folder, error);
+        if (error)
+            return fail_errno(ErrorKind::kUsage, fmt::format("cannot use the plugin folder {}", folder), error.value());
+        result.push_back(std::move(path));
+    }
+    return result;
+}
+
+Result<Config> select_config(const Selection& selection) {
+    Config config;
+    if (selection.what.ends_with(".o")) {
+        std::error_code error;
+        config.scheduler.object = std::filesystem::absolute(selection.what, error);
+    } else if (selection.what.ends_with(".so")) {
+        std::error_code error;
+        const std::filesystem::path path = std::filesystem::absolute(selection.what, error);
+        config.scheduler.plugin = path.stem().string();
+        config.host.plugin_dirs = {path.parent_path()};
+    } else if (selection.what.find_first_of("/.") != std::string::npos) {
+        config = SCXHOST_TRY(load_config(selection.what));
+    } else {
+        config.scheduler.plugin = selection.what;
+    }
+    const std::vector<std::filesystem::path> folders = SCXHOST_TRY(plugin_folders(selection.plugin_dirs));
+    if (!selection.plugin_dirs.empty())
+        config.host.plugin_dirs.insert(config.host.plugin_dirs.begin(), folders.begin(), folders.end());
+    for (const std::string& assignment : selection.assignments)
+        SCXHOST_TRY(apply_override(config, assignment));
+    return config;
+}
+
+} // namespace scxhost

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// How a user names the scheduler that is meant, on the command line or over the control socket, and the configuration
+// that this makes.
+#pragma once
+
+#include "host/base/result.hpp"
+#include "host/config/config.hpp"
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace scxhost {
+
+// The scheduler that the user named on the command line.
+struct Selection {
+    std::string what;                     // CONFIG.toml | OBJECT.bpf.o | LIBRARY.so | PLUGIN
+    std::vector<std::string> assignments; // --set KEY=VALUE
+    std::vector<std::string> plugin_dirs; // --plugin-dir, before those of the configuration
+};
+
+// The folders to look for plugins in: those given, or the default.
+Result<std::vector<std::filesystem::path>> plugin_folders(const std::vector<std::string>& given);
+
+// Reads the configuration, or makes one for a bare object or a plugin's name, and applies the overrides.
+Result<Config> select_config(const Selection& selection);
+
+// A file that is named by a path ("x.so", "./x.bpf.o"), as opposed to a plugin's name.
+bool names_a_file(std::string_view what);
+
+} // namespace scxhost

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// The other end of the control socket, for the commands. Blocking, with deadlines.
+#pragma once
+
+#include "host/base/result.hpp"
+#include "host/base/unique_fd.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <chrono>
+#include <deque>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+
+namespace scxhost {
+
+class ControlClient {
+public:
+    using Clock = std::chrono::steady_clock;
+
+    // Errors: kNoHost (nobody listens), kPermission (names who may).
+    static Result<ControlClient> connect(const std::filesystem::path& socket);
+
+    // Sends a call and waits for its answer; events that come meanwhile go to `on_event`, or are kept for next_event().
+    // Without a deadline it waits for as long as it takes.
+    Result<nlohmann::json> call(const std::string& method, nlohmann::json params,
+                                std::optional<Clock::time_point> deadline,
+                                const std::function<void(const nlohmann::json&)>& on_event = {});
+    // The next event of a subscription. kNoHost: the host has ended.
+    Result<nlohmann::json> next_event();
+
+private:
+    explicit ControlClient(UniqueFd fd)
+        : fd_(std::move(fd)) {}
+    Result<std::string> read_line(std::optional<Clock::time_point> deadline);
+
+    UniqueFd fd_;
+    std::string in_;
+    std::deque<nlohmann::json> events_;
+    std::uint64_t last_id_ = 0;
+};
+
+} // namespace scxhost

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// The host's methods behind the control socket: status, stats, swap, stop, resume, check. docs/control.md is their
+// reference.
+#pragma once
+
+#include "host/config/selection.hpp"
+#include "host/control/server.hpp"
+#include "host/supervisor/supervisor.hpp"
+
+namespace scxhost {
+
+class HostService : public ControlService {
+public:
+    // `supervisor` must outlive the service.
+    explicit HostService(Supervisor& supervisor)
+        : supervisor_(supervisor) {}
+
+    [[nodiscard]] bool knows(const std::string& method) const override;
+    [[nodiscard]] bool changes(const std::string& method) const override;
+    void call(const std::string& method, const nlohmann::json& params, Reply reply) override;
+
+private:
+    void status(const nlohmann::json& params, const Reply& reply);
+    void stats(const nlohmann::json& params, const Reply& reply);
+    void swap(const nlohmann::json& params, const Reply& reply);
+    void stop(const nlohmann::json& params, const Reply& reply);
+    void resume(const nlohmann::json& params, const Reply& reply);
+    void check(const nlohmann::json& params, const Reply& reply);
+
+    Result<> request(const Selection& selection, bool force, Supervisor::OutcomeCallback done);
+
+    struct Method {
+        std::string_view name;
+        bool changes;
+        void (HostService::*run)(const nlohmann::json&, const Reply&);
+    };
+    static const Method* find(std::string_view name);
+
+    Supervisor& supervisor_;
+};
+
+} // namespace scxhost

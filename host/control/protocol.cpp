@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "host/control/protocol.hpp"
+
+#include "host/base/error_json.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace scxhost {
+namespace {
+
+using nlohmann::json;
+
+// Deeper than any message of ours; the parser itself recurses no deeper than this either.
+constexpr int kMaxDepth = 16;
+
+// nlohmann's parser does not recurse, but destroying what it built does, so depth is checked while it parses.
+json parse_limited(std::string_view text) {
+    bool too_deep = false;
+    json value = json::parse(
+        text,
+        [&too_deep](int depth, json::parse_event_t, json&) {
+            too_deep = too_deep || depth > kMaxDepth;
+            return !too_deep;
+        },
+        /*allow_exceptions=*/false);
+    if (too_deep)
+        return json(json::value_t::discarded);
+    return value;
+}
+
+std::string line(const json& message) {
+    // Foreign texts (task names in a dump) need not be UTF-8.
+    return message.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+bool valid_id(const json& id) {
+    return id.is_null() || id.is_string() || id.is_number_integer();
+}
+
+std::string string_in(const json& object, const char* key) {
+    const auto found = object.find(key);
+    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+std::uint64_t number_in(const json& object, const char* key) {
+    const auto found = object.find(key);
+    return found != object.end() && found->is_number_unsigned() ? found->get<std::uint64_t>() : 0;
+}
+
+// An error as the other side had it.
+Error error_from(const json& error) {
+    Error result{.kind = ErrorKind::kInternal, .what = string_in(error, "message")};
+    const auto data = error.find("data");
+    if (data == error.end() || !data->is_object())
+        return result;
+    result.kind = error_kind(string_in(*data, "kind")).value_or(ErrorKind::kInternal);
+    result.hint = string_in(*data, "hint");
+    result.detail = string_in(*data, "detail");
+    if (const std::string file = string_in(*data, "file"); !file.empty())
+        result.where = SourceLocation{.file = file,
+                                      .line = static_cast<unsigned>(number_in(*data, "line")),
+                                      .column = static_cast<unsigned>(number_in(*data, "column"))};
+    return result;
+}
+
+} // namespace
+
+std::expected<Call, BadCall> parse_call(std::string_view text) {
+    json message = parse_limited(text);
+    if (message.is_discarded())
+        return std::unexpected(
+            BadCall{{}, RpcError::kParse, "not a JSON value of ours (one message a line, not nested deeply)"});
+    if (message.is_array())
+        return std::unexpected(BadCall{{}, RpcError::kInvalidRequest, "batches are not taken: one message a line"});
+    if (!message.is_object())
+        return std::unexpected(BadCall{{}, RpcError::kInvalidRequest, "expected a JSON object"});
+    Call call;
+    if (const auto id = message.find("id"); id != message.end()) {
+        if (!valid_id(*id))
+            return std::unexpected(BadCall{{}, RpcError::kInvalidRequest, "id: expected a string or an integer"});
+        call.id = *id;
+    }
+    if (string_in(message, "jsonrpc") != "2.0")
+        return std::unexpected(BadCall{call.id, RpcError::kInvalidRequest, "jsonrpc: expected \"2.0\""});
+    call.method = string_in(message, "method");
+    if (call.method.empty())
+        return std::unexpected(BadCall{call.id, RpcError::kInvalidRequest, "method: expected a name"});
+    if (const auto params = message.find("params"); params != message.end()) {
+        if (!params->is_object())
+            return std::unexpected(BadCall{call.id, RpcError::kInvalidParams, "params: expected an object"});
+        call.params = std::move(*params);
+    }
+    return call;
+}
+
+std::string format_call(const Call& call) {
+    return line({{"jsonrpc", "2.0"}, {"id", call.id}, {"method", call.method}, {"params", call.params}});
+}
+
+std::string format_result(const json& id, const json& result) {
+    return line({{"jsonrpc", "2.0"}, {"id", id}, {"result", result}});
+}
+
+std::string format_error(const json& id, RpcError code, std::string_view message, const json& data) {
+    json error = {{"code", static_cast<int>(code)}, {"message", message}};
+    if (!data.is_null())
+        error["data"] = data;
+    return line({{"jsonrpc", "2.0"}, {"id", id}, {"error", std::move(error)}});
+}
+
+std::string format_error(const json& id, const Error& error) {
+    return format_error(id, RpcError::kFailed, error.what, to_json(error));
+}
+
+std::string format_event(const json& event) {
+    return line({{"jsonrpc", "2.0"}, {"method", "event"}, {"params", event}});
+}
+
+Result<Incoming> parse_incoming(std::string_view text) {
+    json message = parse_limited(text);
+    Incoming incoming;
+    const auto damaged = [] { return fail(ErrorKind::kIo, "the host sent something that is no message"); };
+    if (!message.is_object())
+        return damaged();
+    if (string_in(message, "method") == "event" && message.contains("params") && message["params"].is_object()) {
+        incoming.event = std::move(message["params"]);
+        return incoming;
+    }
+    incoming.id = message.value("id", json());
+    if (const auto result = message.find("result"); result != message.end()) {
+        incoming.answer = std::move(*result);
+        return incoming;
+    }
+    const auto error = message.find("error");
+    if (error == message.end() || !error->is_object())
+        return damaged();
+    incoming.answer = fail(error_from(*error));
+    return incoming;
+}
+
+} // namespace scxhost
