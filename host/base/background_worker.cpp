@@ -37,7 +37,7 @@ BackgroundWorker::~BackgroundWorker() {
         const std::scoped_lock lock(mutex_);
         ending_ = true;
     }
-    changed_.notify_one();
+    changed_.notify_all();
     if (thread_.joinable())
         thread_.join();
 }
@@ -47,7 +47,15 @@ void BackgroundWorker::submit(Job job) {
         const std::scoped_lock lock(mutex_);
         jobs_.push_back(std::move(job));
     }
-    changed_.notify_one();
+    changed_.notify_all();
+}
+
+void BackgroundWorker::drain() {
+    {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [this] { return jobs_.empty() && !busy_; });
+    }
+    deliver();
 }
 
 void BackgroundWorker::work() {
@@ -60,13 +68,16 @@ void BackgroundWorker::work() {
                 return;
             job = std::move(jobs_.front());
             jobs_.pop_front();
+            busy_ = true;
         }
         Completion completion = job();
         job = nullptr; // what it holds ends on this thread
         {
             const std::scoped_lock lock(mutex_);
             completions_.push_back(std::move(completion));
+            busy_ = false;
         }
+        changed_.notify_all();
         ::eventfd_write(wakeup_.get(), 1);
     }
 }

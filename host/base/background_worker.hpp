@@ -31,6 +31,9 @@ public:
 
     void submit(Job job);
 
+    // Waits for all jobs, and runs their completions here: on the loop's thread, when the loop runs no more.
+    void drain();
+
 private:
     BackgroundWorker() = default;
     void work();
@@ -38,10 +41,11 @@ private:
 
     UniqueFd wakeup_;
     EventLoop::Watch watch_;
-    std::mutex mutex_; // for the three below
+    std::mutex mutex_; // for the four below
     std::deque<Job> jobs_;
     std::deque<Completion> completions_;
     bool ending_ = false;
+    bool busy_ = false; // with a job
     std::condition_variable changed_;
     std::thread thread_;
 };

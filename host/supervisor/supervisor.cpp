@@ -2,8 +2,8 @@
 #include "host/supervisor/supervisor.hpp"
 
 #include "host/base/error_json.hpp"
-#include "host/base/suggest.hpp"
 #include "host/kernel/preflight.hpp"
+#include "host/supervisor/incidents.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -24,6 +24,9 @@ namespace {
 constexpr std::array kEndSignals = {SIGINT, SIGTERM};
 // Without uevents an ejection is noticed by looking.
 constexpr auto kPollInterval = std::chrono::milliseconds(100);
+
+// The end of the kernel's log that goes into an incident record.
+constexpr std::size_t kIncidentLogBytes = 64U << 10U;
 
 // After the first signal the next one takes its default action: the process ends and the kernel detaches.
 void restore_default_signals() {
@@ -118,6 +121,7 @@ Result<RunOutcome> Supervisor::run(const Config& config) {
         detach_running();
     outcome_.duration = Clock::now() - start_;
     (void)::sd_notify(0, "STOPPING=1");
+    worker_->drain(); // incident records are still to be written
     return std::move(outcome_);
 }
 
@@ -277,7 +281,11 @@ void Supervisor::carry_out(const action::Prepare& step) {
         const Clock::time_point begin = Clock::now();
         const std::uint64_t hotplug_seq = probe_->hotplug_seq();
         auto loaded = std::make_shared<Loaded>();
-        loaded->scheduler = PreparedScheduler::prepare(config, kernel_, hotplug_seq, log);
+        // What is still to be prepared when the host ends would only keep it waiting.
+        if (ended_)
+            loaded->scheduler = fail(ErrorKind::kInternal, "the host is ending");
+        else
+            loaded->scheduler = PreparedScheduler::prepare(config, kernel_, hotplug_seq, log);
         loaded->hotplug_seq = hotplug_seq;
         if (loaded->scheduler) {
             Result<StatisticsReader> statistics = StatisticsReader::make((*loaded->scheduler)->object());
@@ -295,6 +303,8 @@ void Supervisor::prepared(SchedulerId id, Loaded loaded) {
     Spec& spec = specs_.at(id);
     --spec.preparing;
     spec.report.prepare = loaded.time;
+    if (ended_)
+        return;
     if (!loaded.scheduler) {
         spec.report.error = std::move(loaded.scheduler).error();
         emit("prepare-failed", {{"scheduler", spec.label}, {"error", to_json(*spec.report.error)}});
@@ -429,6 +439,8 @@ void Supervisor::switch_failed(SchedulerId id, WindowResult& result) {
                    {"restored", restored},
                    {"exit", to_json(exit)},
                    {"restore_error", result.restore_error ? to_json(*result.restore_error) : nlohmann::json(nullptr)}});
+    if (cause == Cause::kBuild || cause == Cause::kMachine)
+        record_incident(to, fields);
     emit("switch-failed", std::move(fields));
     report(*to.report.error);
     if (result.restore_error)
@@ -578,11 +590,48 @@ void Supervisor::left() {
                              {"seconds", seconds(after)},
                              {"exit", to_json(exit)},
                              {"error", to_json(error)}};
+    // Leaving for another topology, or because the operator says so, is no incident.
+    if (why != LeaveClass::kTopology && why != LeaveClass::kOperator)
+        record_incident(spec, fields);
     running_.reset();
     outcome_.exit = std::move(exit);
     emit("left", std::move(fields));
     report(error);
     tell(event::Left{why});
+}
+
+// What is known now is put together here; the disk is waited for elsewhere.
+void Supervisor::record_incident(const Spec& spec, nlohmann::json record) {
+    nlohmann::json options = nlohmann::json::object();
+    for (const OptionValue& value : spec.scheduler->binding().values)
+        options[value.key] = value.text;
+    nlohmann::json statistics = nlohmann::json::object();
+    if (running_ && running_->sample) {
+        const auto& declared = spec.scheduler->object().declarations().statistics;
+        for (std::size_t i = 0; i < declared.size(); ++i)
+            statistics[declared[i].name] = running_->sample->values[i];
+    }
+    record.update({{"scheduler", spec.scheduler->object().name()},
+                   {"file", spec.scheduler->path().string()},
+                   {"build_id", spec.scheduler->object().build_id()},
+                   {"config", or_null(spec.config.name)},
+                   {"options", std::move(options)},
+                   {"statistics", std::move(statistics)},
+                   {"kernel", kernel_release()},
+                   {"version", SCXHOST_VERSION},
+                   {"pid", ::getpid()}});
+    worker_->submit([this, folder = spec.config.incidents.dir, limit = spec.config.incidents.limit,
+                     record = std::move(record)]() mutable {
+        if (const Result<std::string> log = kernel_log_tail(kIncidentLogBytes))
+            record["kernel_log"] = *log;
+        Result<std::string> path = IncidentStore(folder, limit).write(std::move(record));
+        return BackgroundWorker::Completion([this, path = std::move(path)] {
+            if (path)
+                emit("incident", {{"path", *path}});
+            else
+                listener_.on_warning(path.error());
+        });
+    });
 }
 
 void Supervisor::replaced(const std::string& other) {
@@ -637,7 +686,7 @@ void Supervisor::sample() {
 }
 
 void Supervisor::finish(RunEnd end) {
-    if (std::exchange(ended_, true))
+    if (ended_.exchange(true))
         return;
     outcome_.end = end;
     restore_default_signals();

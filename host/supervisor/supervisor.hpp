@@ -22,6 +22,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <deque>
 #include <filesystem>
@@ -152,6 +153,7 @@ private:
     void enabled(SchedulerId id, Attached attached);
     void switch_failed(SchedulerId id, WindowResult& result);
     void detach_running();
+    void record_incident(const Spec& spec, nlohmann::json record);
     void adopt(const Config& config);
     SchedulerId add_spec(Config config);
 
@@ -200,7 +202,7 @@ private:
     std::chrono::nanoseconds interval_{};
     std::uint64_t hotplug_seq_ = 0;
     bool ever_enabled_ = false;
-    bool ended_ = false;
+    std::atomic<bool> ended_ = false; // read by the worker too
     Clock::time_point start_;
     RunOutcome outcome_;
     EventLoop::Watch probation_timer_;

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include <cstdlib>
-#include <sstream>
 #include <stdexcept>
 
 namespace scxhost {
@@ -85,19 +84,34 @@ bool HostProcess::wait_for_output(const std::function<bool(const std::string&)>&
     return true;
 }
 
-std::optional<nlohmann::json> HostProcess::find_event(const std::string& name) const {
-    std::istringstream lines(out_.substr(0, out_.rfind('\n') + 1));
-    for (std::string line; std::getline(lines, line);) {
-        nlohmann::json event = nlohmann::json::parse(line, nullptr, false);
-        if (event.is_object() && event.value("event", "") == name)
-            return event;
+std::optional<nlohmann::json> HostProcess::find_event(const std::string& name, std::size_t& at) const {
+    for (std::size_t begin = at, end = 0; (end = out_.find('\n', begin)) != std::string::npos; begin = end + 1) {
+        nlohmann::json event = nlohmann::json::parse(out_.substr(begin, end - begin), nullptr, false);
+        if (!event.is_object() || event.value("event", "") != name)
+            continue;
+        at = end + 1;
+        return event;
     }
     return std::nullopt;
 }
 
 std::optional<nlohmann::json> HostProcess::wait_for_event(const std::string& name) {
-    wait_for_output([&](const std::string&) { return find_event(name).has_value(); });
-    return find_event(name);
+    std::optional<nlohmann::json> found;
+    wait_for_output([&](const std::string&) {
+        std::size_t from_start = 0;
+        found = find_event(name, from_start);
+        return found.has_value();
+    });
+    return found;
+}
+
+std::optional<nlohmann::json> HostProcess::next_event(const std::string& name) {
+    std::optional<nlohmann::json> found;
+    wait_for_output([&](const std::string&) {
+        found = find_event(name, seen_);
+        return found.has_value();
+    });
+    return found;
 }
 
 void HostProcess::signal(int number) const {

@@ -27,6 +27,9 @@ public:
     // The first JSON line with this "event"; nullopt when the output ended before it came.
     std::optional<nlohmann::json> wait_for_event(const std::string& name);
 
+    // The next such line after the one that was returned last; what is in between is passed over.
+    std::optional<nlohmann::json> next_event(const std::string& name);
+
     void signal(int number) const;
     // Reads the rest and waits for the end. The exit status, or 128 + the signal's number.
     int wait();
@@ -37,13 +40,15 @@ public:
 
 private:
     bool read_some(std::chrono::steady_clock::time_point deadline);
-    [[nodiscard]] std::optional<nlohmann::json> find_event(const std::string& name) const;
+    // From `at` on, which is then behind it.
+    [[nodiscard]] std::optional<nlohmann::json> find_event(const std::string& name, std::size_t& at) const;
 
     pid_t pid_ = -1;
     int out_fd_ = -1;
     int err_fd_ = -1;
     std::string out_;
     std::string err_;
+    std::size_t seen_ = 0; // of out_, by next_event
 };
 
 } // namespace scxhost

@@ -236,18 +236,6 @@ TEST_F(RunVm, SysrqIsReported) {
     EXPECT_EQ(ended->at("exit").at("kind"), "SYSRQ");
 }
 
-TEST_F(RunVm, CpuHotplugIsReportedAsARestart) {
-    HostProcess host({"run", kSimpleConfig, "--json"});
-    ASSERT_TRUE(host.wait_for_event("enabled")) << host.out() << host.err();
-    std::ofstream("/sys/devices/system/cpu/cpu1/online") << "0" << std::flush;
-    EXPECT_EQ(host.wait(), 1);
-    std::ofstream("/sys/devices/system/cpu/cpu1/online") << "1" << std::flush;
-    const auto ended = host.wait_for_event("ended");
-    ASSERT_TRUE(ended) << host.out();
-    EXPECT_EQ(ended->at("exit").at("kind"), "UNREG_KERN");
-    EXPECT_THAT(host.err(), HasSubstr("CPU came or went"));
-}
-
 TEST(ExitKindVm, NumbersAreTheKernels) {
     const auto btf = KernelBtf::load();
     ASSERT_TRUE(btf) << btf.error().what;

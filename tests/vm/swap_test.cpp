@@ -1,0 +1,459 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// The supervisor against a real kernel: swaps under load, and every way in which a swap or a scheduler can fail. After
+// each of them the kernel runs what the table in docs/supervision.md says. Runs as root in a guest.
+#include "tests/vm/guest_test.hpp"
+#include "tests/vm/host_process.hpp"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+namespace scxhost {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+constexpr const char* kFaulty = "/root/faulty.so";
+constexpr const char* kConfig = "/root/swap.toml";
+constexpr const char* kExpedited = "/sys/kernel/rcu_expedited";
+constexpr const char* kRcuNote = "/run/scxhost/rcu_expedited";
+
+void write_file(const std::filesystem::path& path, const std::string& text) {
+    std::ofstream(path) << text << std::flush;
+}
+
+std::string read_file(const std::filesystem::path& path) {
+    std::ifstream file(path);
+    return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// As an editor does it: another file in the old one's place.
+void write_config(const std::string& scheduler, const std::string& rest = {}) {
+    write_file("/root/swap.toml.new", fmt::format("[scheduler]\n{}\n[swap]\nprobation = \"0s\"\n{}", scheduler, rest));
+    std::filesystem::rename("/root/swap.toml.new", kConfig);
+}
+
+bool has_qmap() {
+    return kernel_status().state == SchedExtState::kDisabled && HostProcess({"check", "qmap"}).wait() == 0;
+}
+
+class SwapVm : public GuestTest {
+protected:
+    void TearDown() override {
+        GuestTest::TearDown();
+        EXPECT_EQ(read_file(kExpedited), "0\n");
+        EXPECT_FALSE(std::filesystem::exists(kRcuNote));
+    }
+
+    // A host that runs simple, with no probation unless `more` says otherwise.
+    static std::unique_ptr<HostProcess> start(std::vector<std::string> more = {}, const std::string& what = "simple") {
+        std::vector<std::string> arguments = {
+            "run", what, "--json", "--stay", "--set", "swap.probation=0s", "--set", "stats.interval=200ms"};
+        arguments.insert(arguments.end(), more.begin(), more.end());
+        auto host = std::make_unique<HostProcess>(arguments);
+        EXPECT_TRUE(host->next_event("enabled")) << host->out() << host->err();
+        return host;
+    }
+
+    struct Answer {
+        int status = -1;
+        nlohmann::json report;
+        std::string err;
+    };
+    static Answer swap(std::vector<std::string> arguments) {
+        arguments.insert(arguments.begin(), "swap");
+        arguments.emplace_back("--json");
+        HostProcess command(arguments);
+        Answer answer;
+        answer.status = command.wait();
+        answer.report = nlohmann::json::parse(command.out(), nullptr, false);
+        answer.err = command.err();
+        return answer;
+    }
+    static nlohmann::json status() {
+        HostProcess command({"status", "--json"});
+        EXPECT_EQ(command.wait(), 0) << command.err();
+        return nlohmann::json::parse(command.out(), nullptr, false);
+    }
+    static nlohmann::json wait_for_phase(const std::string& phase) {
+        const auto deadline = std::chrono::steady_clock::now() + 60s;
+        nlohmann::json last;
+        do {
+            last = status();
+        } while (last.value("phase", "") != phase && std::chrono::steady_clock::now() < deadline);
+        EXPECT_EQ(last.value("phase", ""), phase) << last;
+        return last;
+    }
+    // The host and the kernel agree on this scheduler.
+    static void expect_runs(const std::string& name) {
+        const nlohmann::json now = status();
+        EXPECT_THAT(now.at("scheduler").value("title", ""), StartsWith(name)) << now;
+        EXPECT_TRUE(now.at("agrees").get<bool>()) << now;
+        const SchedExtStatus kernel = kernel_status();
+        EXPECT_EQ(kernel.state, SchedExtState::kEnabled);
+        EXPECT_THAT(kernel.ops.value_or(""), StartsWith(name));
+    }
+    static void end(HostProcess& host) {
+        host.signal(SIGTERM);
+        EXPECT_EQ(host.wait(), 0) << host.err();
+    }
+};
+
+std::size_t open_descriptors(pid_t pid) {
+    std::error_code error;
+    std::filesystem::directory_iterator entries(fmt::format("/proc/{}/fd", pid), error);
+    return static_cast<std::size_t>(std::distance(begin(entries), std::filesystem::directory_iterator()));
+}
+
+std::size_t resident_kib(pid_t pid) {
+    std::ifstream file(fmt::format("/proc/{}/status", pid));
+    for (std::string line; std::getline(file, line);)
+        if (line.starts_with("VmRSS:"))
+            return static_cast<std::size_t>(std::atol(line.c_str() + 6));
+    return 0;
+}
+
+// SCXHOST_SWAPS sets the number: 200 in a long run.
+int swaps_to_make() {
+    const char* text = std::getenv("SCXHOST_SWAPS");
+    return text == nullptr ? 16 : std::atoi(text);
+}
+
+TEST_F(SwapVm, BackAndForthUnderLoad) {
+    const std::string other = has_qmap() ? "qmap" : kFaulty;
+    // Sleeping tasks, each of them to be moved, and a loop of forks, none of which may fail.
+    std::vector<std::jthread> sleepers;
+    for (int i = 0; i < 500; ++i)
+        sleepers.emplace_back([](const std::stop_token& stop) {
+            while (!stop.stop_requested())
+                std::this_thread::sleep_for(1s);
+        });
+    std::atomic<int> forks = 0;
+    std::atomic<int> failed_forks = 0;
+    std::jthread forker([&](const std::stop_token& stop) {
+        while (!stop.stop_requested()) {
+            const pid_t child = ::fork();
+            if (child == 0)
+                ::_exit(0);
+            int status = -1;
+            if (child < 0 || ::waitpid(child, &status, 0) != child || status != 0)
+                ++failed_forks;
+            ++forks;
+            std::this_thread::sleep_for(5ms);
+        }
+    });
+
+    const auto host = start();
+    std::size_t descriptors = 0;
+    std::size_t resident = 0;
+    const int swaps = swaps_to_make();
+    for (int i = 0; i < swaps; ++i) {
+        const std::string to = i % 2 == 0 ? other : "simple";
+        const Answer answer = swap({to});
+        ASSERT_EQ(answer.status, 0) << "swap " << i << ": " << answer.report << answer.err << host->err();
+        EXPECT_EQ(answer.report.at("outcome"), "good");
+        EXPECT_GT(answer.report.at("gap_ms").get<double>(), 0);
+        EXPECT_GE(answer.report.at("tasks").get<int>(), 500);
+        if (i + 1 == std::min(10, swaps / 2 / 2 * 2 + 2)) {
+            descriptors = open_descriptors(host->pid());
+            resident = resident_kib(host->pid());
+        }
+    }
+    expect_runs("simple");
+    EXPECT_LE(open_descriptors(host->pid()), descriptors + 2); // the last one may still be unloading
+    EXPECT_LE(resident_kib(host->pid()), resident + resident / 10);
+    EXPECT_GT(forks.load(), 0);
+    EXPECT_EQ(failed_forks.load(), 0);
+    end(*host);
+}
+
+struct Failure {
+    const char* description;
+    std::vector<std::string> arguments; // of swap
+    int status;                         // of swap
+    const char* outcome;
+    const char* message; // in the report's error
+};
+
+class FailingSwapVm : public SwapVm, public testing::WithParamInterface<Failure> {};
+
+TEST_P(FailingSwapVm, LeavesTheGoodOneRunning) {
+    write_file("/root/garbage.toml", "[scheduler]\nplugin = \"simple\"\nslize = 3\n");
+    const auto host = start();
+    const Answer answer = swap(GetParam().arguments);
+    EXPECT_EQ(answer.status, GetParam().status) << answer.report << answer.err;
+    if (*GetParam().outcome == '\0') {
+        EXPECT_THAT(answer.err, HasSubstr(GetParam().message));
+    } else {
+        EXPECT_EQ(answer.report.value("outcome", ""), GetParam().outcome) << answer.report;
+        EXPECT_THAT(answer.report.at("error").value("message", ""), HasSubstr(GetParam().message));
+        EXPECT_THAT(answer.report.value("running", ""), StartsWith("simple"));
+    }
+    expect_runs("simple");
+    end(*host);
+}
+
+std::vector<std::string> faulty(std::vector<std::string> settings) {
+    std::vector<std::string> result = {kFaulty, "--set", "swap.probation=30s"};
+    for (const std::string& setting : settings)
+        result.insert(result.end(), {"--set", setting});
+    return result;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Each, FailingSwapVm,
+    testing::Values(Failure{"ConfigError", {"/root/garbage.toml"}, 2, "", "slize"},
+                    Failure{"MissingPlugin", {"nosuch"}, 2, "refused", "nosuch"},
+                    Failure{"WrongOption", {"simple", "--set", "nosuch=1"}, 2, "refused", "nosuch"},
+                    Failure{"VerifierRefusal", {"/root/refused.bpf.o"}, 1, "refused", "refused program"},
+                    Failure{"Init", faulty({"fault=init"}), 1, "rolled-back", "init"},
+                    Failure{"InitTask", faulty({"fault=init_task"}), 1, "rolled-back", "init_task"},
+                    Failure{"ErrorOnProbation", faulty({"fault=error"}), 1, "rolled-back", "faulty: error after"},
+                    Failure{"MisuseOnProbation", faulty({"fault=misuse"}), 1, "rolled-back", "ERROR"},
+                    Failure{"StallOnProbation", faulty({"fault=stall", "timeout=2s"}), 1, "rolled-back", "ERROR_STALL"},
+                    Failure{"ExitOnProbation", faulty({"fault=exit"}), 1, "rolled-back", "faulty: leaving"}),
+    [](const auto& failure) { return std::string(failure.param.description); });
+
+TEST_F(SwapVm, ErrorAfterProbationLoadsTheLastGoodOne) {
+    const auto host = start();
+    // Good at once, since there is no probation; the error comes after that.
+    EXPECT_EQ(swap({kFaulty, "--set", "swap.probation=0s", "--set", "fault=error"}).status, 0);
+    ASSERT_TRUE(host->next_event("left")) << host->out();
+    ASSERT_TRUE(host->next_event("enabled")) << host->out() << host->err();
+    const nlohmann::json now = wait_for_phase("good");
+    EXPECT_EQ(now.at("quarantine").size(), 1U) << now;
+    expect_runs("simple");
+    // The build that failed is not taken again, unless somebody insists.
+    const Answer again = swap({kFaulty});
+    EXPECT_EQ(again.status, 1);
+    EXPECT_EQ(again.report.value("outcome", ""), "refused") << again.report;
+    EXPECT_EQ(swap({kFaulty, "--force"}).status, 0);
+    end(*host);
+}
+
+TEST_F(SwapVm, FallbackRunsWhenNothingGoodIsLeft) {
+    const auto host = start({"--set", "fault=error", "--set", "host.fallback=[\"nosuch\", \"simple\"]", "--set",
+                             "restart.delay=10ms", "--plugin-dir", "/usr/lib/scxhost/plugins"},
+                            kFaulty);
+    ASSERT_TRUE(host->next_event("left")) << host->out();
+    ASSERT_TRUE(host->next_event("prepare-failed")) << host->out();
+    ASSERT_TRUE(host->next_event("enabled")) << host->out() << host->err();
+    expect_runs("simple");
+    end(*host);
+}
+
+TEST_F(SwapVm, RestartIsGrantedThenLimited) {
+    const auto host =
+        start({"--set", "fault=restart", "--set", "restart.limit=2", "--set", "restart.delay=10ms"}, kFaulty);
+    EXPECT_TRUE(host->next_event("enabled")) << host->out();
+    EXPECT_TRUE(host->next_event("enabled")) << host->out();
+    const auto down = host->next_event("stood-down");
+    ASSERT_TRUE(down) << host->out();
+    EXPECT_EQ(down->at("reason"), "nothing-left");
+    EXPECT_EQ(status().at("phase"), "stood-down");
+    end(*host);
+}
+
+TEST_F(SwapVm, SysrqStandsDownUntilResumed) {
+    const auto host = start();
+    write_file("/proc/sysrq-trigger", "S");
+    ASSERT_TRUE(host->next_event("stood-down")) << host->out();
+    EXPECT_TRUE(on_its_own_scheduler());
+    EXPECT_EQ(status().at("stood_down").at("reason"), "operator");
+    EXPECT_EQ(HostProcess({"resume"}).wait(), 0);
+    wait_for_phase("good");
+    expect_runs("simple");
+    end(*host);
+}
+
+TEST_F(SwapVm, ForeignSchedulerIsLeftAlone) {
+    const auto host = start();
+    EXPECT_EQ(HostProcess({"stop"}).wait(), 0);
+    EXPECT_TRUE(on_its_own_scheduler());
+    HostProcess foreign({"run", kFaulty, "--json", "--set", "control.socket=/run/other/control.sock"});
+    ASSERT_TRUE(foreign.wait_for_event("enabled")) << foreign.err();
+    const Answer answer = swap({"simple"});
+    EXPECT_EQ(answer.status, 1);
+    EXPECT_THAT(answer.report.at("error").value("message", ""), HasSubstr("faulty"));
+    const nlohmann::json now = status();
+    EXPECT_EQ(now.at("stood_down").at("reason"), "foreign") << now;
+    EXPECT_THAT(kernel_status().ops.value_or(""), StartsWith("faulty"));
+    end(foreign);
+    EXPECT_EQ(HostProcess({"resume"}).wait(), 0);
+    wait_for_phase("good");
+    expect_runs("simple");
+    end(*host);
+}
+
+// Takes the second CPU away, and brings it back at the end.
+class CpuAway {
+public:
+    CpuAway() { write_file(kOnline, "0"); }
+    ~CpuAway() { write_file(kOnline, "1"); }
+
+private:
+    static constexpr const char* kOnline = "/sys/devices/system/cpu/cpu1/online";
+};
+
+TEST_F(SwapVm, CpuHotplugLoadsItAnewWithoutPenalty) {
+    const auto host = start();
+    {
+        const CpuAway away;
+        const auto left = host->next_event("left");
+        ASSERT_TRUE(left) << host->out();
+        EXPECT_EQ(left->at("exit").at("kind"), "UNREG_KERN");
+        ASSERT_TRUE(host->next_event("enabled")) << host->out() << host->err();
+        expect_runs("simple");
+    }
+    ASSERT_TRUE(host->next_event("left")) << host->out();
+    ASSERT_TRUE(host->next_event("enabled")) << host->out() << host->err();
+    const nlohmann::json now = wait_for_phase("good");
+    EXPECT_EQ(now.at("recent_failures"), 0);
+    end(*host);
+}
+
+TEST_F(SwapVm, CpuHotplugWhileOneIsKept) {
+    if (!has_qmap())
+        GTEST_SKIP() << "qmap handles hotplug itself, and does not run on this kernel";
+    const auto host = start();
+    HostProcess command({"swap", "qmap", "--set", "swap.probation=1h", "--no-wait"});
+    EXPECT_EQ(command.wait(), 0) << command.err();
+    ASSERT_TRUE(host->next_event("enabled")) << host->out() << host->err();
+    {
+        const CpuAway away;
+        // Whatever the policy does about it: something good runs, for the topology that is there now.
+        EXPECT_EQ(swap({"simple", "--set", "swap.probation=0s"}).status, 0) << host->out() << host->err();
+        expect_runs("simple");
+    }
+    ASSERT_TRUE(host->next_event("left")) << host->out();
+    wait_for_phase("good");
+    end(*host);
+}
+
+TEST_F(SwapVm, ChangedConfigurationIsFollowed) {
+    write_config("plugin = \"simple\"");
+    const auto host = start({}, kConfig);
+    write_config("plugin = \"simple\"\n[scheduler.options]\nfifo = true");
+    ASSERT_TRUE(host->next_event("config-changed")) << host->out();
+    const auto enabled = host->next_event("enabled");
+    ASSERT_TRUE(enabled) << host->out() << host->err();
+    EXPECT_EQ(enabled->at("options").at("fifo"), "true");
+
+    write_file(kConfig, "garbage");
+    ASSERT_TRUE(host->next_event("config-refused")) << host->out();
+    expect_runs("simple");
+    write_file(kConfig, "[scheduler]\nplugin = \"sim");
+    ASSERT_TRUE(host->next_event("config-refused")) << host->out();
+    std::filesystem::remove(kConfig);
+    ASSERT_TRUE(host->next_event("config-refused")) << host->out();
+    expect_runs("simple");
+    write_config("plugin = \"simple\"");
+    ASSERT_TRUE(host->next_event("enabled")) << host->out() << host->err();
+
+    // SIGHUP, and swap without a name, read it again.
+    host->signal(SIGHUP);
+    ASSERT_TRUE(host->next_event("enabled")) << host->out() << host->err();
+    EXPECT_EQ(swap({}).status, 0);
+    expect_runs("simple");
+    end(*host);
+}
+
+TEST_F(SwapVm, KilledHostIsPutRightByTheNextOne) {
+    {
+        const auto host = start();
+        EXPECT_EQ(swap({kFaulty, "--no-wait", "--set", "swap.probation=1h"}).status, 0);
+        ASSERT_TRUE(host->next_event("enabled")) << host->out() << host->err();
+        host->signal(SIGKILL);
+        EXPECT_EQ(host->wait(), 128 + SIGKILL);
+    }
+    EXPECT_TRUE(on_its_own_scheduler());
+    // As if it had died inside its window.
+    write_file(kRcuNote, "0");
+    write_file(kExpedited, "1");
+    ASSERT_EQ(read_file(kExpedited), "1\n");
+    const auto host = start();
+    EXPECT_TRUE(host->wait_for_event("rcu-restored")) << host->out();
+    EXPECT_EQ(read_file(kExpedited), "0\n");
+    expect_runs("simple");
+    end(*host);
+}
+
+TEST_F(SwapVm, OutOfDescriptorsTouchesNothing) {
+    const auto host = start();
+    const rlimit tight{.rlim_cur = open_descriptors(host->pid()) + 6, .rlim_max = 4096};
+    ASSERT_EQ(::prlimit(host->pid(), RLIMIT_NOFILE, &tight, nullptr), 0);
+    const Answer answer = swap({"simple"});
+    EXPECT_NE(answer.status, 0);
+    EXPECT_EQ(answer.report.value("outcome", ""), "refused") << answer.report << answer.err;
+    expect_runs("simple");
+    const rlimit wide{.rlim_cur = 4096, .rlim_max = 4096};
+    ASSERT_EQ(::prlimit(host->pid(), RLIMIT_NOFILE, &wide, nullptr), 0);
+    EXPECT_EQ(swap({"simple"}).status, 0);
+    end(*host);
+}
+
+TEST_F(SwapVm, SecondHostNamesTheFirst) {
+    const auto host = start();
+    HostProcess second({"run", "simple"});
+    EXPECT_EQ(second.wait(), 1);
+    EXPECT_THAT(second.err(), HasSubstr(std::to_string(host->pid())));
+    end(*host);
+}
+
+TEST_F(SwapVm, IncidentIsRecordedEvenWhenItIsTheHostsEnd) {
+    std::filesystem::remove_all("/var/lib/scxhost/incidents");
+    HostProcess host({"run", kFaulty, "--json", "--set", "fault=error"});
+    EXPECT_EQ(host.wait(), 1);
+    const auto incident = host.wait_for_event("incident");
+    ASSERT_TRUE(incident) << host.out() << host.err();
+    const nlohmann::json record = nlohmann::json::parse(read_file(incident->at("path").get<std::string>()));
+    EXPECT_EQ(record.at("scheduler"), "faulty");
+    EXPECT_EQ(record.at("exit").at("kind"), "ERROR_BPF");
+    EXPECT_NE(record.at("exit").at("dump"), "");
+    EXPECT_EQ(record.at("options").at("fault"), "error");
+    EXPECT_THAT(record.at("kernel_log").get<std::string>(), HasSubstr("sched_ext"));
+}
+
+TEST_F(SwapVm, SocketIsNobodyElses) {
+    const auto host = start();
+    struct stat info{};
+    ASSERT_EQ(::stat("/run/scxhost/control.sock", &info), 0);
+    EXPECT_EQ(info.st_mode & 07777, 0660U);
+    EXPECT_EQ(info.st_uid, 0U);
+    const pid_t child = ::fork();
+    if (child == 0) {
+        std::freopen("/tmp/nobody.err", "w", stderr);
+        if (::setgid(65534) != 0 || ::setuid(65534) != 0)
+            std::_Exit(126);
+        ::execlp("scxhost", "scxhost", "status", nullptr);
+        std::_Exit(127);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_EQ(WEXITSTATUS(status), 4);
+    EXPECT_THAT(read_file("/tmp/nobody.err"), HasSubstr("control.group"));
+    end(*host);
+}
+
+TEST_F(SwapVm, WithoutAHostCommandsSaySo) {
+    for (const char* command : {"status", "stats", "swap", "stop", "resume", "events"}) {
+        HostProcess process({command});
+        EXPECT_EQ(process.wait(), 5) << command;
+        EXPECT_THAT(process.err(), HasSubstr("no host is running"));
+    }
+}
+
+} // namespace
+} // namespace scxhost
