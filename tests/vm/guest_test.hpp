@@ -57,11 +57,14 @@ private:
     std::vector<std::thread> threads_;
 };
 
-class GuestTest : public testing::Test {
+class QuietGuestTest : public testing::Test {
 protected:
     void SetUp() override { ASSERT_TRUE(on_its_own_scheduler()); }
     void TearDown() override { EXPECT_TRUE(on_its_own_scheduler()); }
+};
 
+class GuestTest : public QuietGuestTest {
+protected:
     Load load_;
 };
 

@@ -14,7 +14,7 @@ namespace scxhost {
 namespace {
 
 // Far beyond what any step takes, also on a slow emulated machine: only a hang gets here.
-constexpr auto kPatience = std::chrono::seconds(90);
+constexpr auto kPatience = std::chrono::seconds(180);
 
 } // namespace
 

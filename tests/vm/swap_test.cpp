@@ -8,7 +8,9 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <pthread.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -49,10 +51,10 @@ bool has_qmap() {
     return kernel_status().state == SchedExtState::kDisabled && HostProcess({"check", "qmap"}).wait() == 0;
 }
 
-class SwapVm : public GuestTest {
+class SwapVm : public QuietGuestTest {
 protected:
     void TearDown() override {
-        GuestTest::TearDown();
+        QuietGuestTest::TearDown();
         EXPECT_EQ(read_file(kExpedited), "0\n");
         EXPECT_FALSE(std::filesystem::exists(kRcuNote));
     }
@@ -128,33 +130,81 @@ std::size_t resident_kib(pid_t pid) {
 // SCXHOST_SWAPS sets the number: 200 in a long run.
 int swaps_to_make() {
     const char* text = std::getenv("SCXHOST_SWAPS");
-    return text == nullptr ? 16 : std::atoi(text);
+    return text == nullptr ? 8 : std::atoi(text);
 }
+
+// In processes of their own, so that a fork is a small one: tasks that sleep, each of them to be moved by a swap, one
+// that is always busy, and a loop of forks, none of which may fail.
+class SwapLoad {
+public:
+    explicit SwapLoad(int sleepers)
+        : counts_(static_cast<Counts*>(
+              ::mmap(nullptr, sizeof(Counts), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0))) {
+        start([sleepers] {
+            pthread_attr_t small;
+            ::pthread_attr_init(&small);
+            ::pthread_attr_setstacksize(&small, 64 << 10);
+            pthread_t thread;
+            for (int i = 0; i < sleepers; ++i)
+                if (::pthread_create(
+                        &thread, &small,
+                        [](void*) -> void* {
+                            for (;;)
+                                ::pause();
+                        },
+                        nullptr) != 0)
+                    ::_exit(1);
+            ::pause();
+        });
+        start([] {
+            for (;;)
+                std::atomic_signal_fence(std::memory_order_seq_cst);
+        });
+        start([this] {
+            for (;;) {
+                const pid_t child = ::fork();
+                if (child == 0)
+                    ::_exit(0);
+                int status = -1;
+                if (child < 0 || ::waitpid(child, &status, 0) != child || status != 0)
+                    ++counts_->failed_forks;
+                ++counts_->forks;
+                ::usleep(10000);
+            }
+        });
+    }
+    ~SwapLoad() {
+        for (const pid_t child : children_) {
+            ::kill(child, SIGKILL);
+            ::waitpid(child, nullptr, 0);
+        }
+        ::munmap(counts_, sizeof(Counts));
+    }
+    [[nodiscard]] int forks() const { return counts_->forks; }
+    [[nodiscard]] int failed_forks() const { return counts_->failed_forks; }
+
+private:
+    struct Counts {
+        std::atomic<int> forks = 0;
+        std::atomic<int> failed_forks = 0;
+    };
+    template <typename Work>
+    void start(Work work) {
+        const pid_t child = ::fork();
+        if (child == 0) {
+            work();
+            ::_exit(1);
+        }
+        children_.push_back(child);
+    }
+
+    Counts* counts_;
+    std::vector<pid_t> children_;
+};
 
 TEST_F(SwapVm, BackAndForthUnderLoad) {
     const std::string other = has_qmap() ? "qmap" : kFaulty;
-    // Sleeping tasks, each of them to be moved, and a loop of forks, none of which may fail.
-    std::vector<std::jthread> sleepers;
-    for (int i = 0; i < 500; ++i)
-        sleepers.emplace_back([](const std::stop_token& stop) {
-            while (!stop.stop_requested())
-                std::this_thread::sleep_for(1s);
-        });
-    std::atomic<int> forks = 0;
-    std::atomic<int> failed_forks = 0;
-    std::jthread forker([&](const std::stop_token& stop) {
-        while (!stop.stop_requested()) {
-            const pid_t child = ::fork();
-            if (child == 0)
-                ::_exit(0);
-            int status = -1;
-            if (child < 0 || ::waitpid(child, &status, 0) != child || status != 0)
-                ++failed_forks;
-            ++forks;
-            std::this_thread::sleep_for(5ms);
-        }
-    });
-
+    const SwapLoad load(500);
     const auto host = start();
     std::size_t descriptors = 0;
     std::size_t resident = 0;
@@ -166,7 +216,7 @@ TEST_F(SwapVm, BackAndForthUnderLoad) {
         EXPECT_EQ(answer.report.at("outcome"), "good");
         EXPECT_GT(answer.report.at("gap_ms").get<double>(), 0);
         EXPECT_GE(answer.report.at("tasks").get<int>(), 500);
-        if (i + 1 == std::min(10, swaps / 2 / 2 * 2 + 2)) {
+        if (i + 1 == std::min(10, swaps / 2)) {
             descriptors = open_descriptors(host->pid());
             resident = resident_kib(host->pid());
         }
@@ -174,8 +224,8 @@ TEST_F(SwapVm, BackAndForthUnderLoad) {
     expect_runs("simple");
     EXPECT_LE(open_descriptors(host->pid()), descriptors + 2); // the last one may still be unloading
     EXPECT_LE(resident_kib(host->pid()), resident + resident / 10);
-    EXPECT_GT(forks.load(), 0);
-    EXPECT_EQ(failed_forks.load(), 0);
+    EXPECT_GT(load.forks(), 0);
+    EXPECT_EQ(load.failed_forks(), 0);
     end(*host);
 }
 
