@@ -115,6 +115,8 @@ Result<> store_cpus(const Setting& setting, std::span<std::byte> raw) {
         if (after != end && *after != ',')
             return bad("numbers are separated by ','");
         at = after == end ? after : after + 1;
+        if (after != end && at == end)
+            return bad("a number is missing after the last ','");
     }
     return {};
 }
