@@ -12,7 +12,7 @@ namespace {
 constexpr std::uint64_t kReasonHotplug = 1ULL << 32U;
 constexpr std::uint64_t kActionRestart = 1ULL << 48U;
 
-constexpr std::array<std::pair<ExitKind, std::string_view>, 10> kNames = {{
+constexpr std::array<std::pair<ExitKind, std::string_view>, 13> kNames = {{
     {ExitKind::kNone, "NONE"},
     {ExitKind::kDone, "DONE"},
     {ExitKind::kUnreg, "UNREG"},
@@ -20,9 +20,12 @@ constexpr std::array<std::pair<ExitKind, std::string_view>, 10> kNames = {{
     {ExitKind::kUnregKernel, "UNREG_KERN"},
     {ExitKind::kSysrq, "SYSRQ"},
     {ExitKind::kParent, "PARENT"},
+    {ExitKind::kParentKill, "PARENT_KILL"},
     {ExitKind::kError, "ERROR"},
     {ExitKind::kErrorBpf, "ERROR_BPF"},
     {ExitKind::kErrorStall, "ERROR_STALL"},
+    {ExitKind::kErrorReenqueue, "ERROR_REENQ"},
+    {ExitKind::kErrorRescue, "ERROR_RESCUE"},
 }};
 
 } // namespace

@@ -13,14 +13,17 @@ namespace scxhost {
 enum class ExitKind : std::uint32_t {
     kNone = 0,
     kDone = 1,
-    kUnreg = 64,       // we detached it, or the process that held it died
-    kUnregBpf = 65,    // the policy called scx_bpf_exit
-    kUnregKernel = 66, // the kernel: CPU hotplug, cgroup gone
-    kSysrq = 67,       // the operator pressed SysRq-S
-    kParent = 68,      // from 7.1: the parent of a sub-scheduler left
-    kError = 1024,     // misuse of the interface
-    kErrorBpf = 1025,  // the policy called scx_bpf_error
-    kErrorStall = 1026 // the watchdog
+    kUnreg = 64,            // we detached it, or the process that held it died
+    kUnregBpf = 65,         // the policy called scx_bpf_exit
+    kUnregKernel = 66,      // the kernel: CPU hotplug, cgroup gone
+    kSysrq = 67,            // the operator pressed SysRq-S
+    kParent = 68,           // from 7.1: the parent of a sub-scheduler left
+    kParentKill = 69,       // from 7.3: the parent of a sub-scheduler ended it
+    kError = 1024,          // misuse of the interface
+    kErrorBpf = 1025,       // the policy called scx_bpf_error
+    kErrorStall = 1026,     // the watchdog
+    kErrorReenqueue = 1027, // from 7.3: a task was enqueued again too often without running
+    kErrorRescue = 1028     // from 7.3: tasks that it left waiting needed too much rescue time
 };
 
 struct ExitReport {

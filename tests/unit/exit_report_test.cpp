@@ -18,8 +18,12 @@ TEST(ExitReport, KindsHaveTheKernelsNames) {
     EXPECT_EQ(report(64).kind_name(), "UNREG");
     EXPECT_EQ(report(66).kind_name(), "UNREG_KERN");
     EXPECT_EQ(report(67).kind_name(), "SYSRQ");
+    EXPECT_EQ(report(68).kind_name(), "PARENT");
+    EXPECT_EQ(report(69).kind_name(), "PARENT_KILL");
     EXPECT_EQ(report(1024).kind_name(), "ERROR");
     EXPECT_EQ(report(1026).kind_name(), "ERROR_STALL");
+    EXPECT_EQ(report(1027).kind_name(), "ERROR_REENQ");
+    EXPECT_EQ(report(1028).kind_name(), "ERROR_RESCUE");
     EXPECT_EQ(report(4711).kind_name(), "kind 4711");
 }
 
