@@ -28,8 +28,10 @@ struct Plugin::State {
     std::string reported;
     std::string reported_hint;
 
-    Result<> call(std::string_view what, std::int32_t (*callback)(void*));
-    Error failure(std::string_view what, std::int32_t code) const;
+    // `goal` is what the callback is for, after "failed to".
+    Result<> call(std::string_view method, std::string_view goal, std::int32_t (*callback)(void*));
+    Error failure(std::string_view goal, std::int32_t code) const;
+    Error escaped_exception(std::string_view method) const;
 
     // What plugins call, with this state as the context. The calls come from foreign code: nothing may throw out of
     // them, and nothing passed in is trusted to be there.
@@ -99,15 +101,21 @@ Result<const scxhost_plugin_descriptor*> read_descriptor(boost::dll::shared_libr
 
 } // namespace
 
-Error Plugin::State::failure(std::string_view what, std::int32_t code) const {
+Error Plugin::State::failure(std::string_view goal, std::int32_t code) const {
     return {.kind = ErrorKind::kPlugin,
-            .what = fmt::format("plugin '{}' failed to {}: {}", name, what,
+            .what = fmt::format("plugin '{}' failed to {}: {}", name, goal,
                                 reported.empty() ? std::generic_category().message(-code) : reported),
             .hint = reported_hint,
             .sys_errno = -code};
 }
 
-Result<> Plugin::State::call(std::string_view what, std::int32_t (*callback)(void*)) {
+Error Plugin::State::escaped_exception(std::string_view method) const {
+    return {.kind = ErrorKind::kPlugin,
+            .what = fmt::format("plugin '{}' let an exception escape from its {}() callback", name, method),
+            .hint = "its author must catch exceptions in callbacks, as the SDK's base class does"};
+}
+
+Result<> Plugin::State::call(std::string_view method, std::string_view goal, std::int32_t (*callback)(void*)) {
     if (callback == nullptr)
         return {};
     reported.clear();
@@ -115,10 +123,9 @@ Result<> Plugin::State::call(std::string_view what, std::int32_t (*callback)(voi
     // The SDK's shims catch; a plugin in plain C++ might not, and what it throws must end here at the latest.
     try {
         const std::int32_t code = callback(instance);
-        return code == 0 ? Result<>() : fail(failure(what, as_errno(code)));
+        return code == 0 ? Result<>() : fail(failure(goal, as_errno(code)));
     } catch (...) {
-        return fail(ErrorKind::kPlugin, fmt::format("plugin '{}' let an exception escape from {}", name, what),
-                    "its author must catch exceptions in callbacks, as the SDK's base class does");
+        return fail(escaped_exception(method));
     }
 }
 
@@ -176,8 +183,7 @@ Result<std::unique_ptr<Plugin>> Plugin::load(const PluginFile& file, SchedulerOb
             if (const std::int32_t code = own.callbacks.create(&own.host, &own.instance); code != 0)
                 return fail(own.failure("start", as_errno(code)));
         } catch (...) {
-            return fail(ErrorKind::kPlugin, fmt::format("plugin '{}' let an exception escape from create", own.name),
-                        "its author must catch exceptions in callbacks, as the SDK's base class does");
+            return fail(own.escaped_exception("create"));
         }
     }
     own.created = true;
@@ -185,19 +191,19 @@ Result<std::unique_ptr<Plugin>> Plugin::load(const PluginFile& file, SchedulerOb
 }
 
 Result<> Plugin::configure() {
-    return state_->call("configure", state_->callbacks.configure);
+    return state_->call("configure", "configure", state_->callbacks.configure);
 }
 Result<> Plugin::loaded() {
-    return state_->call("prepare after loading", state_->callbacks.loaded);
+    return state_->call("loaded", "prepare after loading", state_->callbacks.loaded);
 }
 Result<> Plugin::attached() {
-    return state_->call("take note of the attach", state_->callbacks.attached);
+    return state_->call("attached", "take note of the attach", state_->callbacks.attached);
 }
 Result<> Plugin::tick() {
-    return state_->call("do its periodic work", state_->callbacks.tick);
+    return state_->call("tick", "do its periodic work", state_->callbacks.tick);
 }
 Result<> Plugin::detaching() {
-    return state_->call("prepare for detaching", state_->callbacks.detaching);
+    return state_->call("detaching", "prepare for detaching", state_->callbacks.detaching);
 }
 void Plugin::object_closed() {
     state_->object = nullptr;

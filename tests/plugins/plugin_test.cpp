@@ -202,23 +202,22 @@ TEST_F(PluginTest, WhatTheSdkAsksForInVainIsNamed) {
 }
 
 TEST_F(PluginTest, NothingEscapesFromARawPlugin) {
-    for (const char* thrown : {"exception", "int"}) {
-        EXPECT_EQ(refusal("raw.so", std::string("create:") + thrown),
-                  "plugin 'raw' let an exception escape from create");
+    const std::pair<std::string, Result<> (Plugin::*)()> callbacks[] = {{"configure", &Plugin::configure},
+                                                                        {"loaded", &Plugin::loaded},
+                                                                        {"attached", &Plugin::attached},
+                                                                        {"tick", &Plugin::tick},
+                                                                        {"detaching", &Plugin::detaching}};
+    for (const std::string thrown : {"exception", "int"}) {
+        EXPECT_EQ(refusal("raw.so", "create:" + thrown),
+                  "plugin 'raw' let an exception escape from its create() callback");
         const auto plugin = load(zoo_path("raw.so")).value();
-        const auto escapes = [&](const std::string& method, Result<> (Plugin::*call)()) {
-            const Environment environment(zoo::kFault, method + ":" + thrown);
+        for (const auto& [name, call] : callbacks) {
+            const Environment environment(zoo::kFault, name + ":" + thrown);
             const Result<> result = ((*plugin).*call)();
-            return result ? "passed" : result.error().what;
-        };
-        EXPECT_EQ(escapes("configure", &Plugin::configure), "plugin 'raw' let an exception escape from configure");
-        EXPECT_EQ(escapes("loaded", &Plugin::loaded),
-                  "plugin 'raw' let an exception escape from prepare after loading");
-        EXPECT_EQ(escapes("attached", &Plugin::attached),
-                  "plugin 'raw' let an exception escape from take note of the attach");
-        EXPECT_EQ(escapes("tick", &Plugin::tick), "plugin 'raw' let an exception escape from do its periodic work");
-        EXPECT_EQ(escapes("detaching", &Plugin::detaching),
-                  "plugin 'raw' let an exception escape from prepare for detaching");
+            ASSERT_FALSE(result) << name;
+            EXPECT_EQ(result.error().what, "plugin 'raw' let an exception escape from its " + name + "() callback");
+            EXPECT_THAT(result.error().hint, HasSubstr("its author must catch exceptions"));
+        }
     }
     auto plugin = load(zoo_path("raw.so")).value();
     const Environment environment(zoo::kFault, "destroy:exception");
