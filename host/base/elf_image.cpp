@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/base/elf_image.hpp"
 
+#include "host/base/missing_file.hpp"
 #include "host/base/unique_fd.hpp"
 
 #include <elf.h>
@@ -17,6 +18,8 @@ Result<std::vector<std::byte>> read_binary_file(const std::filesystem::path& pat
                                                 std::string_view description) {
     // O_NONBLOCK: opening a fifo must not hang the host.
     const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+    if (!fd && errno == ENOENT)
+        return fail(missing_file(path));
     if (!fd)
         return fail_errno(ErrorKind::kIo, fmt::format("cannot open {} {}", description, path.string()), errno);
     struct stat status{};

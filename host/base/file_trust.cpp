@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/base/file_trust.hpp"
 
+#include "host/base/missing_file.hpp"
 #include "host/base/suggest.hpp"
 
 #include <fmt/format.h>
@@ -55,6 +56,8 @@ private:
         struct stat status{};
         if (::lstat(entry.c_str(), &status) != 0) {
             const int sys_errno = errno;
+            if (sys_errno == ENOENT)
+                return fail(missing_file(goal_)); // what the user named; `entry` may be a folder on the way only
             return fail_errno(sys_errno == EACCES ? ErrorKind::kPermission : ErrorKind::kIo,
                               fmt::format("cannot examine {}", entry.string()), sys_errno);
         }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/config/selection.hpp"
 
+#include "host/base/missing_file.hpp"
+
 #include <fmt/format.h>
 
 #include <system_error>
@@ -33,6 +35,9 @@ Result<Config> select_config(const Selection& selection) {
     } else if (selection.what.ends_with(".so")) {
         std::error_code error;
         const std::filesystem::path path = std::filesystem::absolute(selection.what, error);
+        // Looked for by its name, it would be told as a plugin that is in no folder.
+        if (std::filesystem::status(path, error).type() == std::filesystem::file_type::not_found)
+            return fail(missing_file(selection.what));
         config.scheduler.plugin = path.stem().string();
         config.host.plugin_dirs = {path.parent_path()};
     } else if (selection.what.find_first_of("/.") != std::string::npos) {

@@ -140,9 +140,31 @@ TEST_F(CliTest, BadConfigurationsHavePlaceMessageAndHint) {
         }
         EXPECT_THAT(answer.err, AllOf(HasSubstr(test.what), HasSubstr(test.hint)));
     }
-    const Answer missing = scxhost({"check", "/no/such.toml"});
-    EXPECT_EQ(missing.status, 2);
-    EXPECT_THAT(missing.err, HasSubstr("cannot examine /no: No such file or directory"));
+}
+
+TEST_F(CliTest, MissingFilesAreNamedAsTheyWereGiven) {
+    const std::string config = dir_.write("simple.toml", "").string();
+    const std::string object = dir_.write("simple.bpf.o", "").string();
+    const std::string library = dir_.write("simple.so", "").string();
+    const struct {
+        std::string given;
+        std::string hint;
+    } cases[] = {
+        {"/no/such.toml", "there is no folder /no"},
+        {"/no/such.bpf.o", "there is no folder /no"},
+        {"/no/such.so", "there is no folder /no"},
+        {(dir_.path() / "simpel.toml").string(), "did you mean " + config + "?"},
+        {(dir_.path() / "simpel.bpf.o").string(), "did you mean " + object + "?"},
+        {(dir_.path() / "simpel.so").string(), "did you mean " + library + "?"},
+    };
+    for (const auto& test : cases)
+        for (const char* command : {"run", "check", "inspect", "options"}) {
+            const Answer answer = scxhost({command, test.given});
+            EXPECT_EQ(answer.status, 2) << command << " " << test.given;
+            EXPECT_THAT(answer.err, AllOf(HasSubstr("error: there is no file " + test.given + "\n"),
+                                          HasSubstr("hint: " + test.hint)))
+                << command;
+        }
 }
 
 TEST_F(CliTest, CheckInJson) {

@@ -353,7 +353,7 @@ TEST_F(ConfigFileTest, WhatIsNoReadableFileIsRefused) {
         std::filesystem::path path;
         const char* what;
     } cases[] = {
-        {"missing", dir_.path() / "absent.toml", "No such file or directory"},
+        {"missing", dir_.path() / "absent.toml", "there is no file "},
         {"below a file", dir_.write("file", "") / "c.toml", "Not a directory"},
         {"a folder", dir_.path(), "is not a regular file"},
         {"a fifo", fifo, "is not a regular file"},

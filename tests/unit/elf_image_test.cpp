@@ -119,7 +119,7 @@ TEST(ReadBinaryFile, RegularFilesWithinTheLimit) {
     ASSERT_FALSE(absent);
     EXPECT_EQ(absent.error().kind, ErrorKind::kIo);
     EXPECT_EQ(absent.error().sys_errno, ENOENT);
-    EXPECT_THAT(absent.error().what, HasSubstr("cannot open BPF object " + (dir.path() / "absent").string()));
+    EXPECT_THAT(absent.error().what, HasSubstr("there is no file " + (dir.path() / "absent").string()));
 
     EXPECT_THAT(read_binary_file(dir.path(), 5, "plugin").error().what, HasSubstr("is not a regular file"));
     const auto fifo = dir.path() / "fifo";

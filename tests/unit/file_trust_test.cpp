@@ -149,6 +149,9 @@ TEST_F(FileTrustTest, WhatIsNotThereIsNoMatterOfTrust) {
         EXPECT_EQ(trusted.error().kind, ErrorKind::kIo);
         EXPECT_EQ(trusted.error().sys_errno, test.sys_errno);
     }
+    EXPECT_EQ(check_trusted("/no/such/file").error().what, "there is no file /no/such/file")
+        << "not only the part of it that was missed first";
+    EXPECT_EQ(check_trusted(root() / "confg.toml").error().hint, "did you mean " + file.string() + "?");
 }
 
 } // namespace
