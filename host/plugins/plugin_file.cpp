@@ -92,7 +92,8 @@ std::string to_string(ContractVersion version) {
     return fmt::format("{}.{}", version.major, version.minor);
 }
 
-Result<PluginFile> parse_plugin_file(const std::filesystem::path& path, std::vector<std::byte> bytes) {
+Result<PluginFile> parse_plugin_file(const std::filesystem::path& path, std::vector<std::byte> bytes,
+                                     const std::string& name) {
     // Every refusal names the file; the inner functions only say what is wrong with it.
     const auto refuse = [&](Error error) {
         error.what = fmt::format("{} is not a usable plugin: {}", path.string(), error.what);
@@ -117,15 +118,15 @@ Result<PluginFile> parse_plugin_file(const std::filesystem::path& path, std::vec
     Result<PluginInfo> info = parse_info(image->contents(*info_section));
     if (!info)
         return refuse(std::move(info).error());
-    if (path.stem().string() != info->name)
+    if (info->name != (name.empty() ? path.stem().string() : name))
         return refuse({.what = fmt::format("it calls itself '{}', which differs from the file's name", info->name),
                        .hint = fmt::format("name the file {}.so", info->name)});
     const std::span<const std::byte> object = image->contents(*object_section);
     return PluginFile{path, *std::move(info), {object.begin(), object.end()}};
 }
 
-Result<PluginFile> read_plugin_file(const std::filesystem::path& path) {
-    return parse_plugin_file(path, SCXHOST_TRY(read_binary_file(path, kMaxPluginBytes, "plugin")));
+Result<PluginFile> read_plugin_file(const std::filesystem::path& path, const std::string& name) {
+    return parse_plugin_file(path, SCXHOST_TRY(read_binary_file(path, kMaxPluginBytes, "plugin")), name);
 }
 
 } // namespace scxhost

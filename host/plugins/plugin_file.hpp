@@ -39,10 +39,12 @@ struct PluginFile {
 };
 
 // Reads a plugin from its library file. Errors (kPlugin unless said otherwise): unreadable (kIo), no ELF shared
-// library, no plugin of ours, made for a contract that this host does not speak (both versions are named), damaged.
-Result<PluginFile> read_plugin_file(const std::filesystem::path& path);
+// library, no plugin of ours, made for a contract that this host does not speak (both versions are named), damaged, of
+// another name than `name` (empty: the file's, without ".so").
+Result<PluginFile> read_plugin_file(const std::filesystem::path& path, const std::string& name = {});
 
 // The same on bytes in memory; `path` is for messages and for the name check.
-Result<PluginFile> parse_plugin_file(const std::filesystem::path& path, std::vector<std::byte> bytes);
+Result<PluginFile> parse_plugin_file(const std::filesystem::path& path, std::vector<std::byte> bytes,
+                                     const std::string& name = {});
 
 } // namespace scxhost

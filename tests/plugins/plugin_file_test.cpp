@@ -264,6 +264,40 @@ TEST_F(PluginDirectoryTest, LinksAreResolvedAndChecked) {
     EXPECT_EQ(refused("good").what, "there is no plugin 'good' in " + root().string());
 }
 
+TEST_F(PluginDirectoryTest, LinkToAVersionBesideItIsTheLibrary) {
+    const fs::path version = put("good-1.2.so");
+    fs::create_symlink("good-1.2.so", root() / "good-1.so");
+    fs::create_symlink("good-1.so", root() / "good.so");
+    const PluginFile file = find_plugin({root()}, "good").value();
+    EXPECT_EQ(file.path, version) << "what is loaded is what was checked";
+    EXPECT_EQ(file.info.name, "good");
+
+    const std::vector<ListedPlugin> plugins = list_plugins({root()});
+    ASSERT_EQ(plugins.size(), 1U) << "the versions are no plugins of their own";
+    EXPECT_EQ(plugins[0].path, root() / "good.so");
+    EXPECT_TRUE(plugins[0].file);
+    EXPECT_EQ(refused("goood").hint, "did you mean \"good\"?");
+    EXPECT_THAT(refused("good-1.2").what, HasSubstr("it calls itself 'good', which differs from the file's name"));
+
+    fs::create_symlink("good-1.2.so", root() / "better.so");
+    EXPECT_THAT(refused("better").what, HasSubstr("it calls itself 'good', which differs from the file's name"))
+        << "a link gives no plugin another name";
+}
+
+TEST_F(PluginDirectoryTest, LinkToAVersionElsewhereIsRefused) {
+    const fs::path version = put("store/good-1.2.so");
+    fs::create_directory(root() / "plugins");
+    fs::create_symlink("../store/good-1.2.so", root() / "plugins/good.so");
+    const auto file = find_plugin({root() / "plugins"}, "good");
+    ASSERT_FALSE(file);
+    EXPECT_EQ(file.error().kind, ErrorKind::kPlugin);
+    EXPECT_EQ(file.error().what, version.string() + " is not a usable plugin: it calls itself 'good', which differs "
+                                                    "from the file's name");
+    const std::vector<ListedPlugin> plugins = list_plugins({root() / "plugins"});
+    ASSERT_EQ(plugins.size(), 1U);
+    EXPECT_FALSE(plugins[0].file) << "listed as what it is to those who name it";
+}
+
 TEST_F(PluginDirectoryTest, ListShowsGoodAndBroken) {
     put("good.so");
     put("renamed.so");
