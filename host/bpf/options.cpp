@@ -85,6 +85,28 @@ void store_integer(std::span<std::byte> raw, std::int64_t value) {
     std::memcpy(raw.data(), &value, std::min(raw.size(), sizeof value));
 }
 
+// The numbers that limits apply to, as far as `raw` holds them: in nanoseconds for durations. Empty for other kinds.
+std::vector<std::int64_t> limited_values(const OptionDeclaration& option, std::int64_t unit,
+                                         std::span<const std::byte> raw) {
+    const Storage& storage = option.storage;
+    std::vector<std::int64_t> values;
+    const bool is_list = option.kind == OptionKind::kIntegers;
+    if (!is_list && option.kind != OptionKind::kInteger && option.kind != OptionKind::kDuration &&
+        option.kind != OptionKind::kSize)
+        return values;
+    for (std::size_t at = 0; at + storage.width <= storage.bytes() && at + storage.width <= raw.size();
+         at += storage.width) {
+        const std::int64_t value = load_integer(raw.subspan(at, storage.width), storage.is_signed);
+        // Unsigned numbers beyond TOML's are above every limit.
+        values.push_back(!storage.is_signed && value < 0 ? std::numeric_limits<std::int64_t>::max()
+                                                         : saturating_multiply(value, unit));
+    }
+    // A list may be shorter than its variable: the zeros at its end are no elements.
+    while (is_list && !values.empty() && values.back() == 0)
+        values.pop_back();
+    return values;
+}
+
 // "0-3,8" into mask words.
 Result<> store_cpus(const Setting& setting, std::span<std::byte> raw) {
     const std::string text = SCXHOST_TRY(setting.as_string());
@@ -217,6 +239,18 @@ Result<> set_flag(SchedulerObject& object, const std::string& flag, const Kernel
     return object.set_ops_member("flags", SCXHOST_TRY(object.ops_member("flags")) | *bit);
 }
 
+// The kernel's own value becomes the default, unless the option's limits exclude it: that is nobody's mistake.
+void store_kernel_default(const OptionDeclaration& option, std::int64_t value, std::span<std::byte> raw,
+                          std::vector<std::string>& notes) {
+    const std::vector<std::byte> initial(raw.begin(), raw.end());
+    store_integer(raw, value);
+    if (check_default(option, raw))
+        return;
+    notes.push_back(fmt::format("this kernel's {}, {}, is outside of the limits of option '{}', ignoring it",
+                                option.default_enumerator, format_option(option, raw), option.key));
+    std::ranges::copy(initial, raw.begin());
+}
+
 Result<> bind_ops_setting(SchedulerObject& object, const Setting& setting, const KernelBtf* kernel,
                           std::vector<std::string>& notes) {
     if (setting.key == "flags" && std::holds_alternative<std::vector<Setting>>(setting.value)) {
@@ -270,6 +304,20 @@ Result<OptionLimits> option_limits(const OptionDeclaration& option) {
     if (limits.min > limits.max)
         return fail(ErrorKind::kObject, fmt::format("option '{}' declares limits that exclude each other", option.key));
     return limits;
+}
+
+Result<> check_default(const OptionDeclaration& option, std::span<const std::byte> raw) {
+    const OptionLimits limits = SCXHOST_TRY(option_limits(option));
+    const std::int64_t unit = option.kind == OptionKind::kDuration ? SCXHOST_TRY(unit_of(option)) : 1;
+    for (const std::int64_t value : limited_values(option, unit, raw)) {
+        const bool too_small = !option.min.empty() && value < limits.min;
+        if (too_small || (!option.max.empty() && value > limits.max))
+            return fail(ErrorKind::kObject,
+                        fmt::format("option '{}': its default {} is {} what its tag scx.{}={} allows", option.key,
+                                    format_option(option, raw), too_small ? "less than" : "more than",
+                                    too_small ? "min" : "max", too_small ? option.min : option.max));
+    }
+    return {};
 }
 
 Result<std::string> describe_option(const OptionDeclaration& option) {
@@ -359,11 +407,10 @@ Result<Binding> bind_options(SchedulerObject& object, std::span<const Setting> o
     };
 
     for (const OptionDeclaration& option : declared.options) {
-        SCXHOST_TRY(option_limits(option));
         const std::span<std::byte> raw = SCXHOST_TRY(bytes_of(option));
         if (kernel != nullptr && !option.default_enumerator.empty())
             if (const std::optional<std::uint64_t> value = kernel->enumerator(option.default_enumerator))
-                store_integer(raw, static_cast<std::int64_t>(*value));
+                store_kernel_default(option, static_cast<std::int64_t>(*value), raw, binding.notes);
         binding.values.push_back({option.key, {}, false});
     }
 

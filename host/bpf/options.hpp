@@ -27,6 +27,10 @@ struct OptionLimits {
 };
 Result<OptionLimits> option_limits(const OptionDeclaration& option);
 
+// Whether the initial value in `raw` (the variable's bytes) keeps to the limits that the option itself declares; what
+// the author wrote would otherwise be refused from a user. kObject names the tag.
+Result<> check_default(const OptionDeclaration& option, std::span<const std::byte> raw);
+
 // "duration, from 1us to 1s", "one of fifo or vtime": for help and errors.
 Result<std::string> describe_option(const OptionDeclaration& option);
 

@@ -4,6 +4,7 @@
 #include "host/base/elf_image.hpp"
 #include "host/base/suggest.hpp"
 #include "host/bpf/libbpf_log.hpp"
+#include "host/bpf/options.hpp"
 #include "host/bpf/verifier_log.hpp"
 
 #include <bpf/bpf.h>
@@ -319,7 +320,10 @@ Result<SchedulerObject> SchedulerObject::open(const Source& source) {
     state->declarations = SCXHOST_TRY(read_declarations(*state->btf, state->per_cpu_maps()));
     SCXHOST_TRY(state->choose_struct_ops(source.struct_ops));
     SCXHOST_TRY(state->set_ops_name());
-    return SchedulerObject(std::move(state));
+    SchedulerObject object(std::move(state));
+    for (const OptionDeclaration& option : object.declarations().options)
+        SCXHOST_TRY(check_default(option, std::as_const(object).variable_bytes(option.variable)));
+    return object;
 }
 
 const std::string& SchedulerObject::name() const {

@@ -11,7 +11,9 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <array>
 #include <limits>
+#include <span>
 
 namespace scxhost {
 namespace {
@@ -241,6 +243,51 @@ TEST_F(OptionsTest, WhatOnlyTheKernelKnows) {
     EXPECT_THAT(binding.notes, ElementsAre(HasSubstr("this kernel has no SCX_OPS_FUTURE, ignoring")));
 }
 
+TEST_F(OptionsTest, KernelsDefaultOutsideOfTheLimitsIsIgnored) {
+    BtfBuilder builder;
+    btf__add_enum64(builder.btf_, "scx_public_consts", 8, false);
+    btf__add_enum64_value(builder.btf_, "SCX_SLICE_DFL", 2'000'000'000);
+    const KernelBtf kernel = builder.build();
+    const Binding binding = bind({}, {}, &kernel).value();
+    EXPECT_EQ(shown(binding, "slice"), "\"20ms\"") << "the initial value";
+    EXPECT_THAT(binding.notes, ElementsAre("this kernel's SCX_SLICE_DFL, \"2s\", is outside of the limits of option "
+                                           "'slice', ignoring it"));
+}
+
+TEST_F(OptionsTest, DefaultMustKeepToItsOwnLimits) {
+    const struct {
+        const char* variable;
+        std::int64_t value;
+        const char* what; // nullptr: accepted
+    } cases[] = {
+        {"count", 1, nullptr},
+        {"count", 100, nullptr},
+        {"count", 0, "option 'count': its default 0 is less than what its tag scx.min=1 allows"},
+        {"count", 101, "option 'count': its default 101 is more than what its tag scx.max=100 allows"},
+        {"slice_ns", 1000, nullptr},
+        {"slice_ns", 999, "option 'slice': its default \"999ns\" is less than what its tag scx.min=1us allows"},
+        {"slice_ns", -1, "is more than what its tag scx.max=1s allows"},
+        {"timeout_ms", 30'000, nullptr},
+        {"timeout_ms", 30'001,
+         "option 'timeout': its default \"30.001s\" is more than what its tag scx.max=30s allows"},
+        {"room", (1 << 20) + 1, "is more than what its tag scx.max=1M allows"},
+        {"large", -1, nullptr}, // all ones: no limit is declared
+    };
+    bind({}).value(); // opens the object, for the variables' places
+    for (const auto& test : cases) {
+        SCOPED_TRACE(std::string(test.variable) + " " + std::to_string(test.value));
+        const VariablePlace place = *object_->btf().find_variable(test.variable);
+        Bytes bytes = bytes_;
+        std::memcpy(bytes.data() + section_offset(bytes, place.section) + place.offset, &test.value, place.size);
+        const auto object = SchedulerObject::open({.name = "zoo", .bytes = bytes, .struct_ops = {}});
+        EXPECT_EQ(object.has_value(), test.what == nullptr);
+        if (!object && test.what != nullptr) {
+            EXPECT_EQ(object.error().kind, ErrorKind::kObject);
+            EXPECT_THAT(object.error().what, HasSubstr(test.what));
+        }
+    }
+}
+
 TEST_F(OptionsTest, DescriptionsForHelp) {
     ASSERT_TRUE(bind({}));
     const auto describe = [&](const char* key) {
@@ -251,6 +298,22 @@ TEST_F(OptionsTest, DescriptionsForHelp) {
     EXPECT_EQ(describe("timeout"), "duration, at most 30s");
     EXPECT_EQ(describe("mode"), "one of calm or wild");
     EXPECT_EQ(describe("title"), "string, at most 7 bytes");
+}
+
+TEST(OptionLimits, DefaultOfAListIsAsLongAsItsLastNumber) {
+    OptionDeclaration option;
+    option.key = "key";
+    option.kind = OptionKind::kIntegers;
+    option.storage = {.kind = StorageKind::kIntegers, .width = 2, .count = 3, .is_signed = true, .enumerators = {}};
+    option.min = "2";
+    const auto check = [&](const std::array<std::int16_t, 3>& values) {
+        const Result<> result = check_default(option, std::as_bytes(std::span(values)));
+        return result ? "" : result.error().what;
+    };
+    EXPECT_EQ(check({2, 0, 0}), "");
+    EXPECT_EQ(check({0, 0, 0}), "");
+    EXPECT_EQ(check({0, 2, 0}), "option 'key': its default [0, 2, 0] is less than what its tag scx.min=2 allows");
+    EXPECT_EQ(check({2, 3, -1}), "option 'key': its default [2, 3, -1] is less than what its tag scx.min=2 allows");
 }
 
 TEST(OptionLimits, DeclaredLimitsThatAreNoneAreRefused) {
