@@ -325,36 +325,42 @@ private:
             return fail(ErrorKind::kObject,
                         fmt::format("statistic '{}' must be an integer, but it is {}", name, btf_.describe(type_id)));
 
+        StatisticDeclaration statistic{.name = name,
+                                       .kind = StatisticKind::kCounter,
+                                       .help = tags.text("help"),
+                                       .unit = tags.text("unit"),
+                                       .group = tags.text("group"),
+                                       .fold = Fold::kSum,
+                                       .home = home_,
+                                       .container = container_,
+                                       .offsets = {},
+                                       .width = storage->width,
+                                       .is_signed = storage->is_signed};
+        const std::string kind = tags.text("stat");
+        if (kind == "gauge")
+            statistic.kind = StatisticKind::kGauge;
+        else if (kind != "counter")
+            return fail(ErrorKind::kObject, fmt::format("statistic '{}' is of the unknown kind '{}'", name, kind));
+        constexpr std::array<std::pair<std::string_view, Fold>, 4> folds = {
+            {{"sum", Fold::kSum}, {"max", Fold::kMax}, {"min", Fold::kMin}, {"avg", Fold::kAverage}}};
+        const std::string fold = tags.find("fold").value_or("sum");
+        const auto row = std::ranges::find_if(folds, [&](const auto& r) { return r.first == fold; });
+        if (row == folds.end())
+            return fail(ErrorKind::kObject, fmt::format("statistic '{}' has the unknown fold '{}'", name, fold));
+        statistic.fold = row->second;
+
         auto found = std::ranges::find_if(
             out_, [&](const StatisticDeclaration& s) { return s.name == name && s.container == container_; });
         if (found == out_.end()) {
-            StatisticDeclaration statistic{.name = name,
-                                           .kind = StatisticKind::kCounter,
-                                           .help = tags.text("help"),
-                                           .unit = tags.text("unit"),
-                                           .group = tags.text("group"),
-                                           .fold = Fold::kSum,
-                                           .home = home_,
-                                           .container = container_,
-                                           .offsets = {},
-                                           .width = storage->width,
-                                           .is_signed = storage->is_signed};
-            const std::string kind = tags.text("stat");
-            if (kind == "gauge")
-                statistic.kind = StatisticKind::kGauge;
-            else if (kind != "counter")
-                return fail(ErrorKind::kObject, fmt::format("statistic '{}' is of the unknown kind '{}'", name, kind));
-            constexpr std::array<std::pair<std::string_view, Fold>, 4> folds = {
-                {{"sum", Fold::kSum}, {"max", Fold::kMax}, {"min", Fold::kMin}, {"avg", Fold::kAverage}}};
-            const std::string fold = tags.find("fold").value_or("sum");
-            const auto row = std::ranges::find_if(folds, [&](const auto& r) { return r.first == fold; });
-            if (row == folds.end())
-                return fail(ErrorKind::kObject, fmt::format("statistic '{}' has the unknown fold '{}'", name, fold));
-            statistic.fold = row->second;
             if (out_.size() >= kMaxDeclarations)
                 return too_many();
             out_.push_back(std::move(statistic));
             found = std::prev(out_.end());
+        } else if (found->kind != statistic.kind || found->fold != statistic.fold || found->width != statistic.width ||
+                   found->is_signed != statistic.is_signed) {
+            // The places of one statistic are read and folded alike.
+            return fail(ErrorKind::kObject,
+                        fmt::format("statistic '{}' is declared twice in {}, in different ways", name, container_));
         }
         const std::uint32_t count = storage->kind == StorageKind::kIntegers ? storage->count : 1;
         if (count > kMaxPlaces - std::min(found->offsets.size(), kMaxPlaces))

@@ -384,6 +384,26 @@ TEST(Declarations, ContradictionsOfStatisticsAreNamed) {
     }
 }
 
+TEST(Declarations, PlacesOfOneStatisticAreAlike) {
+    const struct {
+        int ObjectBtf::* type;
+        ObjectBtf::Tags tags;
+        bool alike;
+    } cases[] = {
+        {&ObjectBtf::u32, {"scx.stat=counter", "scx.name=n"}, true},
+        {&ObjectBtf::u64, {"scx.stat=counter", "scx.name=n"}, false},
+        {&ObjectBtf::s32, {"scx.stat=counter", "scx.name=n"}, false},
+        {&ObjectBtf::u32, {"scx.stat=gauge", "scx.name=n"}, false},
+        {&ObjectBtf::u32, {"scx.stat=counter", "scx.name=n", "scx.fold=max"}, false},
+    };
+    for (const auto& test : cases) {
+        ObjectBtf b;
+        b.variable(".bss", "first", b.structure("a", 8, {{"m", b.u32, 0, {"scx.stat=counter", "scx.name=n"}}}));
+        b.variable(".bss", "second", b.structure("b", 8, {{"m", b.*test.type, 0, test.tags}}));
+        EXPECT_EQ(b.error(), test.alike ? "accepted" : "statistic 'n' is declared twice in .bss, in different ways");
+    }
+}
+
 TEST(Declarations, ExitRecordIsKnownByItsMembers) {
     ObjectBtf b;
     const int record = b.structure("user_exit_info", 1168,
