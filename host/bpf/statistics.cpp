@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <map>
+#include <utility>
 
 namespace scxhost {
 namespace {
@@ -53,8 +54,16 @@ std::int64_t fold(Fold how, const std::vector<std::int64_t>& values) {
 
 } // namespace
 
-Result<StatisticsReader> StatisticsReader::make(const SchedulerObject& object) {
-    StatisticsReader reader(object);
+Result<> copy_per_cpu_map(const bpf_map& map, std::span<std::byte> out) {
+    const std::uint32_t entries = bpf_map__max_entries(&map);
+    for (std::uint32_t key = 0; key < entries; ++key)
+        if (::bpf_map_lookup_elem(bpf_map__fd(&map), &key, out.data() + out.size() / entries * key) != 0)
+            return fail_errno(ErrorKind::kIo, "cannot read the statistics map", errno);
+    return {};
+}
+
+Result<StatisticsReader> StatisticsReader::make(const SchedulerObject& object, PerCpuCopy copy) {
+    StatisticsReader reader(object, std::move(copy));
     std::map<std::string, std::size_t> known;
     for (const StatisticDeclaration& statistic : object.declarations().statistics) {
         const auto outside = [&] {
@@ -90,18 +99,20 @@ Result<StatisticsReader> StatisticsReader::make(const SchedulerObject& object) {
             if (map == nullptr || cpus <= 0 || bpf_map__max_entries(map) > kMaxMapEntries)
                 return outside();
             size = bpf_map__value_size(map);
-            container.map_fd = bpf_map__fd(map);
-            container.entries = bpf_map__max_entries(map);
+            container.map = map;
             container.stride = (size + 7) / 8 * 8; // the kernel rounds each CPU's value up to eight bytes
-            container.copy.resize(container.stride * static_cast<std::size_t>(cpus) * container.entries);
+            container.copy.resize(container.stride * static_cast<std::size_t>(cpus) * bpf_map__max_entries(map));
             break;
         }
         }
         Source source{.container = entry->second, .offsets = {}};
         for (const std::uint32_t offset : statistic.offsets) {
-            if (offset > size || statistic.width > size - offset || offset % statistic.width != 0)
+            if (offset > size || statistic.width > size - offset)
                 return outside();
-            if (container.map_fd < 0) {
+            if (offset % statistic.width != 0) // of a packed struct: no single access reads it
+                return fail(ErrorKind::kObject,
+                            fmt::format("statistic '{}' is not aligned in '{}'", statistic.name, statistic.container));
+            if (container.map == nullptr) {
                 source.offsets.push_back(offset);
                 continue;
             }
@@ -116,20 +127,15 @@ Result<StatisticsReader> StatisticsReader::make(const SchedulerObject& object) {
 }
 
 Result<std::vector<std::int64_t>> StatisticsReader::read() {
-    for (Container& container : containers_) {
-        if (container.map_fd < 0)
-            continue;
-        const std::size_t per_entry = container.entries == 0 ? 0 : container.copy.size() / container.entries;
-        for (std::uint32_t key = 0; key < container.entries; ++key)
-            if (::bpf_map_lookup_elem(container.map_fd, &key, container.copy.data() + key * per_entry) != 0)
-                return fail_errno(ErrorKind::kIo, "cannot read the statistics map", errno);
-    }
+    for (Container& container : containers_)
+        if (container.map != nullptr)
+            SCXHOST_TRY(copy_(*container.map, container.copy));
     std::vector<std::int64_t> result;
     std::vector<std::int64_t> values;
     for (std::size_t i = 0; i < sources_.size(); ++i) {
         const StatisticDeclaration& statistic = object_->declarations().statistics[i];
         const Container& container = containers_[sources_[i].container];
-        const std::byte* base = container.map_fd < 0 ? container.base : container.copy.data();
+        const std::byte* base = container.map == nullptr ? container.base : container.copy.data();
         values.clear();
         for (const std::size_t offset : sources_[i].offsets)
             values.push_back(load_number(base + offset, statistic.width, statistic.is_signed));
