@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Measures the gap of a swap in a guest, in three ways within one run:
+//   floor    both objects loaded, bpf_link__detach and bpf_map__attach_struct_ops and nothing else, RCU as usual and
+//            expedited
+//   swap     `scxhost swap`, its own report
+//   restart  what managers of loader processes do: end the old loader, start the new one (scxhost run is the loader),
+//   from
+//            the signal to the new one's confirmed start
+// with a number of sleeping tasks. Prints a table of medians and worst cases in milliseconds, and the ratios.
+#include "host/config/selection.hpp"
+#include "host/kernel/kernel_btf.hpp"
+#include "host/kernel/sched_ext_sysfs.hpp"
+#include "host/supervisor/prepared_scheduler.hpp"
+#include "tests/vm/host_process.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <string>
+#include <vector>
+
+namespace scxhost {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Samples = std::vector<double>; // milliseconds
+
+[[noreturn]] void give_up(const std::string& why) {
+    fmt::print(stderr, "swap_bench: {}\n", why);
+    std::exit(1);
+}
+
+template <typename T>
+T must(Result<T> result) {
+    if (!result)
+        give_up(result.error().what + "\n" + result.error().detail);
+    if constexpr (!std::is_void_v<T>)
+        return *std::move(result);
+}
+
+double since(Clock::time_point start) {
+    return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
+
+double median(Samples samples) {
+    std::ranges::sort(samples);
+    return samples.empty() ? 0 : samples[samples.size() / 2];
+}
+double worst(const Samples& samples) {
+    return samples.empty() ? 0 : std::ranges::max(samples);
+}
+
+// A process of many sleeping threads.
+class Sleepers {
+public:
+    explicit Sleepers(int count) {
+        if (count == 0)
+            return;
+        int ready[2];
+        if (::pipe(ready) != 0)
+            give_up("pipe");
+        pid_ = ::fork();
+        if (pid_ == 0) {
+            pthread_attr_t small;
+            ::pthread_attr_init(&small);
+            ::pthread_attr_setstacksize(&small, 32 << 10);
+            pthread_t thread;
+            const auto sleep = [](void*) -> void* {
+                for (;;)
+                    ::pause();
+            };
+            for (int i = 0; i < count; ++i)
+                if (::pthread_create(&thread, &small, sleep, nullptr) != 0)
+                    ::_exit(1);
+            (void)!::write(ready[1], "x", 1);
+            ::pause();
+        }
+        ::close(ready[1]);
+        char byte = 0;
+        if (::read(ready[0], &byte, 1) != 1)
+            give_up("cannot start the sleeping tasks");
+        ::close(ready[0]);
+    }
+    ~Sleepers() {
+        if (pid_ <= 0)
+            return;
+        ::kill(pid_, SIGKILL);
+        ::waitpid(pid_, nullptr, 0);
+    }
+
+private:
+    pid_t pid_ = -1;
+};
+
+// What others see of a swap: the longest time in which a busy task did not run, and the longest fork.
+class Silence {
+public:
+    Silence()
+        : shared_(static_cast<Shared*>(
+              ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0))) {
+        start([this] {
+            for (auto last = Clock::now();;) {
+                const auto now = Clock::now();
+                raise(shared_->running_us, now - last);
+                last = now;
+            }
+        });
+        start([this] {
+            for (;;) {
+                const auto begin = Clock::now();
+                const pid_t child = ::fork();
+                if (child == 0)
+                    ::_exit(0);
+                raise(shared_->fork_us, Clock::now() - begin);
+                ::waitpid(child, nullptr, 0);
+                ::usleep(1000);
+            }
+        });
+    }
+    ~Silence() {
+        for (const pid_t child : children_) {
+            ::kill(child, SIGKILL);
+            ::waitpid(child, nullptr, 0);
+        }
+    }
+    void reset() {
+        shared_->running_us = 0;
+        shared_->fork_us = 0;
+    }
+    [[nodiscard]] double running_ms() const { return static_cast<double>(shared_->running_us) / 1e3; }
+    [[nodiscard]] double fork_ms() const { return static_cast<double>(shared_->fork_us) / 1e3; }
+
+private:
+    struct Shared {
+        std::atomic<std::int64_t> running_us = 0;
+        std::atomic<std::int64_t> fork_us = 0;
+    };
+    static void raise(std::atomic<std::int64_t>& most, Clock::duration time) {
+        const auto us = std::chrono::duration_cast<std::chrono::microseconds>(time).count();
+        if (us > most)
+            most = us;
+    }
+    template <typename Work>
+    void start(Work work) {
+        const pid_t child = ::fork();
+        if (child == 0) {
+            work();
+            ::_exit(0);
+        }
+        children_.push_back(child);
+    }
+
+    Shared* shared_;
+    std::vector<pid_t> children_;
+};
+
+void expedite_rcu(bool on) {
+    std::ofstream("/sys/kernel/rcu_expedited") << (on ? "1" : "0") << std::flush;
+}
+
+Samples floor_gaps(const std::string& from, const std::string& to, int rounds, bool expedited) {
+    const KernelBtf kernel = must(KernelBtf::load());
+    const SchedExtProbe probe = must(SchedExtProbe::open());
+    const auto prepare = [&](const std::string& what) {
+        Selection selection;
+        selection.what = what;
+        return must(PreparedScheduler::prepare(must(select_config(selection)), kernel, probe.hotplug_seq(), {}));
+    };
+    const auto first = prepare(from);
+    const auto second = prepare(to);
+    Samples samples;
+    expedite_rcu(expedited);
+    PreparedScheduler* running = first.get();
+    std::optional<Attachment> link = must(first->object().attach());
+    for (int i = 0; i < 2 * rounds; ++i) {
+        PreparedScheduler* next = running == first.get() ? second.get() : first.get();
+        const auto start = Clock::now();
+        must(link->disable());
+        Attachment attached = must(next->object().attach());
+        const double gap = since(start);
+        if (next == second.get())
+            samples.push_back(gap);
+        link->close();
+        link = std::move(attached);
+        running = next;
+    }
+    must(link->detach());
+    expedite_rcu(false);
+    return samples;
+}
+
+struct SwapSamples {
+    Samples gap, detach, attach, confirm, prepare, running_silence, fork_silence;
+};
+
+SwapSamples swap_gaps(const std::string& from, const std::string& to, int rounds) {
+    SwapSamples samples;
+    HostProcess host({"run", from, "--json", "--stay", "--set", "swap.probation=0s"});
+    if (!host.next_event("enabled"))
+        give_up("the host did not start: " + host.err());
+    const auto swap = [](const std::string& what) {
+        HostProcess command({"swap", what, "--json", "--set", "swap.probation=0s"});
+        if (command.wait() != 0)
+            give_up("a swap failed: " + command.out() + command.err());
+        return nlohmann::json::parse(command.out());
+    };
+    for (int i = 0; i < rounds; ++i) {
+        const nlohmann::json report = swap(to);
+        samples.gap.push_back(report.at("gap_ms"));
+        samples.detach.push_back(report.at("detach_ms"));
+        samples.attach.push_back(report.at("attach_ms"));
+        samples.confirm.push_back(report.at("confirm_ms"));
+        samples.prepare.push_back(report.at("prepare_ms"));
+        swap(from);
+    }
+    // Apart from the gaps: with busy tasks on an emulated machine, an interrupt waits for its CPU's turn.
+    Silence silence;
+    swap(to);
+    swap(from);
+    silence.reset();
+    swap(to);
+    samples.running_silence.push_back(silence.running_ms());
+    samples.fork_silence.push_back(silence.fork_ms());
+    host.signal(SIGTERM);
+    host.wait();
+    return samples;
+}
+
+Samples restart_gaps(const std::string& from, const std::string& to, int rounds) {
+    Samples samples;
+    for (int i = 0; i < rounds; ++i) {
+        HostProcess old({"run", from, "--json"});
+        if (!old.next_event("enabled"))
+            give_up("the old loader did not start: " + old.err());
+        const auto start = Clock::now();
+        old.signal(SIGTERM);
+        old.wait();
+        HostProcess next({"run", to, "--json"});
+        if (!next.next_event("enabled"))
+            give_up("the new loader did not start: " + next.err());
+        samples.push_back(since(start));
+        next.signal(SIGTERM);
+        next.wait();
+    }
+    return samples;
+}
+
+std::vector<int> numbers(const std::string& list) {
+    std::vector<int> result;
+    for (std::size_t at = 0; at < list.size();) {
+        const std::size_t comma = std::min(list.find(',', at), list.size());
+        result.push_back(std::atoi(list.substr(at, comma - at).c_str()));
+        at = comma + 1;
+    }
+    return result;
+}
+
+int run(int argc, char** argv) {
+    bool json = false;
+    int rounds = 5;
+    std::vector<int> tasks = {0, 1000, 4000};
+    for (int i = 1; i < argc; ++i) {
+        const std::string word = argv[i];
+        if (word == "--json")
+            json = true;
+        else if (word == "--rounds" && i + 1 < argc)
+            rounds = std::max(1, std::atoi(argv[++i]));
+        else if (word == "--tasks" && i + 1 < argc)
+            tasks = numbers(argv[++i]);
+        else
+            give_up("unknown argument " + word + " (known: --json, --rounds N, --tasks N,...)");
+    }
+    nlohmann::json raw = nlohmann::json::array();
+    if (!json)
+        fmt::print("{:>8} {:>6} {:>18} {:>18} {:>18} {:>22} {:>7} {:>7}  {}\n", "to", "tasks", "floor, RCU usual",
+                   "floor, expedited", "scxhost swap", "stop and start", "swap/fl", "st/swap",
+                   "swap: detach + attach + confirm; longest silence of a busy task, of a fork");
+    const std::vector<std::pair<std::string, std::string>> pairs = {{"qmap", "simple"}, {"simple", "qmap"}};
+    for (const int count : tasks) {
+        const Sleepers sleepers(count);
+        for (const auto& [from, to] : pairs) {
+            const Samples usual = floor_gaps(from, to, rounds, false);
+            const Samples expedited = floor_gaps(from, to, rounds, true);
+            const SwapSamples swap = swap_gaps(from, to, rounds);
+            const Samples restart = restart_gaps(from, to, std::max(1, rounds / 2));
+            const double swap_to_floor = median(swap.gap) / median(expedited);
+            const double restart_to_swap = median(restart) / median(swap.gap);
+            raw.push_back({{"from", from},
+                           {"to", to},
+                           {"sleeping_tasks", count},
+                           {"floor_usual_ms", usual},
+                           {"floor_expedited_ms", expedited},
+                           {"swap_gap_ms", swap.gap},
+                           {"swap_detach_ms", swap.detach},
+                           {"swap_attach_ms", swap.attach},
+                           {"swap_confirm_ms", swap.confirm},
+                           {"swap_prepare_ms", swap.prepare},
+                           {"busy_task_silence_ms", swap.running_silence},
+                           {"fork_ms", swap.fork_silence},
+                           {"restart_ms", restart},
+                           {"swap_to_floor", swap_to_floor},
+                           {"restart_to_swap", restart_to_swap}});
+            if (json)
+                continue;
+            const auto cell = [](const Samples& samples) {
+                return fmt::format("{:.2f} ({:.2f})", median(samples), worst(samples));
+            };
+            fmt::print(
+                "{:>8} {:>6} {:>18} {:>18} {:>18} {:>22} {:>7.2f} {:>7.1f}  {:.2f} + {:.2f} + {:.2f}; {:.2f}, {:.2f}\n",
+                to, count, cell(usual), cell(expedited), cell(swap.gap), cell(restart), swap_to_floor, restart_to_swap,
+                median(swap.detach), median(swap.attach), median(swap.confirm), worst(swap.running_silence),
+                worst(swap.fork_silence));
+            std::fflush(stdout);
+        }
+    }
+    if (json)
+        fmt::print("{}\n", raw.dump());
+    else
+        fmt::print("\nMedian (worst) of {} rounds, in milliseconds of the guest's clock.\n", rounds);
+    return 0;
+}
+
+} // namespace
+} // namespace scxhost
+
+int main(int argc, char** argv) {
+    return scxhost::run(argc, argv);
+}
