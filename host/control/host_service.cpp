@@ -46,10 +46,19 @@ Result<std::vector<std::string>> strings(const json& params, const char* key) {
     return result;
 }
 
+// Where the host listens and writes is its configuration's to say: a member of control.group may choose what runs, but
+// not which folders root writes to.
+bool is_hosts_own(std::string_view assignment) {
+    return assignment.starts_with("control.") || assignment.starts_with("incidents.");
+}
+
 // nullopt: nothing is named, so the configuration is meant.
 Result<std::optional<Selection>> selection_of(const json& params) {
     Selection selection;
     selection.assignments = SCXHOST_TRY(strings(params, "set"));
+    if (const auto own = std::ranges::find_if(selection.assignments, is_hosts_own); own != selection.assignments.end())
+        return fail(ErrorKind::kUsage, fmt::format("{} cannot be set through the control socket", quote_text(*own)),
+                    "set it in the configuration file");
     selection.plugin_dirs = SCXHOST_TRY(strings(params, "plugin_dirs"));
     const auto what = params.find("what");
     if (what == params.end() || what->is_null()) {

@@ -342,6 +342,9 @@ void ControlServer::handle(Client& client, std::string_view text) {
     std::expected<Call, BadCall> call = parse_call(text);
     if (!call)
         return send(client, format_error(call.error().id, call.error().code, call.error().message));
+    const bool own = call->method == "version" || call->method == "subscribe" || call->method == "events";
+    if (own && !call->params.empty())
+        return answer(client, call->id, fail(ErrorKind::kUsage, fmt::format("{} has no parameters", call->method)));
     if (call->method == "version")
         return answer(client, call->id, json{{"protocol", kProtocolVersion}, {"version", SCXHOST_VERSION}});
     if (call->method == "subscribe") {

@@ -81,6 +81,17 @@ TEST_F(BackgroundWorkerTest, SignalsAreTheLoops) {
     EXPECT_EQ(::sigismember(&here, SIGINT), 0) << "and here it is as before";
 }
 
+TEST_F(BackgroundWorkerTest, DrainedWhenTheLoopRunsNoMore) {
+    const auto worker = start();
+    std::vector<int> done;
+    for (const int i : {1, 2})
+        worker->submit([&done, i] { return [&done, i] { done.push_back(i); }; });
+    worker->drain();
+    EXPECT_THAT(done, ElementsAre(1, 2));
+    worker->drain(); // nothing is left to wait for
+    EXPECT_EQ(done.size(), 2U);
+}
+
 // Of a thread of this process: R while it runs, S while it waits for something.
 char state_of(pid_t thread) {
     std::ifstream file(fmt::format("/proc/self/task/{}/stat", thread));

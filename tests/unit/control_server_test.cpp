@@ -204,6 +204,8 @@ TEST_F(ControlServerTest, CallsAndAnswers) {
         EXPECT_EQ(refused["error"]["code"], static_cast<int>(RpcError::kFailed));
         EXPECT_EQ(refused["error"]["data"]["kind"], "busy");
         EXPECT_EQ(refused["error"]["data"]["hint"], "later");
+        for (const char* method : {"version", "subscribe", "events"})
+            EXPECT_EQ(client.ask(method, {{"later", 1}})["error"]["data"]["kind"], "usage") << method;
         EXPECT_EQ(client.ask("reboot")["error"]["code"], static_cast<int>(RpcError::kMethodNotFound));
         EXPECT_EQ(client.ask("change")["result"], json::object()) << "the host's own user may";
     });
