@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <array>
+#include <concepts>
+#include <cstdint>
 #include <utility>
 
 namespace scxhost {
@@ -45,7 +47,37 @@ constexpr std::array<std::pair<ErrorKind, std::string_view>, 13> kWords = {{
     {ErrorKind::kInternal, "internal"},
 }};
 
+std::string text(const nlohmann::json& object, const char* key) {
+    const auto found = object.find(key);
+    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+template <std::integral T>
+T number(const nlohmann::json& object, const char* key) {
+    const auto found = object.find(key);
+    if (found == object.end() || !found->is_number_integer())
+        return 0;
+    const auto value = found->get<std::int64_t>(); // of one that is too large: some negative number
+    return value > 0 && std::in_range<T>(value) ? static_cast<T>(value) : 0;
+}
+
 } // namespace
+
+Error error_from_json(const nlohmann::json& json) {
+    Error error;
+    if (!json.is_object())
+        return error;
+    error.kind = error_kind(text(json, "kind")).value_or(ErrorKind::kInternal);
+    error.what = text(json, "message");
+    error.hint = text(json, "hint");
+    if (std::string file = text(json, "file"); !file.empty())
+        error.where = SourceLocation{.file = std::move(file),
+                                     .line = number<unsigned>(json, "line"),
+                                     .column = number<unsigned>(json, "column")};
+    error.sys_errno = number<int>(json, "errno");
+    error.detail = text(json, "detail");
+    return error;
+}
 
 std::string_view to_string(ErrorKind kind) {
     const auto* entry = std::ranges::find(kWords, kind, &std::pair<ErrorKind, std::string_view>::first);

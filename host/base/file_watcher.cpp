@@ -1,21 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/base/file_watcher.hpp"
 
+#include "host/base/elf_image.hpp"
+
 #include <sys/inotify.h>
 
 #include <array>
 #include <cerrno>
-#include <fstream>
-#include <iterator>
+#include <cstddef>
+#include <vector>
 
 namespace scxhost {
 namespace {
 
+// More than any file that is worth watching; a larger one counts as none.
+constexpr std::size_t kMaxBytes = 1U << 20U;
+
+// A pipe or a device in the file's place must not hold up the loop.
 std::optional<std::string> read_content(const std::filesystem::path& path) {
-    std::ifstream file(path, std::ios::binary);
-    if (!file)
+    const Result<std::vector<std::byte>> bytes = read_binary_file(path, kMaxBytes, "a watched file");
+    if (!bytes)
         return std::nullopt;
-    return std::string(std::istreambuf_iterator<char>(file), {});
+    return std::string(reinterpret_cast<const char*>(bytes->data()), bytes->size());
 }
 
 } // namespace

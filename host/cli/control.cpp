@@ -5,6 +5,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include <cmath>
+
 namespace scxhost {
 namespace {
 
@@ -39,6 +41,17 @@ std::string text_in(const nlohmann::json& object, const char* key) {
 double number_in(const nlohmann::json& object, const char* key) {
     const nlohmann::json& found = member(object, key);
     return found.is_number() ? found.get<double>() : 0.0;
+}
+
+std::int64_t integer_in(const nlohmann::json& object, const char* key) {
+    const nlohmann::json& found = member(object, key);
+    return found.is_number_integer() ? found.get<std::int64_t>() : 0;
+}
+
+std::chrono::nanoseconds duration_in(const nlohmann::json& object, const char* key, std::chrono::nanoseconds unit) {
+    const double nanoseconds = number_in(object, key) * static_cast<double>(unit.count());
+    constexpr double kMost = 9.2e18; // also false for what is no number
+    return std::chrono::nanoseconds(std::abs(nanoseconds) < kMost ? static_cast<std::int64_t>(nanoseconds) : 0);
 }
 
 const nlohmann::json& member(const nlohmann::json& object, const char* key) {

@@ -9,6 +9,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include <chrono>
+#include <cstdint>
 #include <string>
 
 namespace scxhost {
@@ -30,6 +32,10 @@ void add_control(CLI::App& command, ControlArguments& arguments);
 // Answers may come from another version of the host: what is missing or of another type reads as empty.
 [[nodiscard]] std::string text_in(const nlohmann::json& object, const char* key);
 [[nodiscard]] double number_in(const nlohmann::json& object, const char* key);
+[[nodiscard]] std::int64_t integer_in(const nlohmann::json& object, const char* key);
+// A number of `unit`s; what no duration can hold reads as 0.
+[[nodiscard]] std::chrono::nanoseconds duration_in(const nlohmann::json& object, const char* key,
+                                                   std::chrono::nanoseconds unit);
 [[nodiscard]] const nlohmann::json& member(const nlohmann::json& object, const char* key);
 
 } // namespace scxhost

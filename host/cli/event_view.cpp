@@ -13,7 +13,7 @@ namespace scxhost {
 namespace {
 
 std::string duration(const nlohmann::json& event, const char* key) {
-    return human_duration(std::chrono::nanoseconds(static_cast<std::int64_t>(number_in(event, key) * 1e6)));
+    return human_duration(duration_in(event, key, std::chrono::milliseconds(1)));
 }
 
 std::string or_kernel(const std::string& title) {
@@ -26,11 +26,11 @@ std::string describe_enabled(const nlohmann::json& event, bool colour) {
     result += fmt::format("  prepared and verified in {}, attached in {}, confirmed in {}\n",
                           duration(event, "prepare_ms"), duration(event, "attach_ms"), duration(event, "confirm_ms"));
     if (const std::string from = text_in(event, "from"); !from.empty())
-        result += fmt::format(
-            "  in the place of {}: gap {} (detach {}), {} tasks moved{}\n", from, duration(event, "gap_ms"),
-            duration(event, "detach_ms"), static_cast<std::int64_t>(number_in(event, "tasks")),
-            number_in(event, "probation_ms") > 0 ? fmt::format("; on probation for {}", duration(event, "probation_ms"))
-                                                 : "");
+        result += fmt::format("  in the place of {}: gap {} (detach {}), {} tasks moved{}\n", from,
+                              duration(event, "gap_ms"), duration(event, "detach_ms"), integer_in(event, "tasks"),
+                              number_in(event, "probation_ms") > 0
+                                  ? fmt::format("; on probation for {}", duration(event, "probation_ms"))
+                                  : "");
     return result;
 }
 

@@ -38,7 +38,9 @@ CommandResult events(const EventsArguments& arguments) {
     const auto soon = ControlClient::Clock::now() + std::chrono::seconds(10);
     if (arguments.follow)
         SCXHOST_TRY(client.call("subscribe", nlohmann::json::object(), soon));
-    const nlohmann::json answer = SCXHOST_TRY(client.call("events", nlohmann::json::object(), soon));
+    // What happened between the two calls is among the kept ones.
+    const auto ignore = [](const nlohmann::json&) {};
+    const nlohmann::json answer = SCXHOST_TRY(client.call("events", nlohmann::json::object(), soon, ignore));
     if (const nlohmann::json& recent = member(answer, "events"); recent.is_array())
         for (const nlohmann::json& event : recent)
             print_event(event, arguments.control.json);

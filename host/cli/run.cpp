@@ -158,7 +158,7 @@ Error name_the_host(Error error, const Config& config) {
     const Result<nlohmann::json> status = ask_host(arguments, "status");
     if (status)
         error.hint = fmt::format("the host of process {} runs it: 'scxhost swap' changes what it runs",
-                                 static_cast<std::int64_t>(number_in(*status, "pid")));
+                                 integer_in(*status, "pid"));
     return error;
 }
 

@@ -27,11 +27,10 @@ std::string table(const nlohmann::json& answer) {
     if (const nlohmann::json& statistics = member(answer, "statistics"); statistics.is_array())
         for (const nlohmann::json& entry : statistics) {
             const std::string unit = text_in(entry, "unit");
-            rows.push_back(
-                {text_in(entry, "name"),
-                 group_digits(static_cast<std::int64_t>(number_in(entry, "value"))) + (unit.empty() ? "" : " " + unit),
-                 entry.contains("rate") ? fmt::format("{:.0f}/s", number_in(entry, "rate")) : "",
-                 text_in(entry, "help")});
+            rows.push_back({text_in(entry, "name"),
+                            group_digits(integer_in(entry, "value")) + (unit.empty() ? "" : " " + unit),
+                            entry.contains("rate") ? fmt::format("{:.0f}/s", number_in(entry, "rate")) : "",
+                            text_in(entry, "help")});
         }
     return format_table(rows, {false, true, true, false});
 }

@@ -13,14 +13,6 @@ namespace {
 
 using Rows = std::vector<std::vector<std::string>>;
 
-std::string time_span(double seconds) {
-    return human_duration(std::chrono::nanoseconds(static_cast<std::int64_t>(seconds * 1e9)));
-}
-
-std::string milliseconds_text(const nlohmann::json& object, const char* key) {
-    return time_span(number_in(object, key) / 1e3);
-}
-
 void add_swap(Rows& rows, const nlohmann::json& swap) {
     if (!swap.is_object())
         return;
@@ -28,8 +20,9 @@ void add_swap(Rows& rows, const nlohmann::json& swap) {
     std::string line = fmt::format("{} -> {}: {}", from.empty() ? "(kernel's own)" : from, text_in(swap, "to"),
                                    text_in(swap, "outcome"));
     if (swap.contains("gap_ms") && !from.empty())
-        line += fmt::format(", gap {}, {} tasks moved", milliseconds_text(swap, "gap_ms"),
-                            static_cast<std::int64_t>(number_in(swap, "tasks")));
+        line += fmt::format(", gap {}, {} tasks moved",
+                            human_duration(duration_in(swap, "gap_ms", std::chrono::milliseconds(1))),
+                            integer_in(swap, "tasks"));
     rows.push_back({"last swap", line});
     if (const std::string error = text_in(member(swap, "error"), "message"); !error.empty())
         rows.push_back({"", error});
@@ -49,7 +42,8 @@ CommandResult status(const ControlArguments& arguments) {
     Rows rows;
     rows.push_back({"scheduler", scheduler.is_object()
                                      ? fmt::format("{} ({}), for {}", text_in(scheduler, "title"), phase,
-                                                   time_span(number_in(scheduler, "running_seconds")))
+                                                   human_duration(duration_in(scheduler, "running_seconds",
+                                                                              std::chrono::seconds(1))))
                                      : fmt::format("none of this host's ({})", phase)});
     rows.push_back({"kernel", fmt::format("{}{}, Linux {}", text_in(kernel, "state"),
                                           text_in(kernel, "ops").empty() ? "" : ": " + text_in(kernel, "ops"),
@@ -75,8 +69,8 @@ CommandResult status(const ControlArguments& arguments) {
                             fmt::format("{} (build {}): {}", text_in(build, "title"), text_in(build, "build_id"),
                                         text_in(build, "reason"))});
     add_swap(rows, member(answer, "last_swap"));
-    rows.push_back({"host", fmt::format("process {}, scxhost {}", static_cast<std::int64_t>(number_in(answer, "pid")),
-                                        text_in(answer, "version"))});
+    rows.push_back(
+        {"host", fmt::format("process {}, scxhost {}", integer_in(answer, "pid"), text_in(answer, "version"))});
     fmt::print("{}", format_table(rows));
     return ExitStatus::kDone;
 }

@@ -45,16 +45,7 @@ void print_error_of(const nlohmann::json& report) {
     const nlohmann::json& error = member(report, "error");
     if (!error.is_object())
         return;
-    std::optional<SourceLocation> where;
-    if (const std::string file = text_in(error, "file"); !file.empty())
-        where = SourceLocation{.file = file,
-                               .line = static_cast<unsigned>(number_in(error, "line")),
-                               .column = static_cast<unsigned>(number_in(error, "column"))};
-    print_diagnostic(Severity::kError, {.kind = error_kind(text_in(error, "kind")).value_or(ErrorKind::kInternal),
-                                        .what = text_in(error, "message"),
-                                        .hint = text_in(error, "hint"),
-                                        .where = where,
-                                        .detail = text_in(error, "detail")});
+    print_diagnostic(Severity::kError, error_from_json(error));
 }
 
 CommandResult swap(const SwapArguments& arguments) {

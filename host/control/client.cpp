@@ -20,6 +20,16 @@ Error ended() {
     return {.kind = ErrorKind::kNoHost, .what = "the host has ended", .hint = "its log says why"};
 }
 
+Error silent() {
+    return {
+        .kind = ErrorKind::kIo, .what = "the host does not answer", .hint = "is it stopped, or busy? its log may say"};
+}
+
+// Of a request only: a host whose queue or buffer stays full for this long hangs.
+constexpr timeval kSendTime{.tv_sec = 10, .tv_usec = 0};
+// poll() takes no longer ones; the deadline is looked at again after each.
+constexpr std::chrono::milliseconds kLongestWait = std::chrono::hours(1);
+
 } // namespace
 
 Result<ControlClient> ControlClient::connect(const std::filesystem::path& socket) {
@@ -29,8 +39,13 @@ Result<ControlClient> ControlClient::connect(const std::filesystem::path& socket
         return fail(ErrorKind::kUsage, fmt::format("the path {} is too long for a socket", socket.string()));
     std::strncpy(address.sun_path, socket.c_str(), sizeof address.sun_path - 1);
     UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    if (fd && ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0)
+    if (!fd)
+        return fail_errno(ErrorKind::kInternal, "cannot make a socket", errno);
+    (void)::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &kSendTime, sizeof kSendTime);
+    if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0)
         return ControlClient(std::move(fd));
+    if (errno == EAGAIN)
+        return fail(silent());
     if (errno == EACCES || errno == EPERM)
         return fail_errno(ErrorKind::kPermission, fmt::format("cannot talk to the host at {}", socket.string()), errno,
                           "be root, or in the group of the host's control.group");
@@ -40,42 +55,61 @@ Result<ControlClient> ControlClient::connect(const std::filesystem::path& socket
 
 Result<std::string> ControlClient::read_line(std::optional<Clock::time_point> deadline) {
     for (;;) {
-        if (const std::size_t end = in_.find('\n'); end != std::string::npos) {
+        const std::size_t end = in_.find('\n');
+        if (end != std::string::npos) {
             std::string line = in_.substr(0, end);
             in_.erase(0, end + 1);
             return line;
         }
-        if (in_.size() > 4 * kMaxAnswerBytes)
+        if (in_.size() >= kMaxAnswerBytes)
             return fail(ErrorKind::kIo, "the host's answer is too long");
-        pollfd waited{.fd = fd_.get(), .events = POLLIN, .revents = 0};
-        int timeout = -1;
-        if (deadline)
-            timeout = static_cast<int>(std::max<std::int64_t>(
-                0, std::chrono::duration_cast<std::chrono::milliseconds>(*deadline - Clock::now()).count()));
-        const int ready = ::poll(&waited, 1, timeout);
-        if (ready == 0)
-            return fail(ErrorKind::kIo, "the host does not answer", "is it stopped, or busy? its log may say");
-        if (ready < 0 && errno == EINTR)
-            continue;
+        SCXHOST_TRY(wait(deadline));
         std::array<char, 16384> buffer;
-        const ssize_t got = ::recv(fd_.get(), buffer.data(), buffer.size(), 0);
-        if (got <= 0)
+        const ssize_t got = ::recv(fd_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+        if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
             return fail(ended());
-        in_.append(buffer.data(), static_cast<std::size_t>(got));
+        in_.append(buffer.data(), got > 0 ? static_cast<std::size_t>(got) : 0);
     }
+}
+
+// Until there may be something to read.
+Result<> ControlClient::wait(std::optional<Clock::time_point> deadline) const {
+    pollfd waited{.fd = fd_.get(), .events = POLLIN, .revents = 0};
+    int ready = 0;
+    do {
+        std::chrono::milliseconds left = kLongestWait;
+        if (deadline)
+            left = std::clamp(std::chrono::ceil<std::chrono::milliseconds>(*deadline - Clock::now()),
+                              std::chrono::milliseconds(0), kLongestWait);
+        ready = ::poll(&waited, 1, static_cast<int>(left.count()));
+        if (ready == 0 && deadline && Clock::now() >= *deadline)
+            return fail(silent());
+    } while (ready == 0);
+    return {}; // or a signal came: then nothing is there, and the caller waits again
+}
+
+Result<> ControlClient::send(std::string_view text) {
+    while (!text.empty()) {
+        const ssize_t done = ::send(fd_.get(), text.data(), text.size(), MSG_NOSIGNAL);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done < 0 && errno == EAGAIN)
+            return fail(silent());
+        if (done <= 0)
+            return fail(ended());
+        text.remove_prefix(static_cast<std::size_t>(done));
+    }
+    return {};
 }
 
 Result<nlohmann::json> ControlClient::call(const std::string& method, nlohmann::json params,
                                            std::optional<Clock::time_point> deadline,
                                            const std::function<void(const nlohmann::json&)>& on_event) {
     const Call message{.id = ++last_id_, .method = method, .params = std::move(params)};
-    const std::string text = format_call(message);
-    for (std::size_t sent = 0; sent < text.size();) {
-        const ssize_t done = ::send(fd_.get(), text.data() + sent, text.size() - sent, MSG_NOSIGNAL);
-        if (done <= 0)
-            return fail(ended());
-        sent += static_cast<std::size_t>(done);
-    }
+    const Result<> sent = send(format_call(message));
+    // A host that wants no client any more has said why before it hung up.
+    if (!sent && sent.error().kind != ErrorKind::kNoHost)
+        return fail(sent.error());
     for (;;) {
         const std::string line = SCXHOST_TRY(read_line(deadline));
         Incoming incoming = SCXHOST_TRY(parse_incoming(line));

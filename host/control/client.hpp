@@ -9,11 +9,13 @@
 #include <nlohmann/json.hpp>
 
 #include <chrono>
+#include <cstdint>
 #include <deque>
 #include <filesystem>
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace scxhost {
 
@@ -21,11 +23,13 @@ class ControlClient {
 public:
     using Clock = std::chrono::steady_clock;
 
-    // Errors: kNoHost (nobody listens), kPermission (names who may).
+    // Errors: kNoHost (nobody listens), kPermission (names who may), kUsage (no path for a socket), kIo (the host
+    // hangs).
     static Result<ControlClient> connect(const std::filesystem::path& socket);
 
     // Sends a call and waits for its answer; events that come meanwhile go to `on_event`, or are kept for next_event().
-    // Without a deadline it waits for as long as it takes.
+    // Without a deadline it waits for as long as it takes. Errors: the host's own, kNoHost (it has ended), kIo (it does
+    // not answer, or not with messages of ours).
     Result<nlohmann::json> call(const std::string& method, nlohmann::json params,
                                 std::optional<Clock::time_point> deadline,
                                 const std::function<void(const nlohmann::json&)>& on_event = {});
@@ -36,6 +40,8 @@ private:
     explicit ControlClient(UniqueFd fd)
         : fd_(std::move(fd)) {}
     Result<std::string> read_line(std::optional<Clock::time_point> deadline);
+    [[nodiscard]] Result<> wait(std::optional<Clock::time_point> deadline) const;
+    Result<> send(std::string_view text);
 
     UniqueFd fd_;
     std::string in_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/control/host_service.hpp"
 
+#include "host/base/suggest.hpp"
 #include "host/config/selection.hpp"
 #include "host/control/protocol.hpp"
 
@@ -8,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <ranges>
 
 namespace scxhost {
 namespace {
@@ -27,48 +29,75 @@ Result<bool> flag(const json& params, const char* key, bool fallback) {
     return found->get<bool>();
 }
 
+// A zero byte would end a path early for the kernel, but not for the checks before it.
+bool is_text(const json& value) {
+    return value.is_string() && value.get_ref<const std::string&>().find('\0') == std::string::npos;
+}
+
 Result<std::vector<std::string>> strings(const json& params, const char* key) {
     std::vector<std::string> result;
     const auto found = params.find(key);
     if (found == params.end() || found->is_null())
         return result;
-    if (!found->is_array() || !std::ranges::all_of(*found, [](const json& entry) { return entry.is_string(); }))
+    if (!found->is_array() || !std::ranges::all_of(*found, is_text))
         return fail(wrong_parameter(key, "a list of strings"));
     for (const json& entry : *found)
         result.push_back(entry.get<std::string>());
     return result;
 }
 
+// Where the host listens and writes is its configuration's to say: a member of control.group may choose what runs, but
+// not which folders root writes to.
+bool is_hosts_own(std::string_view assignment) {
+    return assignment.starts_with("control.") || assignment.starts_with("incidents.");
+}
+
 // nullopt: nothing is named, so the configuration is meant.
 Result<std::optional<Selection>> selection_of(const json& params) {
-    const auto what = params.find("what");
-    if (what == params.end() || what->is_null())
-        return std::nullopt;
-    if (!what->is_string() || what->get<std::string>().empty())
-        return fail(wrong_parameter("what", "a plugin's name or an absolute path"));
     Selection selection;
+    selection.assignments = SCXHOST_TRY(strings(params, "set"));
+    if (const auto own = std::ranges::find_if(selection.assignments, is_hosts_own); own != selection.assignments.end())
+        return fail(ErrorKind::kUsage, fmt::format("{} cannot be set through the control socket", quote_text(*own)),
+                    "set it in the configuration file");
+    selection.plugin_dirs = SCXHOST_TRY(strings(params, "plugin_dirs"));
+    const auto what = params.find("what");
+    if (what == params.end() || what->is_null()) {
+        if (!selection.assignments.empty() || !selection.plugin_dirs.empty())
+            return fail(wrong_parameter("what", "a scheduler that set and plugin_dirs are for"));
+        return std::nullopt;
+    }
+    if (!is_text(*what) || what->get_ref<const std::string&>().empty())
+        return fail(wrong_parameter("what", "a plugin's name or an absolute path"));
     selection.what = what->get<std::string>();
     // A path is relative to the caller's folder, which is not the host's.
     if (selection.what.find_first_of("/.") != std::string::npos && !selection.what.starts_with('/'))
         return fail(wrong_parameter("what", "an absolute path"));
-    selection.assignments = SCXHOST_TRY(strings(params, "set"));
-    selection.plugin_dirs = SCXHOST_TRY(strings(params, "plugin_dirs"));
+    if (!std::ranges::all_of(selection.plugin_dirs, [](const std::string& dir) { return dir.starts_with('/'); }))
+        return fail(wrong_parameter("plugin_dirs", "absolute paths"));
     return selection;
 }
 
 } // namespace
 
 const HostService::Method* HostService::find(std::string_view name) {
+    static constexpr std::string_view kNone;
+    static constexpr std::string_view kSelection = "what set plugin_dirs";
     static constexpr std::array<Method, 6> kMethods = {{
-        {"status", false, &HostService::status},
-        {"stats", false, &HostService::stats},
-        {"check", true, &HostService::check}, // loads into the kernel
-        {"swap", true, &HostService::swap},
-        {"stop", true, &HostService::stop},
-        {"resume", true, &HostService::resume},
+        {"status", false, kNone, &HostService::status},
+        {"stats", false, kNone, &HostService::stats},
+        {"check", true, kSelection, &HostService::check}, // loads into the kernel
+        {"swap", true, "what set plugin_dirs wait force", &HostService::swap},
+        {"stop", true, kNone, &HostService::stop},
+        {"resume", true, kNone, &HostService::resume},
     }};
     const auto* found = std::ranges::find(kMethods, name, &Method::name);
     return found == kMethods.end() ? nullptr : found;
+}
+
+bool HostService::takes(const Method& method, std::string_view parameter) {
+    return std::ranges::any_of(method.params | std::views::split(' '), [parameter](const auto& word) {
+        return std::string_view(word.begin(), word.end()) == parameter;
+    });
 }
 
 bool HostService::knows(const std::string& method) const {
@@ -81,7 +110,13 @@ bool HostService::changes(const std::string& method) const {
 }
 
 void HostService::call(const std::string& method, const json& params, Reply reply) {
-    (this->*find(method)->run)(params, reply);
+    const Method& found = *find(method);
+    // A parameter of a later version may turn the call into another one: passing it over could do harm.
+    for (const auto& [name, value] : params.items())
+        if (!takes(found, name))
+            return reply(fail(ErrorKind::kUsage, fmt::format("{} has no parameter {}", method, quote_text(name)),
+                              found.params.empty() ? "it has none" : fmt::format("it has: {}", found.params)));
+    (this->*found.run)(params, reply);
 }
 
 void HostService::status(const json&, const Reply& reply) {
@@ -135,7 +170,13 @@ void HostService::check(const json& params, const Reply& reply) {
         const std::optional<Selection> selection = SCXHOST_TRY(selection_of(params));
         if (!selection)
             return fail(wrong_parameter("what", "a plugin's name or an absolute path"));
-        supervisor_.check(SCXHOST_TRY(select_config(*selection)), [reply](Result<std::vector<std::string>> notes) {
+        // The worker takes one job after the other; a queue of checks would be in the way of a recovery.
+        if (checking_)
+            return fail(ErrorKind::kBusy, "another check is going on", "ask again when it has its answer");
+        const Config config = SCXHOST_TRY(select_config(*selection));
+        checking_ = true;
+        supervisor_.check(config, [this, reply](Result<std::vector<std::string>> notes) {
+            checking_ = false;
             reply(notes ? Result<json>(json{{"ok", true}, {"notes", *notes}}) : fail(notes.error()));
         });
         return {};

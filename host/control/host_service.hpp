@@ -12,7 +12,7 @@ namespace scxhost {
 
 class HostService : public ControlService {
 public:
-    // `supervisor` must outlive the service.
+    // `supervisor` must outlive the service, and complete no check after its end.
     explicit HostService(Supervisor& supervisor)
         : supervisor_(supervisor) {}
 
@@ -33,11 +33,14 @@ private:
     struct Method {
         std::string_view name;
         bool changes;
+        std::string_view params; // words
         void (HostService::*run)(const nlohmann::json&, const Reply&);
     };
     static const Method* find(std::string_view name);
+    static bool takes(const Method& method, std::string_view parameter);
 
     Supervisor& supervisor_;
+    bool checking_ = false;
 };
 
 } // namespace scxhost

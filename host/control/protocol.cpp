@@ -3,16 +3,14 @@
 
 #include "host/base/error_json.hpp"
 
-#include <fmt/format.h>
-
-#include <algorithm>
-
 namespace scxhost {
 namespace {
 
 using nlohmann::json;
 
-// Deeper than any message of ours; the parser itself recurses no deeper than this either.
+// It comes back with the answer, which has a limit of its own.
+constexpr std::size_t kMaxIdBytes = 256;
+// Deeper than any message of ours.
 constexpr int kMaxDepth = 16;
 
 // nlohmann's parser does not recurse, but destroying what it built does, so depth is checked while it parses.
@@ -36,7 +34,8 @@ std::string line(const json& message) {
 }
 
 bool valid_id(const json& id) {
-    return id.is_null() || id.is_string() || id.is_number_integer();
+    return id.is_null() || id.is_number_integer() ||
+           (id.is_string() && id.get_ref<const std::string&>().size() <= kMaxIdBytes);
 }
 
 std::string string_in(const json& object, const char* key) {
@@ -44,24 +43,17 @@ std::string string_in(const json& object, const char* key) {
     return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
-std::uint64_t number_in(const json& object, const char* key) {
-    const auto found = object.find(key);
-    return found != object.end() && found->is_number_unsigned() ? found->get<std::uint64_t>() : 0;
-}
-
-// An error as the other side had it.
+// An error as the other side had it. One of the protocol itself has no data.
 Error error_from(const json& error) {
-    Error result{.kind = ErrorKind::kInternal, .what = string_in(error, "message")};
     const auto data = error.find("data");
-    if (data == error.end() || !data->is_object())
-        return result;
-    result.kind = error_kind(string_in(*data, "kind")).value_or(ErrorKind::kInternal);
-    result.hint = string_in(*data, "hint");
-    result.detail = string_in(*data, "detail");
-    if (const std::string file = string_in(*data, "file"); !file.empty())
-        result.where = SourceLocation{.file = file,
-                                      .line = static_cast<unsigned>(number_in(*data, "line")),
-                                      .column = static_cast<unsigned>(number_in(*data, "column"))};
+    Error result = error_from_json(data == error.end() ? json() : *data);
+    if (data == error.end()) {
+        const auto code = error.find("code");
+        const bool unknown = code != error.end() && *code == static_cast<int>(RpcError::kMethodNotFound);
+        result.kind = unknown ? ErrorKind::kUnsupported : ErrorKind::kInternal;
+        result.hint = unknown ? "the running host may be older than this program: scxhost status" : "";
+    }
+    result.what = string_in(error, "message");
     return result;
 }
 
@@ -79,7 +71,7 @@ std::expected<Call, BadCall> parse_call(std::string_view text) {
     Call call;
     if (const auto id = message.find("id"); id != message.end()) {
         if (!valid_id(*id))
-            return std::unexpected(BadCall{{}, RpcError::kInvalidRequest, "id: expected a string or an integer"});
+            return std::unexpected(BadCall{{}, RpcError::kInvalidRequest, "id: expected an integer or a short string"});
         call.id = *id;
     }
     if (string_in(message, "jsonrpc") != "2.0")

@@ -19,11 +19,11 @@ namespace scxhost {
 inline constexpr int kProtocolVersion = 1;
 // Of one request, the newline included.
 inline constexpr std::size_t kMaxRequestBytes = 64U << 10U;
-// Of one answer: a dump of 32 KiB, twice over, in JSON's escapes.
+// Of one answer or event: a dump of 32 KiB, twice over, in JSON's escapes.
 inline constexpr std::size_t kMaxAnswerBytes = 1U << 20U;
 
 struct Call {
-    nlohmann::json id; // null: a notification, which gets no answer
+    nlohmann::json id; // a string or an integer; null: a notification, which gets no answer
     std::string method;
     nlohmann::json params = nlohmann::json::object();
 };

@@ -2,11 +2,11 @@
 #include "host/control/server.hpp"
 
 #include "host/base/file_trust.hpp"
-#include "host/control/protocol.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <grp.h>
+#include <poll.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -16,9 +16,10 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <chrono>
 #include <cstring>
 #include <fstream>
+#include <optional>
+#include <utility>
 #include <vector>
 
 namespace scxhost {
@@ -26,10 +27,10 @@ namespace {
 
 using nlohmann::json;
 
-// A message that was begun is finished within this time, or the client is cut off.
-constexpr auto kMessageTime = std::chrono::seconds(10);
-// Calls of one client that are carried out before others have their turn.
-constexpr int kCallsPerTurn = 16;
+// Without a descriptor for it a new client stays in the queue, and would wake the loop without end.
+constexpr auto kAcceptPause = std::chrono::seconds(1);
+// What is left of a long text in an event that is too long as a whole.
+constexpr std::size_t kLongText = 16U << 10U;
 
 sockaddr_un address_of(const std::filesystem::path& path) {
     sockaddr_un address{};
@@ -38,17 +39,19 @@ sockaddr_un address_of(const std::filesystem::path& path) {
     return address;
 }
 
-// The process that answers on the socket; nullopt when nobody does.
+// The process that listens on the socket; pid 0 when somebody does whose name is not to be had, nullopt when nobody
+// does.
 std::optional<ucred> listener_of(const std::filesystem::path& path) {
     const UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     const sockaddr_un address = address_of(path);
-    if (!fd || ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
-        return std::nullopt;
     ucred peer{};
     socklen_t size = sizeof peer;
-    if (::getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
-        return std::nullopt;
-    return peer;
+    if (fd && ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
+        (void)::getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size);
+        return peer;
+    }
+    // Anything else, such as a full queue, is an answer too.
+    return errno == ECONNREFUSED || errno == ENOENT ? std::nullopt : std::optional(peer);
 }
 
 std::string process_name(pid_t pid) {
@@ -58,10 +61,10 @@ std::string process_name(pid_t pid) {
     return name.empty() ? "unknown" : name;
 }
 
-Error in_use(const std::filesystem::path& path) {
+Error in_use(const std::filesystem::path& path, const std::optional<ucred>& by) {
     std::string who = "another process";
-    if (const std::optional<ucred> peer = listener_of(path))
-        who = fmt::format("process {} ({})", peer->pid, process_name(peer->pid));
+    if (by && by->pid > 0)
+        who = fmt::format("process {} ({})", by->pid, process_name(by->pid));
     return {.kind = ErrorKind::kBusy,
             .what = fmt::format("a host is running already: {} has {}", who, path.string()),
             .hint = "change what it runs with 'scxhost swap', or end it"};
@@ -81,6 +84,29 @@ bool in_groups(int fd, gid_t group) {
     }
 }
 
+// Both directions are closed: nobody is there to read an answer.
+bool hung_up(int fd) {
+    pollfd polled{.fd = fd, .events = 0, .revents = 0};
+    return ::poll(&polled, 1, 0) != 0;
+}
+
+void shorten_texts(json& value) {
+    if (value.is_string() && value.get_ref<const std::string&>().size() > kLongText)
+        value.get_ref<std::string&>().resize(kLongText);
+    if (value.is_structured())
+        for (json& member : value)
+            shorten_texts(member);
+}
+
+// An event's long texts may come from a plugin or a scheduler, with any length.
+json shortened(json event) {
+    shorten_texts(event);
+    if (format_event(event).size() > ControlServer::kRecentBytes)
+        event = {{"event", event.value("event", json())}, {"time", event.value("time", json())}};
+    event["shortened"] = true;
+    return event;
+}
+
 } // namespace
 
 struct ControlServer::Client {
@@ -89,25 +115,39 @@ struct ControlServer::Client {
     Peer peer;
     std::string in;
     std::string out;
+    std::size_t unanswered = 0; // calls
     bool subscribed = false;
-    bool closing = false; // when `out` is sent
+    bool ended = false;   // it sends nothing more, but may still read
+    bool closing = false; // cut off as soon as `out` is sent
     EventLoop::Watch watch;
-    EventLoop::Watch deadline; // of a message that was begun
+    EventLoop::Watch deadline; // of a message that was begun, or of closing
 };
 
-Result<> make_private_folder(const std::filesystem::path& folder, mode_t mode) {
+Result<std::filesystem::path> make_private_folder(const std::filesystem::path& folder) {
+    // What is there decides who could meddle with what is made below it.
+    std::vector<std::filesystem::path> missing;
+    std::filesystem::path there = folder.lexically_normal();
     std::error_code error;
-    std::filesystem::create_directories(folder.parent_path(), error);
-    if (::mkdir(folder.c_str(), mode) != 0 && errno != EEXIST)
-        return fail_errno(errno == EACCES ? ErrorKind::kPermission : ErrorKind::kIo,
-                          "cannot make the folder " + folder.string(), errno);
-    SCXHOST_TRY(check_trusted(folder));
-    return {};
+    while (there.has_relative_path() && !std::filesystem::exists(std::filesystem::symlink_status(there, error))) {
+        if (there.has_filename())
+            missing.push_back(there.filename());
+        there = there.parent_path();
+    }
+    std::filesystem::path result = SCXHOST_TRY(check_trusted(there));
+    for (; !missing.empty(); missing.pop_back()) {
+        result /= missing.back();
+        // The mode once more, for whatever the umask is: the group has to get in.
+        if ((::mkdir(result.c_str(), 0755) != 0 && errno != EEXIST) || ::chmod(result.c_str(), 0755) != 0)
+            return fail_errno(errno == EACCES || errno == EPERM ? ErrorKind::kPermission : ErrorKind::kIo,
+                              "cannot make the folder " + result.string(), errno);
+    }
+    return check_trusted(result);
 }
 
-ControlServer::ControlServer(EventLoop& loop, ControlService& service)
+ControlServer::ControlServer(EventLoop& loop, ControlService& service, std::chrono::nanoseconds message_time)
     : loop_(loop)
     , service_(service)
+    , message_time_(message_time)
     , self_(std::make_shared<ControlServer*>(this)) {}
 
 ControlServer::~ControlServer() {
@@ -118,15 +158,16 @@ ControlServer::~ControlServer() {
 }
 
 Result<std::unique_ptr<ControlServer>> ControlServer::open(EventLoop& loop, const Config& config,
-                                                           ControlService& service) {
-    std::unique_ptr<ControlServer> server(new ControlServer(loop, service));
+                                                           ControlService& service,
+                                                           std::chrono::nanoseconds message_time) {
+    std::unique_ptr<ControlServer> server(new ControlServer(loop, service, message_time));
     SCXHOST_TRY(server->listen(config));
     server->watch_ = SCXHOST_TRY(loop.watch(server->listener_.get(), {}, [raw = server.get()] { raw->accept(); }));
     return server;
 }
 
 Result<> ControlServer::listen(const Config& config) {
-    path_ = config.control.socket;
+    const std::filesystem::path& wanted = config.control.socket;
     if (!config.control.group.empty()) {
         const group* entry = ::getgrnam(config.control.group.c_str());
         if (entry == nullptr)
@@ -138,7 +179,15 @@ Result<> ControlServer::listen(const Config& config) {
                       .where = config.where("control.group")});
         group_ = entry->gr_gid;
     }
-    SCXHOST_TRY(make_private_folder(path_.parent_path(), 0755));
+    const std::filesystem::path folder = SCXHOST_TRY(make_private_folder(wanted.parent_path()));
+    path_ = folder / wanted.filename();
+    if (!wanted.has_filename() || path_.native().size() >= sizeof(sockaddr_un::sun_path) ||
+        path_.native().find('\0') != std::string::npos)
+        return fail(Error{.kind = ErrorKind::kConfig,
+                          .what = fmt::format("{} is no path for a socket", path_.string()),
+                          .hint = fmt::format("a file's name, {} bytes at most with its folders and without links",
+                                              sizeof(sockaddr_un::sun_path) - 1),
+                          .where = config.where("control.socket")});
 
     // Of two hosts that start at the same time, the lock decides; it goes with its holder.
     const std::string lock_path = path_.string() + ".lock";
@@ -146,15 +195,15 @@ Result<> ControlServer::listen(const Config& config) {
     if (!lock_)
         return fail_errno(errno == EACCES ? ErrorKind::kPermission : ErrorKind::kIo, "cannot open " + lock_path, errno);
     if (::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0)
-        return fail(in_use(path_));
+        return fail(in_use(path_, listener_of(path_)));
     // Whatever is there now is no host's with this lock. A socket that answers is somebody's all the same.
     struct stat found{};
     if (::lstat(path_.c_str(), &found) == 0) {
         if (!S_ISSOCK(found.st_mode))
             return fail(ErrorKind::kConfig, fmt::format("{} is there and is no socket", path_.string()),
                         "choose another path: control.socket");
-        if (listener_of(path_))
-            return fail(in_use(path_));
+        if (const std::optional<ucred> listener = listener_of(path_))
+            return fail(in_use(path_, listener));
         ::unlink(path_.c_str());
     }
 
@@ -193,144 +242,224 @@ Result<Peer> ControlServer::identify(int fd) const {
 
 void ControlServer::accept() {
     UniqueFd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (!fd)
-        return;
-    if (clients_.size() >= kMaxClients) {
-        const std::string text = format_error(nullptr, RpcError::kFailed, "too many clients; try again later");
-        (void)::send(fd.get(), text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (!fd) {
+        if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+            pause_accepting();
         return;
     }
     const Result<Peer> peer = identify(fd.get());
     if (!peer)
         return;
+    if (clients_.size() >= (peer->uid == 0 ? kMaxClients : kMaxClients - kRootClients)) {
+        const std::string text = format_error(nullptr, Error{.kind = ErrorKind::kBusy,
+                                                             .what = "the host has too many clients",
+                                                             .hint = "end some, or try again later"});
+        (void)::send(fd.get(), text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+        return;
+    }
     auto client = std::make_unique<Client>();
     client->id = ++last_client_;
     client->fd = std::move(fd);
     client->peer = *peer;
-    Result<EventLoop::Watch> watch = loop_.watch(client->fd.get(), {}, [this, id = client->id] { read(id); });
+    Result<EventLoop::Watch> watch = loop_.watch(client->fd.get(), {}, [this, id = client->id] { serve(id); });
     if (!watch)
         return;
     client->watch = *std::move(watch);
     clients_.emplace(client->id, std::move(client));
 }
 
-// Called when there is something to read, or room to write.
-void ControlServer::read(std::uint64_t id) {
+void ControlServer::pause_accepting() {
+    if (Result<EventLoop::Watch> timer = loop_.timer(kAcceptPause, [this] { (void)watch_.set({}); })) {
+        pause_ = *std::move(timer);
+        (void)watch_.set({.readable = false, .writable = false});
+    }
+}
+
+// Called when there is something to read, room to write, or nobody any more.
+void ControlServer::serve(std::uint64_t id) {
     const auto found = clients_.find(id);
     if (found == clients_.end())
         return;
     Client& client = *found->second;
+    if (!receive(client)) {
+        clients_.erase(found);
+        return;
+    }
+    take_lines(client);
+    flush(client);
+}
+
+// False when nobody is at the other end.
+bool ControlServer::receive(Client& client) {
+    if (client.ended)
+        return !hung_up(client.fd.get());
     std::array<char, 16384> buffer;
     const ssize_t got = ::recv(client.fd.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
-    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
-        return drop(id);
-    if (got > 0 && !client.closing)
+    if (got < 0)
+        return errno == EAGAIN || errno == EINTR;
+    if (got == 0) {
+        client.ended = true;
+        client.in.clear();
+        return !hung_up(client.fd.get());
+    }
+    if (!client.closing)
         client.in.append(buffer.data(), static_cast<std::size_t>(got));
+    return true;
+}
+
+void ControlServer::take_lines(Client& client) {
     std::size_t begin = 0;
     for (int calls = 0; !client.closing; ++calls) {
         const std::size_t end = client.in.find('\n', begin);
-        if (end == std::string::npos)
+        if (std::min(end, client.in.size()) - begin >= kMaxRequestBytes)
+            refuse(client, fmt::format("a message has at most {} bytes", kMaxRequestBytes));
+        else if (end == std::string::npos)
             break;
-        if (calls == kCallsPerTurn) {
-            send(client, format_error(nullptr, RpcError::kInvalidRequest, "too many calls at a time"));
-            client.closing = true;
-            break;
-        }
-        if (end > begin)
+        else if (calls == kMaxCallsAtATime)
+            refuse(client, "too many calls at a time: read answers before sending more");
+        else if (end > begin)
             handle(client, std::string_view(client.in).substr(begin, end - begin));
         begin = end + 1;
     }
-    client.in.erase(0, begin);
-    if (client.in.size() >= kMaxRequestBytes && !client.closing) {
-        send(client, format_error(nullptr, RpcError::kInvalidRequest,
-                                  fmt::format("a message has at most {} bytes", kMaxRequestBytes)));
-        client.closing = true;
-    }
-    if (client.in.empty() || client.closing) {
+    if (client.closing)
+        client.in.clear();
+    else
+        client.in.erase(0, begin);
+    watch_time(client, begin > 0);
+}
+
+void ControlServer::watch_time(Client& client, bool began_anew) {
+    const bool waiting = !client.in.empty() || client.closing;
+    if (began_anew || !waiting)
         client.deadline.reset();
-    } else if (!client.deadline) {
-        if (Result<EventLoop::Watch> timer = loop_.timer(kMessageTime, [this, id] { drop(id); }))
-            client.deadline = *std::move(timer);
-    }
-    flush(client);
+    if (!waiting || client.deadline)
+        return;
+    if (Result<EventLoop::Watch> timer = loop_.timer(message_time_, [this, id = client.id] { clients_.erase(id); }))
+        client.deadline = *std::move(timer);
 }
 
 void ControlServer::handle(Client& client, std::string_view text) {
     std::expected<Call, BadCall> call = parse_call(text);
     if (!call)
         return send(client, format_error(call.error().id, call.error().code, call.error().message));
+    const bool own = call->method == "version" || call->method == "subscribe" || call->method == "events";
+    if (own && !call->params.empty())
+        return answer(client, call->id, fail(ErrorKind::kUsage, fmt::format("{} has no parameters", call->method)));
     if (call->method == "version")
-        return send(client, format_result(call->id, {{"protocol", kProtocolVersion}, {"version", SCXHOST_VERSION}}));
+        return answer(client, call->id, json{{"protocol", kProtocolVersion}, {"version", SCXHOST_VERSION}});
     if (call->method == "subscribe") {
         client.subscribed = true;
-        return send(client, format_result(call->id, {{"subscribed", true}}));
+        return answer(client, call->id, json{{"subscribed", true}});
     }
     if (call->method == "events")
-        return send(client, format_result(call->id, {{"events", recent_}}));
-    if (!service_.knows(call->method))
-        return send(client, format_error(call->id, RpcError::kMethodNotFound,
-                                         fmt::format("there is no method \"{}\"", call->method.substr(0, 64))));
-    if (service_.changes(call->method) && !client.peer.may_change)
-        return send(client, format_error(call->id, Error{.kind = ErrorKind::kPermission,
-                                                         .what = fmt::format("user {} may look, but not {}",
-                                                                             client.peer.uid, call->method),
-                                                         .hint = "be root, or in the group of control.group"}));
-    service_.call(
-        call->method, call->params,
-        [self = std::weak_ptr<ControlServer*>(self_), id = client.id, call_id = call->id](const Result<json>& result) {
-            const std::shared_ptr<ControlServer*> server = self.lock();
-            if (!server || *server == nullptr)
-                return;
-            const auto caller = (*server)->clients_.find(id);
-            if (caller == (*server)->clients_.end())
-                return;
-            (*server)->send(*caller->second,
-                            result ? format_result(call_id, *result) : format_error(call_id, result.error()));
-            (*server)->flush(*caller->second);
-        });
+        return answer(client, call->id, recent_events());
+    forward(client, *std::move(call));
 }
 
-void ControlServer::send(Client& client, std::string text) {
+void ControlServer::forward(Client& client, Call call) {
+    if (!service_.knows(call.method)) {
+        if (!call.id.is_null())
+            send(client, format_error(call.id, RpcError::kMethodNotFound,
+                                      fmt::format("there is no method \"{}\"", call.method.substr(0, 64))));
+        return;
+    }
+    if (service_.changes(call.method) && !client.peer.may_change)
+        return answer(client, call.id,
+                      fail(ErrorKind::kPermission,
+                           fmt::format("user {} may look, but not {}", client.peer.uid, call.method),
+                           "be root, or in the group of control.group"));
+    ++client.unanswered;
+    service_.call(call.method, call.params,
+                  [self = std::weak_ptr<ControlServer*>(self_), client_id = client.id,
+                   call_id = call.id](const Result<json>& result) {
+                      if (const std::shared_ptr<ControlServer*> server = self.lock(); server && *server != nullptr)
+                          (*server)->answered(client_id, call_id, result);
+                  });
+}
+
+void ControlServer::answered(std::uint64_t client_id, const json& call_id, const Result<json>& result) {
+    const auto caller = clients_.find(client_id);
+    if (caller == clients_.end())
+        return;
+    --caller->second->unanswered;
+    answer(*caller->second, call_id, result);
+    flush(*caller->second);
+}
+
+void ControlServer::answer(Client& client, const json& call_id, const Result<json>& result) {
+    if (call_id.is_null())
+        return;
+    std::string text = result ? format_result(call_id, *result) : format_error(call_id, result.error());
+    if (text.size() > kMaxAnswerBytes)
+        text = format_error(
+            call_id, Error{.kind = result ? ErrorKind::kInternal : result.error().kind,
+                           .what = result ? "the answer is too long to send" : result.error().what.substr(0, kLongText),
+                           .hint = "the host's log has it in full"});
+    send(client, text);
+}
+
+// The client has done what it may not: it is told, and cut off.
+void ControlServer::refuse(Client& client, std::string_view message) {
+    send(client, format_error(nullptr, RpcError::kInvalidRequest, message));
+    client.closing = true;
+    client.subscribed = false;
+}
+
+void ControlServer::send(Client& client, std::string_view text) {
+    if (client.closing)
+        return;
     if (client.out.size() + text.size() > kMaxUnsentBytes) {
         // It does not read: cut off at the next turn of the loop, not under the caller's feet.
         client.closing = true;
         client.subscribed = false;
         client.out.clear();
-        ::shutdown(client.fd.get(), SHUT_RDWR);
         return;
     }
     client.out += text;
 }
 
 void ControlServer::flush(Client& client) {
-    while (!client.out.empty()) {
-        const ssize_t sent = ::send(client.fd.get(), client.out.data(), client.out.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (sent <= 0)
+    std::size_t sent = 0;
+    while (sent < client.out.size()) {
+        const ssize_t done =
+            ::send(client.fd.get(), client.out.data() + sent, client.out.size() - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (done <= 0)
             break;
-        client.out.erase(0, static_cast<std::size_t>(sent));
+        sent += static_cast<std::size_t>(done);
     }
-    if (client.closing && client.out.empty())
-        ::shutdown(client.fd.get(), SHUT_RDWR); // the loop then reads the end
-    (void)client.watch.set({.readable = true, .writable = !client.out.empty()});
-}
-
-void ControlServer::drop(std::uint64_t id) {
-    clients_.erase(id);
+    client.out.erase(0, sent);
+    const bool nothing_to_come = client.ended && client.unanswered == 0 && !client.subscribed;
+    if (client.out.empty() && (client.closing || nothing_to_come))
+        ::shutdown(client.fd.get(), SHUT_RDWR); // the loop then sees its end
+    (void)client.watch.set({.readable = !client.ended, .writable = !client.out.empty()});
 }
 
 void ControlServer::publish(const json& event) {
-    recent_.push_back(event);
-    if (recent_.size() > kRecentEvents)
+    json kept = event;
+    std::string text = format_event(event);
+    if (text.size() > kRecentBytes) {
+        kept = shortened(event);
+        text = format_event(kept);
+    }
+    recent_bytes_ += text.size();
+    recent_.push_back({std::move(kept), text.size()});
+    while (recent_.size() > kRecentEvents || recent_bytes_ > kRecentBytes) {
+        recent_bytes_ -= recent_.front().bytes;
         recent_.pop_front();
-    std::string text;
+    }
     for (const auto& [id, client] : clients_) {
         if (!client->subscribed)
             continue;
-        if (text.empty())
-            text = format_event(event);
         send(*client, text);
         flush(*client);
     }
+}
+
+json ControlServer::recent_events() const {
+    json events = json::array();
+    for (const Recent& recent : recent_)
+        events.push_back(recent.event);
+    return {{"events", std::move(events)}};
 }
 
 } // namespace scxhost

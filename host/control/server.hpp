@@ -9,16 +9,20 @@
 #include "host/base/result.hpp"
 #include "host/base/unique_fd.hpp"
 #include "host/config/config.hpp"
+#include "host/control/protocol.hpp"
 
 #include <nlohmann/json.hpp>
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstdint>
 #include <deque>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 
 namespace scxhost {
 
@@ -26,7 +30,7 @@ namespace scxhost {
 struct Peer {
     pid_t pid = 0;
     uid_t uid = 0;
-    bool may_change = false; // root, or in the configured group
+    bool may_change = false; // root, the host's own user, or in the configured group
 };
 
 // Called once, now or later; harmless when the client is gone or the server has ended.
@@ -45,13 +49,23 @@ public:
 class ControlServer {
 public:
     static constexpr std::size_t kMaxClients = 32;
+    // Of these, only root's: a group that fills its places cannot lock out who could stop it.
+    static constexpr std::size_t kRootClients = 4;
+    // Calls of one client that come at a time, before it has read an answer.
+    static constexpr int kMaxCallsAtATime = 16;
+    // Of one client; who lets more pile up is cut off.
     static constexpr std::size_t kMaxUnsentBytes = 4U << 20U;
+    // What is kept of the events: the latest, as many as fit into one answer.
     static constexpr std::size_t kRecentEvents = 100;
+    static constexpr std::size_t kRecentBytes = kMaxAnswerBytes * 3 / 4;
+    // A message that was begun is finished within this time, and what a client is told before it is cut off is read.
+    static constexpr std::chrono::seconds kMessageTime{10};
 
     // Makes the socket: mode 0660, root's, and the configured group's. A stale one is replaced. Its folder is made when
     // it is missing. `loop` and `service` must outlive the server. Errors: kBusy (another host has it, named), kConfig
-    // (no such group), kPermission, kIo.
-    static Result<std::unique_ptr<ControlServer>> open(EventLoop& loop, const Config& config, ControlService& service);
+    // (no such group, no usable path), kPermission, kIo. `message_time` is for tests.
+    static Result<std::unique_ptr<ControlServer>> open(EventLoop& loop, const Config& config, ControlService& service,
+                                                       std::chrono::nanoseconds message_time = kMessageTime);
     ControlServer(const ControlServer&) = delete;
     ControlServer& operator=(const ControlServer&) = delete;
     ~ControlServer(); // removes the socket
@@ -62,30 +76,47 @@ public:
 private:
     struct Client;
 
-    ControlServer(EventLoop& loop, ControlService& service);
+    ControlServer(EventLoop& loop, ControlService& service, std::chrono::nanoseconds message_time);
     Result<> listen(const Config& config);
     void accept();
-    void read(std::uint64_t id);
-    void handle(Client& client, std::string_view line);
-    void send(Client& client, std::string text);
-    void flush(Client& client);
-    void drop(std::uint64_t id);
+    void pause_accepting();
     [[nodiscard]] Result<Peer> identify(int fd) const;
+    void serve(std::uint64_t id);
+    bool receive(Client& client);
+    void take_lines(Client& client);
+    void watch_time(Client& client, bool began_anew);
+    void handle(Client& client, std::string_view line);
+    void forward(Client& client, Call call);
+    void answered(std::uint64_t client_id, const nlohmann::json& call_id, const Result<nlohmann::json>& result);
+    void answer(Client& client, const nlohmann::json& call_id, const Result<nlohmann::json>& result);
+    void refuse(Client& client, std::string_view message);
+    void send(Client& client, std::string_view text);
+    void flush(Client& client);
+    [[nodiscard]] nlohmann::json recent_events() const;
 
     EventLoop& loop_;
     ControlService& service_;
     std::filesystem::path path_;
     gid_t group_ = 0; // 0: root only
+    std::chrono::nanoseconds message_time_;
     UniqueFd lock_;
     UniqueFd listener_;
     EventLoop::Watch watch_;
+    EventLoop::Watch pause_;
     std::map<std::uint64_t, std::unique_ptr<Client>> clients_;
     std::uint64_t last_client_ = 0;
-    std::deque<nlohmann::json> recent_;
+    struct Recent {
+        nlohmann::json event;
+        std::size_t bytes = 0;
+    };
+    std::deque<Recent> recent_;
+    std::size_t recent_bytes_ = 0;
     std::shared_ptr<ControlServer*> self_; // for replies that come late: null once this is gone
 };
 
-// Makes a folder for the host alone, or checks the one that is there: root's or ours, not writable by others.
-Result<> make_private_folder(const std::filesystem::path& folder, mode_t mode);
+// Makes a folder for the host alone with all that is missing on the way to it, or checks the one that is there: root's
+// or ours, not writable by others. Nothing is made below a folder that others control. Returns its path without links,
+// to be used from then on. Errors: kPermission, kIo.
+Result<std::filesystem::path> make_private_folder(const std::filesystem::path& folder);
 
 } // namespace scxhost

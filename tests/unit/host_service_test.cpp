@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// What the methods refuse before they ask the supervisor; what they do is tested in guests (tests/vm/swap_test.cpp).
+#include "host/control/host_service.hpp"
+#include "tests/support/temp_dir.hpp"
+#include "tests/unit/btf_builder.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace scxhost {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+
+class NobodyListens : public SupervisorListener {
+    void on_event(const json&) override {}
+    void on_error(const Error&) override {}
+    void on_warning(const Error&) override {}
+    void on_note(std::string_view, std::string_view) override {}
+    bool on_sample(const PreparedScheduler&, const Sample&) override { return true; }
+};
+
+class HostServiceTest : public testing::Test {
+protected:
+    Result<json> call(const std::string& method, const json& params) {
+        std::optional<Result<json>> answer;
+        service_.call(method, params, [&](const Result<json>& result) { answer = result; });
+        EXPECT_TRUE(answer) << method << ": no answer";
+        return answer.value_or(json());
+    }
+
+    EventLoop loop_ = EventLoop::make().value();
+    KernelBtf kernel_ = BtfBuilder().build();
+    NobodyListens listener_;
+    Supervisor supervisor_{loop_, kernel_, {}, listener_};
+    HostService service_{supervisor_};
+};
+
+TEST_F(HostServiceTest, WhatChangesAnythingIsNotForEverybody) {
+    for (const char* method : {"swap", "stop", "resume", "check"})
+        EXPECT_TRUE(service_.knows(method) && service_.changes(method)) << method;
+    for (const char* method : {"status", "stats"})
+        EXPECT_TRUE(service_.knows(method) && !service_.changes(method)) << method;
+    for (const char* method : {"", "Status", "status ", "reboot"})
+        EXPECT_TRUE(!service_.knows(method) && service_.changes(method)) << method;
+}
+
+TEST_F(HostServiceTest, ParametersThatAreRefused) {
+    const json nul = std::string("/etc/a\0.toml", 12);
+    const std::vector<std::pair<json, std::string>> cases = {
+        {{{"What", "qmap"}}, "no parameter \"What\""},
+        {{{"what", "qmap"}, {"dry_run", true}}, "no parameter \"dry_run\""},
+        {{{"what", 7}}, "what: expected"},
+        {{{"what", ""}}, "what: expected"},
+        {{{"what", {"qmap"}}}, "what: expected"},
+        {{{"what", "qmap.toml"}}, "what: expected an absolute path"},
+        {{{"what", "../qmap.so"}}, "what: expected an absolute path"},
+        {{{"what", nul}}, "what: expected"},
+        {{{"set", {"slice=5ms"}}}, "what: expected"},
+        {{{"plugin_dirs", {"/opt"}}}, "what: expected"},
+        {{{"what", "qmap"}, {"set", "slice=5ms"}}, "set: expected"},
+        {{{"what", "qmap"}, {"set", {1}}}, "set: expected"},
+        {{{"what", "qmap"}, {"set", {nul}}}, "set: expected"},
+        {{{"what", "qmap"}, {"set", {"slice"}}}, "KEY=VALUE"},
+        {{{"what", "qmap"}, {"set", {"incidents.dir=/root"}}}, "control socket"},
+        {{{"what", "qmap"}, {"set", {"slice=5ms", "control.socket=/tmp/x"}}}, "control socket"},
+        {{{"what", "qmap"}, {"plugin_dirs", {"plugins"}}}, "plugin_dirs: expected absolute paths"},
+        {{{"what", "qmap"}, {"plugin_dirs", {{"a", "/b"}}}}, "plugin_dirs: expected"},
+    };
+    for (const auto& [params, message] : cases)
+        for (const char* method : {"swap", "check"}) {
+            const Result<json> answer = call(method, params);
+            ASSERT_FALSE(answer) << method << " " << params;
+            EXPECT_EQ(answer.error().kind, ErrorKind::kUsage) << method << " " << params;
+            EXPECT_THAT(answer.error().what, HasSubstr(message)) << method << " " << params;
+        }
+    EXPECT_THAT(call("swap", {{"wait", 1}}).error().what, HasSubstr("wait: expected"));
+    EXPECT_THAT(call("swap", {{"force", "yes"}}).error().what, HasSubstr("force: expected"));
+    EXPECT_THAT(call("check", {{"what", "qmap"}, {"force", true}}).error().what, HasSubstr("no parameter"));
+    EXPECT_THAT(call("check", json::object()).error().what, HasSubstr("what: expected"));
+    EXPECT_THAT(call("status", {{"verbose", true}}).error().what, HasSubstr("no parameter"));
+}
+
+TEST_F(HostServiceTest, ConfigurationsThatAreNone) {
+    const TempDir dir;
+    const json missing = {{"what", (dir.path() / "none.toml").string()}};
+    EXPECT_FALSE(call("swap", missing));
+    const json broken = {{"what", dir.write("a.toml", "[scheduler]\nplugin = 7\n").string()}};
+    const Result<json> answer = call("swap", broken);
+    ASSERT_FALSE(answer);
+    EXPECT_EQ(answer.error().kind, ErrorKind::kConfig);
+    ASSERT_TRUE(answer.error().where);
+    EXPECT_EQ(answer.error().where->line, 2U);
+}
+
+TEST_F(HostServiceTest, WithoutAConfigurationThereIsNothingToReadAgain) {
+    const Result<json> answer = call("swap", json::object());
+    ASSERT_FALSE(answer);
+    EXPECT_EQ(answer.error().kind, ErrorKind::kUsage);
+    EXPECT_THAT(answer.error().what, HasSubstr("not started from a configuration"));
+}
+
+TEST_F(HostServiceTest, WithoutASchedulerThereAreNoStatistics) {
+    const Result<json> answer = call("stats", json::object());
+    ASSERT_FALSE(answer);
+    EXPECT_EQ(answer.error().kind, ErrorKind::kUsage);
+}
+
+} // namespace
+} // namespace scxhost
