@@ -233,11 +233,14 @@ TEST_F(QmapOptions, DumpHasThePolicysPartUnlessSuppressed) {
     EXPECT_GT(full.size(), 2048U);
 }
 
+// Both ways to name CPUs: by number, and by topological id.
+class QmapChange : public QmapOptions, public testing::WithParamInterface<const char*> {};
+
 // Cgroups and CPUs come, go and change under load. A policy that says what it does when a CPU comes or goes, as qmap
-// does, is not ejected for it.
-TEST_F(QmapOptions, CgroupsAndCpusComeAndGo) {
+// does, is not ejected for it. And it can still be detached: a kick from a CPU on its way out would prevent that.
+TEST_P(QmapChange, CgroupsAndCpusComeAndGo) {
     const std::string cgroup = "/sys/fs/cgroup/qmap-moves";
-    LivePolicy qmap("qmap");
+    LivePolicy qmap("qmap", {}, GetParam());
     qmap.attach();
     Children crowd;
     const pid_t moved = crowd.spinner();
@@ -258,6 +261,9 @@ TEST_F(QmapOptions, CgroupsAndCpusComeAndGo) {
     crowd.end_all();
     qmap.detach();
 }
+
+INSTANTIATE_TEST_SUITE_P(ByCpu, QmapChange, testing::Values("qmap_ops"), [](const auto&) { return "Number"; });
+INSTANTIATE_TEST_SUITE_P(ByCid, QmapChange, testing::Values("qmap_cid_ops"), [](const auto&) { return "Id"; });
 
 } // namespace
 } // namespace scxhost
