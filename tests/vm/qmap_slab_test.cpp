@@ -82,11 +82,15 @@ TEST_F(QmapSlab, AForkThatFindsNoEntryEndsThePolicy) {
     EXPECT_EQ(qmap.statistic("high_water"), static_cast<std::int64_t>(room));
 }
 
+// By the host, before anything is loaded; and by the policy itself, when its object is run without the plugin.
 TEST_F(QmapSlab, NoEntriesAtAllAreRefused) {
-    LivePolicy qmap("qmap", {"max_tasks=0"});
-    const Result<Attached> attached = qmap.try_attach();
-    ASSERT_FALSE(attached);
-    EXPECT_THAT(attached.error().what, HasSubstr("max_tasks must be > 0"));
+    HostProcess checked({"run", "qmap", "--set", "max_tasks=0"});
+    EXPECT_NE(checked.wait(), 0);
+    EXPECT_THAT(checked.err(), HasSubstr("max_tasks must be > 0"));
+    HostProcess bare({"run", "/usr/lib/scxhost/plugins/qmap.bpf.o", "--json", "--set", "max_tasks=0"});
+    EXPECT_EQ(bare.wait(), 1);
+    EXPECT_THAT(bare.err(), HasSubstr("max_tasks must be > 0"));
+    EXPECT_THAT(bare.err(), HasSubstr("ERROR_BPF"));
 }
 
 // The object stays loaded, and so does what the slab held: the first attach must leave nothing to the second.
