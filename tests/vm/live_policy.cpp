@@ -67,7 +67,7 @@ LivePolicy::~LivePolicy() {
 }
 
 Result<Attached> LivePolicy::try_attach() {
-    return attach_and_confirm(object(), SchedExtSysfs());
+    return attach_and_confirm(object(), value_of(SchedExtProbe::open()));
 }
 
 void LivePolicy::attach() {
@@ -86,8 +86,8 @@ void LivePolicy::detach() {
 }
 
 bool LivePolicy::running() const {
-    return link_ &&
-           value_of(check_presence(scheduler_->object(), SchedExtSysfs(), enable_seq_)).presence == Presence::kRunning;
+    return link_ && check_presence(scheduler_->object(), value_of(SchedExtProbe::open()), enable_seq_).presence ==
+                        Presence::kRunning;
 }
 
 ExitReport LivePolicy::exit_record() const {
