@@ -42,5 +42,7 @@ void SCX_OP_SLEEPABLE(qmap_cpu_online, s32 cpu)
 void SCX_OP_SLEEPABLE(qmap_cpu_offline, s32 cpu)
 {
 	cpu_ctx_of(cpu)->online = false;
+	if (use_cids)
+		forget_idle(cpu);
 	message("CPU %d goes offline", cpu);
 }

@@ -12,9 +12,12 @@ void SCX_OP(qmap_update_idle, s32 cid, bool idle)
 {
 	cpu_ctx_t *cpuc = cpu_ctx_of(cid);
 
-	if (!idle) {
-		__sync_lock_test_and_set(&cpuc->idle, 0);
-		clear_idle_bit(cid);
+	/*
+	 * A CPU that goes offline becomes idle once more, with interrupts off for good. It is not to be claimed; and a kick
+	 * that it queued then would never be carried out: the kernel (7.3.4, free_kick_syncs) waits for it at detach, for ever.
+	 */
+	if (!idle || !cpuc->online) {
+		forget_idle(cid);
 		return;
 	}
 	__sync_lock_test_and_set(&cpuc->idle, 1);

@@ -59,6 +59,12 @@ static void clear_idle_bit(s32 cid)
 	__sync_fetch_and_and(idle_word(cid), ~(1ULL << (cid & 63)));
 }
 
+static void forget_idle(s32 cid)
+{
+	__sync_lock_test_and_set(&cpu_ctx_of(cid)->idle, 0);
+	clear_idle_bit(cid);
+}
+
 /* True when the CPU was idle and is now ours: nobody else gets it until it has been idle again. */
 static bool claim_idle(s32 cpu)
 {

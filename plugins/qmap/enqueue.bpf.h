@@ -104,17 +104,20 @@ void SCX_OP(qmap_enqueue, struct task_struct *p, u64 enq_flags)
 		}
 	}
 
-	/* Its CPU was taken away: not to the end of a queue again, but to where the next free CPU looks first. */
-	if (reenqueued) {
+	/*
+	 * Its CPU was taken away: not to the end of a queue again, but to where the next free CPU looks first. LOWPRI's
+	 * wait their turn: two of them that never sleep would always have one there, and nothing else would ever run.
+	 */
+	if (reenqueued && !is_lowpri(p))
 		scx_dsq_insert(p, SHARED_DSQ, slice_ns, enq_flags);
-		cpu = claim_any_idle(p);
-		if (cpu >= 0)
-			kick(cpu, SCX_KICK_IDLE);
-		return;
-	}
-
-	if (!queue_push(p, taskc, index))
+	else if (!queue_push(p, taskc, index))
 		scx_dsq_insert(p, SCX_DSQ_GLOBAL, slice_ns, enq_flags);
+
+	/* The kernel calls nobody for it. A CPU that is just going idle cannot be claimed yet: let its own look again. */
+	if (reenqueued) {
+		cpu = claim_any_idle(p);
+		kick(cpu >= 0 ? cpu : prev_cpu, SCX_KICK_IDLE);
+	}
 }
 
 void SCX_OP(qmap_dequeue, struct task_struct *p, u64 deq_flags)

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "tests/vm/live_policy.hpp"
+
+#include "host/base/unique_fd.hpp"
+#include "host/config/config.hpp"
+#include "host/kernel/kernel_btf.hpp"
+#include "host/kernel/sched_ext_sysfs.hpp"
+
+#include <bpf/bpf.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <stdexcept>
+#include <thread>
+
+namespace scxhost {
+namespace {
+
+// Far beyond what any step takes, also on a slow emulated machine: only a hang gets here.
+constexpr auto kPatience = std::chrono::seconds(60);
+
+template <typename T>
+T value_of(Result<T> result) {
+    if (!result)
+        throw std::runtime_error(result.error().what + "\n" + result.error().detail);
+    if constexpr (!std::is_void_v<T>)
+        return *std::move(result);
+}
+
+// The program of this name that was loaded last: the host itself has no use for an object's syscall programs.
+UniqueFd open_program(const std::string& name) {
+    UniqueFd found;
+    for (std::uint32_t id = 0; ::bpf_prog_get_next_id(id, &id) == 0;) {
+        UniqueFd program(::bpf_prog_get_fd_by_id(id));
+        bpf_prog_info info{};
+        std::uint32_t size = sizeof info;
+        if (program.get() >= 0 && ::bpf_obj_get_info_by_fd(program.get(), &info, &size) == 0 &&
+            name.substr(0, sizeof info.name - 1) == info.name)
+            found = std::move(program);
+    }
+    return found;
+}
+
+} // namespace
+
+LivePolicy::LivePolicy(const std::string& plugin, const std::vector<std::string>& options,
+                       const std::string& struct_ops) {
+    Config config;
+    config.scheduler.plugin = plugin;
+    config.scheduler.struct_ops = struct_ops;
+    for (const std::string& option : options)
+        value_of(apply_override(config, option));
+    scheduler_ = value_of(PreparedScheduler::open(config));
+    const KernelBtf kernel = value_of(KernelBtf::load());
+    value_of(scheduler_->bind_options(config, &kernel));
+    value_of(scheduler_->fit(kernel));
+    value_of(scheduler_->configure([](int, std::string_view, std::string_view) {}));
+    value_of(scheduler_->load());
+    statistics_ = value_of(StatisticsReader::make(object()));
+}
+
+LivePolicy::~LivePolicy() {
+    if (link_)
+        (void)link_->detach();
+}
+
+Result<Attached> LivePolicy::try_attach() {
+    return attach_and_confirm(object(), value_of(SchedExtProbe::open()));
+}
+
+void LivePolicy::attach() {
+    Attached attached = value_of(try_attach());
+    link_ = std::move(attached.link);
+    enable_seq_ = attached.enable_seq;
+}
+
+void LivePolicy::attach_unconfirmed() {
+    link_ = value_of(object().attach());
+}
+
+void LivePolicy::detach() {
+    value_of(link_->detach());
+    link_.reset();
+}
+
+bool LivePolicy::running() const {
+    return link_ && check_presence(scheduler_->object(), value_of(SchedExtProbe::open()), enable_seq_).presence ==
+                        Presence::kRunning;
+}
+
+ExitReport LivePolicy::exit_record() const {
+    return scheduler_->object().read_exit_record().value_or(ExitReport{});
+}
+
+std::int64_t LivePolicy::statistic(const std::string& name) {
+    const auto& declared = object().declarations().statistics;
+    const auto found = std::ranges::find(declared, name, &StatisticDeclaration::name);
+    if (found == declared.end())
+        throw std::runtime_error("no statistic '" + name + "'");
+    return value_of(statistics_->read())[static_cast<std::size_t>(found - declared.begin())];
+}
+
+int LivePolicy::run_program(const std::string& name) const {
+    const UniqueFd program = open_program(name);
+    bpf_test_run_opts options{};
+    options.sz = sizeof options;
+    if (::bpf_prog_test_run_opts(program.get(), &options) != 0)
+        throw std::runtime_error("cannot run the program '" + name + "': " + std::strerror(errno));
+    return static_cast<int>(options.retval);
+}
+
+int LivePolicy::check_slab(scx_slab_report* report) const {
+    const auto deadline = std::chrono::steady_clock::now() + kPatience;
+    int result = run_program("qmap_check_slab");
+    while (result == -EAGAIN && std::chrono::steady_clock::now() < deadline) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        result = run_program("qmap_check_slab");
+    }
+    const SchedulerObject& object = scheduler_->object();
+    const VariablePlace* place = object.btf().find_variable("slab_report");
+    if (report != nullptr && place != nullptr)
+        std::memcpy(report, object.variable_bytes(*place).data(), sizeof *report);
+    return result;
+}
+
+} // namespace scxhost
