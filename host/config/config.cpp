@@ -24,7 +24,7 @@ namespace {
 // Without exceptions; what cannot be made absolute (no current folder) stays as it is.
 std::filesystem::path absolute(const std::filesystem::path& path) {
     std::error_code error;
-    std::filesystem::path out = std::filesystem::absolute(path, error);
+    const std::filesystem::path out = std::filesystem::absolute(path, error);
     return error ? path : out;
 }
 

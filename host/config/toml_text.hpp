@@ -17,7 +17,7 @@ namespace scxhost {
 
 // No configuration comes near. The TOML library recurses once for each part of a dotted key, so the bound on the text
 // is also the bound on its stack.
-constexpr std::size_t kMaxTomlBytes = 64 * 1024;
+constexpr std::size_t kMaxTomlBytes = 64UL * 1024;
 
 struct TomlNode;
 using TomlTable = std::vector<TomlNode>; // in the order of the text

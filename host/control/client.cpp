@@ -118,7 +118,7 @@ Result<nlohmann::json> ControlClient::call(const std::string& method, nlohmann::
         else if (incoming.event)
             events_.push_back(*std::move(incoming.event));
         else if (incoming.id == message.id || incoming.id.is_null()) // null: refused before it was read
-            return *std::move(incoming.answer);
+            return *std::move(incoming.answer); // NOLINT(bugprone-unchecked-optional-access): no event, so an answer
     }
 }
 

@@ -129,7 +129,7 @@ void HostService::stats(const json&, const Reply& reply) {
     reply(supervisor_.statistics());
 }
 
-void HostService::swap(const json& params, const Reply& reply) {
+void HostService::swap(const json& params, const Reply& reply) { // NOLINT(bugprone-exception-escape): not std::swap's
     // Whether the caller waits for the outcome.
     const auto ask = [&]() -> Result<bool> {
         const bool wait = SCXHOST_TRY(flag(params, "wait", true));

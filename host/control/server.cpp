@@ -73,7 +73,7 @@ Error in_use(const std::filesystem::path& path, const std::optional<ucred>& by) 
 bool in_groups(int fd, gid_t group) {
     std::vector<gid_t> groups(64);
     for (;;) {
-        socklen_t size = static_cast<socklen_t>(groups.size() * sizeof(gid_t));
+        auto size = static_cast<socklen_t>(groups.size() * sizeof(gid_t));
         if (::getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups.data(), &size) == 0) {
             groups.resize(size / sizeof(gid_t));
             return std::ranges::find(groups, group) != groups.end();

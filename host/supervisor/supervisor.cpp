@@ -583,7 +583,7 @@ void Supervisor::left() {
     ExitReport exit = spec.scheduler->object().read_exit_record().value_or(ExitReport{});
     // An object that keeps no record left for a reason that nobody knows: the cautious guess.
     const LeaveClass why = exit.left() ? classify(exit) : LeaveClass::kError;
-    Error error = ejection(spec, exit, after);
+    const Error error = ejection(spec, exit, after);
     spec.report.error = error;
     nlohmann::json fields = {{"title", spec.label},
                              {"build_id", spec.scheduler->object().build_id()},
@@ -637,7 +637,7 @@ void Supervisor::record_incident(const Spec& spec, nlohmann::json record) {
 void Supervisor::replaced(const std::string& other) {
     Spec& spec = specs_.at(running_->id);
     tolerate(running_->attached.link.detach());
-    Error error{
+    const Error error{
         .kind = ErrorKind::kEjected,
         .what = fmt::format("{} was replaced after {} s by another scheduler: {}", spec.label,
                             std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - running_->start).count(),
