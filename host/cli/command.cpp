@@ -115,6 +115,7 @@ int run_command_line(int argc, const char* const* argv) {
     add_stop(line);
     add_resume(line);
     add_events(line);
+    add_incidents(line);
 
     try {
         app.parse(argc, argv);

@@ -46,6 +46,7 @@ void add_swap(CommandLine line);
 void add_stop(CommandLine line);
 void add_resume(CommandLine line);
 void add_events(CommandLine line);
+void add_incidents(CommandLine line);
 
 // Parses the command line and runs the subcommand; returns the process's exit status.
 int run_command_line(int argc, const char* const* argv);
