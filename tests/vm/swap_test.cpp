@@ -256,7 +256,8 @@ TEST_P(FailingSwapVm, LeavesTheGoodOneRunning) {
 }
 
 std::vector<std::string> faulty(std::vector<std::string> settings) {
-    std::vector<std::string> result = {kFaulty, "--set", "swap.probation=30s"};
+    // An idle guest enqueues little: tasks go to idle CPUs directly.
+    std::vector<std::string> result = {kFaulty, "--set", "swap.probation=1h", "--set", "after=2"};
     for (const std::string& setting : settings)
         result.insert(result.end(), {"--set", setting});
     return result;
@@ -279,7 +280,7 @@ INSTANTIATE_TEST_SUITE_P(
 TEST_F(SwapVm, ErrorAfterProbationLoadsTheLastGoodOne) {
     const auto host = start();
     // Good at once, since there is no probation; the error comes after that.
-    EXPECT_EQ(swap({kFaulty, "--set", "swap.probation=0s", "--set", "fault=error"}).status, 0);
+    EXPECT_EQ(swap({kFaulty, "--set", "swap.probation=0s", "--set", "fault=error", "--set", "after=2"}).status, 0);
     ASSERT_TRUE(host->next_event("left")) << host->out();
     ASSERT_TRUE(host->next_event("enabled")) << host->out() << host->err();
     const nlohmann::json now = wait_for_phase("good");
@@ -294,9 +295,10 @@ TEST_F(SwapVm, ErrorAfterProbationLoadsTheLastGoodOne) {
 }
 
 TEST_F(SwapVm, FallbackRunsWhenNothingGoodIsLeft) {
-    const auto host = start({"--set", "fault=error", "--set", "host.fallback=[\"nosuch\", \"simple\"]", "--set",
-                             "restart.delay=10ms", "--plugin-dir", "/usr/lib/scxhost/plugins"},
-                            kFaulty);
+    const auto host =
+        start({"--set", "fault=error", "--set", "after=2", "--set", "host.fallback=[\"nosuch\", \"simple\"]", "--set",
+               "restart.delay=10ms", "--plugin-dir", "/usr/lib/scxhost/plugins"},
+              kFaulty);
     ASSERT_TRUE(host->next_event("left")) << host->out();
     ASSERT_TRUE(host->next_event("prepare-failed")) << host->out();
     ASSERT_TRUE(host->next_event("enabled")) << host->out() << host->err();
@@ -306,7 +308,8 @@ TEST_F(SwapVm, FallbackRunsWhenNothingGoodIsLeft) {
 
 TEST_F(SwapVm, RestartIsGrantedThenLimited) {
     const auto host =
-        start({"--set", "fault=restart", "--set", "restart.limit=2", "--set", "restart.delay=10ms"}, kFaulty);
+        start({"--set", "fault=restart", "--set", "after=2", "--set", "restart.limit=2", "--set", "restart.delay=10ms"},
+              kFaulty);
     EXPECT_TRUE(host->next_event("enabled")) << host->out();
     EXPECT_TRUE(host->next_event("enabled")) << host->out();
     const auto down = host->next_event("stood-down");
@@ -464,7 +467,7 @@ TEST_F(SwapVm, SecondHostNamesTheFirst) {
 
 TEST_F(SwapVm, IncidentIsRecordedEvenWhenItIsTheHostsEnd) {
     std::filesystem::remove_all("/var/lib/scxhost/incidents");
-    HostProcess host({"run", kFaulty, "--json", "--set", "fault=error"});
+    HostProcess host({"run", kFaulty, "--json", "--set", "fault=error", "--set", "after=2"});
     EXPECT_EQ(host.wait(), 1);
     const auto incident = host.wait_for_event("incident");
     ASSERT_TRUE(incident) << host.out() << host.err();
