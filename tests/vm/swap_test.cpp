@@ -475,7 +475,7 @@ TEST_F(SwapVm, IncidentIsRecordedEvenWhenItIsTheHostsEnd) {
     EXPECT_EQ(record.at("scheduler"), "faulty");
     EXPECT_EQ(record.at("exit").at("kind"), "ERROR_BPF");
     EXPECT_NE(record.at("exit").at("dump"), "");
-    EXPECT_EQ(record.at("options").at("fault"), "error");
+    EXPECT_EQ(record.at("options").at("fault"), "\"error\""); // as TOML has it
     EXPECT_THAT(record.at("kernel_log").get<std::string>(), HasSubstr("sched_ext"));
 }
 
