@@ -87,9 +87,13 @@ void add_selection(CLI::App& command, Selection& selection, std::string_view wha
     add_plugin_dirs(command, selection.plugin_dirs);
 }
 
-void print_json(const nlohmann::json& document) {
+std::string json_line(const nlohmann::json& document) {
     // Foreign texts (task names in a dump) need not be UTF-8.
-    fmt::print("{}\n", document.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+    return document.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+void print_json(const nlohmann::json& document) {
+    std::fputs(json_line(document).c_str(), stdout);
     std::fflush(stdout);
 }
 

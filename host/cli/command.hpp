@@ -54,7 +54,9 @@ int run_command_line(int argc, const char* const* argv);
 void add_selection(CLI::App& command, Selection& selection, std::string_view what_help, bool required = true);
 void add_plugin_dirs(CLI::App& command, std::vector<std::string>& plugin_dirs);
 
-// Writes one JSON document and a newline to stdout.
+// One JSON document on one line, with its newline.
+[[nodiscard]] std::string json_line(const nlohmann::json& document);
+// Writes it to stdout.
 void print_json(const nlohmann::json& document);
 
 } // namespace scxhost

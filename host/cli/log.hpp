@@ -8,9 +8,13 @@
 
 namespace scxhost {
 
+class Output;
+
+// To be called before plugin_log_sink().
 void set_log_level(LogLevel level);
 
-// What plugins log, as lines of the host's log, with the plugin's name.
-PluginLogSink plugin_log_sink();
+// What plugins log, as lines of the host's log, with the plugin's name. Through `output`, which must outlive the sink,
+// else straight to stderr; from any thread.
+PluginLogSink plugin_log_sink(Output* output = nullptr);
 
 } // namespace scxhost

@@ -8,6 +8,7 @@
 #include "host/cli/diagnostic.hpp"
 #include "host/cli/event_view.hpp"
 #include "host/cli/log.hpp"
+#include "host/cli/output.hpp"
 #include "host/cli/statistics_view.hpp"
 #include "host/cli/terminal.hpp"
 #include "host/control/host_service.hpp"
@@ -33,11 +34,12 @@ struct RunArguments {
     bool stay = false;
 };
 
-// Prints what the supervisor tells, as text or as JSON lines.
+// Prints what the supervisor tells, as text or as JSON lines. The supervisor never waits for a reader of it.
 class Printer : public SupervisorListener {
 public:
-    explicit Printer(const RunArguments& arguments)
-        : arguments_(arguments) {}
+    Printer(const RunArguments& arguments, Output& output)
+        : arguments_(arguments)
+        , output_(output) {}
 
     // nullptr: nobody listens.
     void publish_to(ControlServer* server) { server_ = server; }
@@ -53,24 +55,23 @@ public:
             return;
         if (const std::string text = describe_event(event, wants_colour(STDOUT_FILENO)); !text.empty()) {
             view_.reset(); // the table goes on below it
-            std::fputs(text.c_str(), stdout);
-            std::fflush(stdout);
+            output_.put(STDOUT_FILENO, text);
         }
     }
 
     void on_error(const Error& error) override {
         view_.reset();
-        print_diagnostic(Severity::kError, error);
+        diagnose(Severity::kError, error);
     }
 
     void on_warning(const Error& error) override {
         Error tolerated = error;
         tolerated.what += ", ignoring";
-        print_diagnostic(Severity::kWarning, tolerated);
+        diagnose(Severity::kWarning, tolerated);
     }
 
     void on_note(std::string_view scheduler, std::string_view note) override {
-        print_note(fmt::format("{}: {}", scheduler, note));
+        diagnose(Severity::kNote, {.what = fmt::format("{}: {}", scheduler, note)});
     }
 
     bool on_sample(const PreparedScheduler& scheduler, const Sample& sample) override {
@@ -92,14 +93,14 @@ public:
                     entry["rate"] = rates[i];
             }
             print(
-                {{"event", "statistics"}, {"seconds", seconds(sample.since_start)}, {"statistics", std::move(values)}});
+                {{"event", "statistics"}, {"seconds", seconds(sample.since_start)}, {"statistics", std::move(values)}},
+                Output::Worth::kSample);
         } else if (!arguments_.quiet) {
-            std::fputs(view_->render(sample).c_str(), stdout);
-            std::fflush(stdout);
+            output_.put(STDOUT_FILENO, view_->render(sample), Output::Worth::kSample);
         }
         view_->remember(sample);
         previous_ = sample;
-        return std::ferror(stdout) == 0;
+        return !output_.reader_gone(STDOUT_FILENO);
     }
 
     void finished(const RunOutcome& outcome) const {
@@ -114,10 +115,9 @@ public:
                           {"exit", to_json(outcome.exit)}});
         }
         if (outcome.end == RunEnd::kRequested || outcome.end == RunEnd::kTimeUp)
-            fmt::print("{} after {}; the kernel's own scheduler runs\n",
-                       outcome.title.empty() ? "ended:" : "detached: " + outcome.title,
-                       human_duration(outcome.duration));
-        std::fflush(stdout);
+            output_.put(STDOUT_FILENO, fmt::format("{} after {}; the kernel's own scheduler runs\n",
+                                                   outcome.title.empty() ? "ended:" : "detached: " + outcome.title,
+                                                   human_duration(outcome.duration)));
     }
 
 private:
@@ -137,12 +137,16 @@ private:
         return "failed";
     }
 
-    static void print(nlohmann::json event) {
+    void print(nlohmann::json event, Output::Worth worth = Output::Worth::kMessage) const {
         event["schema"] = kJsonSchema;
-        print_json(event);
+        output_.put(STDOUT_FILENO, json_line(event), worth);
+    }
+    void diagnose(Severity severity, const Error& error) const {
+        output_.put(STDERR_FILENO, format_diagnostic(severity, error, wants_colour(STDERR_FILENO)));
     }
 
     const RunArguments& arguments_;
+    Output& output_;
     ControlServer* server_ = nullptr;
     bool started_ = false;
     const PreparedScheduler* viewed_ = nullptr; // never followed: only told apart
@@ -186,7 +190,8 @@ CommandResult run(const RunArguments& arguments) {
     const KernelBtf kernel = *std::move(checked);
 
     settings.stay = arguments.stay;
-    settings.plugin_log = plugin_log_sink();
+    const std::unique_ptr<Output> output = SCXHOST_TRY(Output::start());
+    settings.plugin_log = plugin_log_sink(output.get());
     if (!config.name.empty()) {
         settings.config_file = config.name;
         settings.reload = [selection = arguments.selection] { return select_config(selection); };
@@ -194,7 +199,7 @@ CommandResult run(const RunArguments& arguments) {
     settings.runtime_dir = config.control.socket.parent_path();
 
     EventLoop loop = SCXHOST_TRY(EventLoop::make());
-    Printer printer(arguments);
+    Printer printer(arguments, *output);
     Supervisor supervisor(loop, kernel, std::move(settings), printer);
     HostService service(supervisor);
     Result<std::unique_ptr<ControlServer>> server = ControlServer::open(loop, config, service);

@@ -36,6 +36,12 @@ struct faulty_stats stats;
 
 SCX_EXIT_INFO(uei);
 
+/* No direct dispatch to an idle CPU: each task that wakes up is enqueued, so that the fault comes on an idle machine too. */
+s32 SCX_OP(faulty_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_flags)
+{
+	return prev_cpu;
+}
+
 void SCX_OP(faulty_enqueue, struct task_struct *p, u64 enq_flags)
 {
 	u64 nr = __sync_fetch_and_add(&stats.enqueued, 1);
@@ -87,6 +93,7 @@ void SCX_OP_SLEEPABLE(faulty_exit, struct scx_exit_info *info)
 }
 
 SCX_OPS(faulty_ops) = {
+	.select_cpu = (void *)faulty_select_cpu,
 	.enqueue = (void *)faulty_enqueue,
 	.init_task = (void *)faulty_init_task,
 	.init = (void *)faulty_init,

@@ -33,14 +33,14 @@ inline testing::AssertionResult on_its_own_scheduler() {
 // Threads that run and threads that wake up all the time: without them nothing is enqueued.
 class Load {
 public:
-    Load() {
-        for (int i = 0; i < 3; ++i)
+    explicit Load(int busy = 3, int waking = 3) {
+        for (int i = 0; i < busy; ++i)
             threads_.emplace_back([this] {
                 while (!stop_.load())
                     for (int n = 0; n < 1000; ++n)
                         std::atomic_signal_fence(std::memory_order_seq_cst);
             });
-        for (int i = 0; i < 3; ++i)
+        for (int i = 0; i < waking; ++i)
             threads_.emplace_back([this] {
                 while (!stop_.load())
                     std::this_thread::sleep_for(std::chrono::milliseconds(1));

@@ -241,9 +241,10 @@ class FailingSwapVm : public SwapVm, public testing::WithParamInterface<Failure>
 
 TEST_P(FailingSwapVm, LeavesTheGoodOneRunning) {
     write_file("/root/garbage.toml", "[scheduler]\nplugin = \"simple\"\nslize = 3\n");
+    const Load load(0, 1); // somebody has to wake up, or no task is ever enqueued
     const auto host = start();
     const Answer answer = swap(GetParam().arguments);
-    EXPECT_EQ(answer.status, GetParam().status) << answer.report << answer.err;
+    ASSERT_EQ(answer.status, GetParam().status) << answer.report << answer.err << host->out() << host->err();
     if (*GetParam().outcome == '\0') {
         EXPECT_THAT(answer.err, HasSubstr(GetParam().message));
     } else {
@@ -256,7 +257,6 @@ TEST_P(FailingSwapVm, LeavesTheGoodOneRunning) {
 }
 
 std::vector<std::string> faulty(std::vector<std::string> settings) {
-    // An idle guest enqueues little: tasks go to idle CPUs directly.
     std::vector<std::string> result = {kFaulty, "--set", "swap.probation=1h", "--set", "after=2"};
     for (const std::string& setting : settings)
         result.insert(result.end(), {"--set", setting});
