@@ -128,4 +128,24 @@ Result<std::filesystem::path> check_trusted(const std::filesystem::path& path, u
     return Walk(path, user).run();
 }
 
+Result<std::filesystem::path> make_trusted_folder(const std::filesystem::path& folder, mode_t mode) {
+    // What is there decides who could meddle with what is made below it.
+    std::vector<fs::path> missing;
+    fs::path there = folder.lexically_normal();
+    std::error_code error;
+    while (there.has_relative_path() && !fs::exists(fs::symlink_status(there, error))) {
+        if (there.has_filename())
+            missing.push_back(there.filename());
+        there = there.parent_path();
+    }
+    fs::path result = SCXHOST_TRY(check_trusted(there));
+    for (; !missing.empty(); missing.pop_back()) {
+        result /= missing.back();
+        if ((::mkdir(result.c_str(), mode) != 0 && errno != EEXIST) || ::chmod(result.c_str(), mode) != 0)
+            return fail_errno(errno == EACCES || errno == EPERM ? ErrorKind::kPermission : ErrorKind::kIo,
+                              "cannot make the folder " + result.string(), errno);
+    }
+    return check_trusted(result);
+}
+
 } // namespace scxhost

@@ -123,27 +123,6 @@ struct ControlServer::Client {
     EventLoop::Watch deadline; // of a message that was begun, or of closing
 };
 
-Result<std::filesystem::path> make_private_folder(const std::filesystem::path& folder) {
-    // What is there decides who could meddle with what is made below it.
-    std::vector<std::filesystem::path> missing;
-    std::filesystem::path there = folder.lexically_normal();
-    std::error_code error;
-    while (there.has_relative_path() && !std::filesystem::exists(std::filesystem::symlink_status(there, error))) {
-        if (there.has_filename())
-            missing.push_back(there.filename());
-        there = there.parent_path();
-    }
-    std::filesystem::path result = SCXHOST_TRY(check_trusted(there));
-    for (; !missing.empty(); missing.pop_back()) {
-        result /= missing.back();
-        // The mode once more, for whatever the umask is: the group has to get in.
-        if ((::mkdir(result.c_str(), 0755) != 0 && errno != EEXIST) || ::chmod(result.c_str(), 0755) != 0)
-            return fail_errno(errno == EACCES || errno == EPERM ? ErrorKind::kPermission : ErrorKind::kIo,
-                              "cannot make the folder " + result.string(), errno);
-    }
-    return check_trusted(result);
-}
-
 ControlServer::ControlServer(EventLoop& loop, ControlService& service, std::chrono::nanoseconds message_time)
     : loop_(loop)
     , service_(service)
@@ -179,7 +158,8 @@ Result<> ControlServer::listen(const Config& config) {
                       .where = config.where("control.group")});
         group_ = entry->gr_gid;
     }
-    const std::filesystem::path folder = SCXHOST_TRY(make_private_folder(wanted.parent_path()));
+    // Whatever the umask is: the group has to get in.
+    const std::filesystem::path folder = SCXHOST_TRY(make_trusted_folder(wanted.parent_path(), 0755));
     path_ = folder / wanted.filename();
     if (!wanted.has_filename() || path_.native().size() >= sizeof(sockaddr_un::sun_path) ||
         path_.native().find('\0') != std::string::npos)

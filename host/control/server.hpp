@@ -114,9 +114,4 @@ private:
     std::shared_ptr<ControlServer*> self_; // for replies that come late: null once this is gone
 };
 
-// Makes a folder for the host alone with all that is missing on the way to it, or checks the one that is there: root's
-// or ours, not writable by others. Nothing is made below a folder that others control. Returns its path without links,
-// to be used from then on. Errors: kPermission, kIo.
-Result<std::filesystem::path> make_private_folder(const std::filesystem::path& folder);
-
 } // namespace scxhost

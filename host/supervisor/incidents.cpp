@@ -108,17 +108,6 @@ std::unexpected<Error> io_failure(const std::string& what, int sys_errno) {
                       sys_errno);
 }
 
-// The folder with all links resolved; made when it is missing.
-Result<fs::path> own_folder(const fs::path& folder) {
-    std::error_code error;
-    fs::create_directories(folder.parent_path(), error); // what failed shows below
-    if (::mkdir(folder.c_str(), 0750) == 0)
-        (void)::chmod(folder.c_str(), 0750); // whatever the umask is
-    else if (errno != EEXIST)
-        return io_failure("cannot make the folder " + folder.string(), errno);
-    return check_trusted(folder);
-}
-
 // A file that goes again unless it was finished.
 class UnfinishedFile {
 public:
@@ -184,7 +173,7 @@ void remove_unfinished(const fs::path& folder) {
 } // namespace
 
 Result<std::string> IncidentStore::write(json record) const {
-    const fs::path folder = SCXHOST_TRY(own_folder(folder_));
+    const fs::path folder = SCXHOST_TRY(make_trusted_folder(folder_, 0750));
     remove_unfinished(folder);
     const std::vector<IncidentSummary> others = SCXHOST_TRY(list());
 

@@ -9,10 +9,6 @@
 namespace scxhost {
 namespace {
 
-nlohmann::json or_null(const std::string& text) {
-    return text.empty() ? nlohmann::json(nullptr) : nlohmann::json(text);
-}
-
 std::string_view outcome_word(const SwapReport& report) {
     if (report.outcome)
         return to_string(*report.outcome);
@@ -20,6 +16,10 @@ std::string_view outcome_word(const SwapReport& report) {
 }
 
 } // namespace
+
+nlohmann::json or_null(const std::string& text) {
+    return text.empty() ? nlohmann::json(nullptr) : nlohmann::json(text);
+}
 
 double milliseconds(std::chrono::nanoseconds duration) {
     return static_cast<double>(duration.count()) / 1e6;

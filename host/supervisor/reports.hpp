@@ -33,6 +33,8 @@ struct SwapReport {
 [[nodiscard]] nlohmann::json to_json(const SwapReport& report);
 [[nodiscard]] nlohmann::json to_json(const ExitReport& exit);
 
+// null in place of an empty text.
+[[nodiscard]] nlohmann::json or_null(const std::string& text);
 [[nodiscard]] double milliseconds(std::chrono::nanoseconds duration);
 [[nodiscard]] double seconds(std::chrono::nanoseconds duration);
 // "2026-01-31T23:59:59.123Z"

@@ -75,10 +75,6 @@ std::string label_of(const Config& config) {
     return config.scheduler.object.empty() ? config.scheduler.plugin : config.scheduler.object.filename().string();
 }
 
-nlohmann::json or_null(const std::string& text) {
-    return text.empty() ? nlohmann::json(nullptr) : nlohmann::json(text);
-}
-
 std::string_view stand_down_text(StandDownReason reason) {
     switch (reason) {
     case StandDownReason::kOperator:

@@ -754,54 +754,5 @@ TEST_F(ControlServerTest, WithoutDescriptorsClientsWait) {
     });
 }
 
-TEST(MakePrivateFolder, MakesWhatIsMissing) {
-    const TempDir dir;
-    const auto made = make_private_folder(dir.path() / "a" / "b" / "c");
-    ASSERT_TRUE(made);
-    EXPECT_EQ(*made, fs::canonical(dir.path()) / "a/b/c");
-    EXPECT_TRUE(fs::is_directory(*made));
-    EXPECT_EQ(make_private_folder(dir.path() / "a" / "b" / "c/").value(), *made) << "and takes what is there";
-}
-
-TEST(MakePrivateFolder, FollowsLinksThatCanBeTrusted) {
-    const TempDir dir;
-    fs::create_directory(dir.path() / "real");
-    fs::create_directory_symlink("real", dir.path() / "link");
-    EXPECT_EQ(make_private_folder(dir.path() / "link").value(), fs::canonical(dir.path()) / "real");
-    EXPECT_EQ(make_private_folder(dir.path() / "link" / "sub").value(), fs::canonical(dir.path()) / "real/sub");
-}
-
-TEST(MakePrivateFolder, MakesNothingWhereOthersCouldMeddle) {
-    const TempDir dir;
-    fs::create_directory(dir.path() / "open");
-    ASSERT_EQ(::chmod((dir.path() / "open").c_str(), 0777), 0);
-    const auto made = make_private_folder(dir.path() / "open" / "run");
-    ASSERT_FALSE(made);
-    EXPECT_EQ(made.error().kind, ErrorKind::kPermission);
-    EXPECT_TRUE(fs::is_empty(dir.path() / "open"));
-}
-
-TEST(MakePrivateFolder, NeitherThroughADanglingLinkNorAFile) {
-    const TempDir dir;
-    fs::create_symlink(dir.path() / "nowhere", dir.path() / "link");
-    EXPECT_FALSE(make_private_folder(dir.path() / "link"));
-    EXPECT_FALSE(make_private_folder(dir.path() / "link" / "sub"));
-    EXPECT_FALSE(fs::exists(dir.path() / "nowhere"));
-    const fs::path file = dir.write("file", "");
-    EXPECT_FALSE(make_private_folder(file / "sub"));
-}
-
-TEST(MakePrivateFolder, NotBelowWhatBelongsToAStranger) {
-    if (::geteuid() != 0)
-        GTEST_SKIP() << "only root can give a folder away";
-    const TempDir dir;
-    fs::create_directory(dir.path() / "theirs");
-    ASSERT_EQ(::chown((dir.path() / "theirs").c_str(), kStranger, kStranger), 0);
-    const auto made = make_private_folder(dir.path() / "theirs" / "run");
-    ASSERT_FALSE(made);
-    EXPECT_EQ(made.error().kind, ErrorKind::kPermission);
-    EXPECT_TRUE(fs::is_empty(dir.path() / "theirs"));
-}
-
 } // namespace
 } // namespace scxhost

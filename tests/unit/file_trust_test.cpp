@@ -4,6 +4,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 
@@ -152,6 +154,55 @@ TEST_F(FileTrustTest, WhatIsNotThereIsNoMatterOfTrust) {
     EXPECT_EQ(check_trusted("/no/such/file").error().what, "there is no file /no/such/file")
         << "not only the part of it that was missed first";
     EXPECT_EQ(check_trusted(root() / "confg.toml").error().hint, "did you mean " + file.string() + "?");
+}
+
+TEST(MakeTrustedFolder, MakesWhatIsMissing) {
+    const TempDir dir;
+    const auto made = make_trusted_folder(dir.path() / "a" / "b" / "c", 0755);
+    ASSERT_TRUE(made);
+    EXPECT_EQ(*made, fs::canonical(dir.path()) / "a/b/c");
+    EXPECT_TRUE(fs::is_directory(*made));
+    EXPECT_EQ(make_trusted_folder(dir.path() / "a" / "b" / "c/", 0755).value(), *made) << "and takes what is there";
+}
+
+TEST(MakeTrustedFolder, FollowsLinksThatCanBeTrusted) {
+    const TempDir dir;
+    fs::create_directory(dir.path() / "real");
+    fs::create_directory_symlink("real", dir.path() / "link");
+    EXPECT_EQ(make_trusted_folder(dir.path() / "link", 0755).value(), fs::canonical(dir.path()) / "real");
+    EXPECT_EQ(make_trusted_folder(dir.path() / "link" / "sub", 0755).value(), fs::canonical(dir.path()) / "real/sub");
+}
+
+TEST(MakeTrustedFolder, MakesNothingWhereOthersCouldMeddle) {
+    const TempDir dir;
+    fs::create_directory(dir.path() / "open");
+    ASSERT_EQ(::chmod((dir.path() / "open").c_str(), 0777), 0);
+    const auto made = make_trusted_folder(dir.path() / "open" / "run", 0755);
+    ASSERT_FALSE(made);
+    EXPECT_EQ(made.error().kind, ErrorKind::kPermission);
+    EXPECT_TRUE(fs::is_empty(dir.path() / "open"));
+}
+
+TEST(MakeTrustedFolder, NeitherThroughADanglingLinkNorAFile) {
+    const TempDir dir;
+    fs::create_symlink(dir.path() / "nowhere", dir.path() / "link");
+    EXPECT_FALSE(make_trusted_folder(dir.path() / "link", 0755));
+    EXPECT_FALSE(make_trusted_folder(dir.path() / "link" / "sub", 0755));
+    EXPECT_FALSE(fs::exists(dir.path() / "nowhere"));
+    const fs::path file = dir.write("file", "");
+    EXPECT_FALSE(make_trusted_folder(file / "sub", 0755));
+}
+
+TEST(MakeTrustedFolder, NotBelowWhatBelongsToAStranger) {
+    if (::geteuid() != 0)
+        GTEST_SKIP() << "only root can give a folder away";
+    const TempDir dir;
+    fs::create_directory(dir.path() / "theirs");
+    ASSERT_EQ(::chown((dir.path() / "theirs").c_str(), kStranger, kStranger), 0);
+    const auto made = make_trusted_folder(dir.path() / "theirs" / "run", 0755);
+    ASSERT_FALSE(made);
+    EXPECT_EQ(made.error().kind, ErrorKind::kPermission);
+    EXPECT_TRUE(fs::is_empty(dir.path() / "theirs"));
 }
 
 } // namespace

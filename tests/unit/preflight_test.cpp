@@ -2,6 +2,7 @@
 //
 // Preflight on a tree of ordinary files and a small BTF.
 #include "host/kernel/preflight.hpp"
+#include "tests/support/temp_dir.hpp"
 #include "tests/unit/btf_builder.hpp"
 
 #include <gmock/gmock.h>
@@ -21,21 +22,10 @@ using Outcome = PreflightItem::Outcome;
 
 class PreflightTest : public testing::Test {
 protected:
-    PreflightTest() {
-        std::string name = testing::TempDir() + "scxhost-preflight-XXXXXX";
-        root_ = ::mkdtemp(name.data());
-        paths_ = {.btf = root_ / "btf", .sched_ext = root_ / "sched_ext", .jit = root_ / "jit"};
-    }
-    ~PreflightTest() override { std::filesystem::remove_all(root_); }
-
-    static void write(const std::filesystem::path& path, std::string_view text) {
-        std::filesystem::create_directories(path.parent_path());
-        std::ofstream(path, std::ios::binary) << text;
-    }
-    void write_sysfs(const char* state, const char* ops) {
-        write(paths_.sched_ext / "state", std::string(state) + "\n");
+    void write_sysfs(const char* state, const char* ops) const {
+        dir_.write("sched_ext/state", std::string(state) + "\n");
         if (ops)
-            write(paths_.sched_ext / "root/ops", std::string(ops) + "\n");
+            dir_.write("sched_ext/root/ops", std::string(ops) + "\n");
     }
     // A kernel that has what came with the minimum release, or one that has not.
     static void fill(BtfBuilder& b, bool new_enough) {
@@ -45,10 +35,10 @@ protected:
         btf__add_struct(b.btf_, "sched_ext_ops", 4);
         btf__add_field(b.btf_, "priv", b.int_, 0, 0);
     }
-    void write_btf(const BtfBuilder& b) {
+    void write_btf(const BtfBuilder& b) const {
         __u32 size = 0;
         const void* bytes = btf__raw_data(b.btf_, &size);
-        write(paths_.btf, {static_cast<const char*>(bytes), size});
+        dir_.write("btf", {static_cast<const char*>(bytes), size});
     }
     static const PreflightItem& item(const PreflightReport& report, std::string_view name) {
         for (const PreflightItem& candidate : report.items)
@@ -58,8 +48,9 @@ protected:
         return report.items.front();
     }
 
-    std::filesystem::path root_;
-    PreflightPaths paths_;
+    TempDir dir_;
+    const PreflightPaths paths_ = {
+        .btf = dir_.path() / "btf", .sched_ext = dir_.path() / "sched_ext", .jit = dir_.path() / "jit"};
 };
 
 TEST_F(PreflightTest, NothingThere) {
@@ -112,12 +103,12 @@ TEST_F(PreflightTest, MinimumIsAnAbsenceAndNotADefect) {
 }
 
 TEST_F(PreflightTest, Jit) {
-    EXPECT_TRUE(check_jit(root_ / "absent"));
-    write(paths_.jit, "1\n");
+    EXPECT_TRUE(check_jit(dir_.path() / "absent"));
+    dir_.write("jit", "1\n");
     EXPECT_TRUE(check_jit(paths_.jit));
-    write(paths_.jit, "2\n");
+    dir_.write("jit", "2\n");
     EXPECT_TRUE(check_jit(paths_.jit));
-    write(paths_.jit, "0\n");
+    dir_.write("jit", "0\n");
     const auto result = check_jit(paths_.jit);
     ASSERT_FALSE(result);
     EXPECT_EQ(result.error().kind, ErrorKind::kUnsupported);

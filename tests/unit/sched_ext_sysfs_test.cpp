@@ -2,30 +2,19 @@
 //
 // SchedExtSysfs on a tree of ordinary files that look like the kernel's.
 #include "host/kernel/sched_ext_sysfs.hpp"
+#include "tests/support/temp_dir.hpp"
 
 #include <gtest/gtest.h>
-
-#include <cstdlib>
-#include <fstream>
 
 namespace scxhost {
 namespace {
 
 class SchedExtSysfsTest : public testing::Test {
 protected:
-    SchedExtSysfsTest() {
-        std::string name = testing::TempDir() + "scxhost-sysfs-XXXXXX";
-        root_ = ::mkdtemp(name.data());
-    }
-    ~SchedExtSysfsTest() override { std::filesystem::remove_all(root_); }
-
-    void write(const std::string& file, const std::string& text) {
-        std::filesystem::create_directories((root_ / file).parent_path());
-        std::ofstream(root_ / file) << text;
-    }
+    void write(const std::string& file, const std::string& text) const { dir_.write(file, text); }
 
     // As on a kernel that runs its own scheduler.
-    void write_idle_tree() {
+    void write_idle_tree() const {
         write("state", "disabled\n");
         write("enable_seq", "0\n");
         write("nr_rejected", "0\n");
@@ -33,11 +22,11 @@ protected:
         write("switch_all", "0\n");
     }
 
-    std::filesystem::path root_;
+    TempDir dir_;
 };
 
 TEST_F(SchedExtSysfsTest, KernelWithoutSchedExtIsUnsupported) {
-    const SchedExtSysfs sysfs(root_ / "absent");
+    const SchedExtSysfs sysfs(dir_.path() / "absent");
     EXPECT_FALSE(sysfs.present());
     const auto status = sysfs.snapshot();
     ASSERT_FALSE(status);
@@ -47,7 +36,7 @@ TEST_F(SchedExtSysfsTest, KernelWithoutSchedExtIsUnsupported) {
 
 TEST_F(SchedExtSysfsTest, IdleKernelHasNoScheduler) {
     write_idle_tree();
-    const SchedExtSysfs sysfs(root_);
+    const SchedExtSysfs sysfs(dir_.path());
     EXPECT_TRUE(sysfs.present());
     const auto status = sysfs.snapshot();
     ASSERT_TRUE(status);
@@ -65,7 +54,7 @@ TEST_F(SchedExtSysfsTest, RunningSchedulerIsReadWhole) {
     write("switch_all", "1\n");
     write("root/ops", "qmap_1a2b\n");
     write("root/events", "SCX_EV_SELECT_CPU_FALLBACK 0\nSCX_EV_BYPASS_DURATION 17123456789\nodd line\n\nSCX_EV_X -1\n");
-    const auto status = SchedExtSysfs(root_).snapshot();
+    const auto status = SchedExtSysfs(dir_.path()).snapshot();
     ASSERT_TRUE(status);
     EXPECT_EQ(status->state, SchedExtState::kEnabled);
     EXPECT_EQ(status->ops, "qmap_1a2b");
@@ -89,7 +78,7 @@ TEST_F(SchedExtSysfsTest, StatesAreTheKernelsWords) {
         SCOPED_TRACE(text);
         write_idle_tree();
         write("state", std::string(text) + "\n");
-        const auto status = SchedExtSysfs(root_).snapshot();
+        const auto status = SchedExtSysfs(dir_.path()).snapshot();
         ASSERT_TRUE(status);
         EXPECT_EQ(status->state, state);
         EXPECT_EQ(status->state_text, text);
@@ -102,7 +91,7 @@ TEST_F(SchedExtSysfsTest, GarbageWhereANumberBelongsIsAnError) {
         SCOPED_TRACE(text);
         write_idle_tree();
         write("enable_seq", std::string(text) + "\n");
-        const auto status = SchedExtSysfs(root_).snapshot();
+        const auto status = SchedExtSysfs(dir_.path()).snapshot();
         ASSERT_FALSE(status);
         EXPECT_EQ(status.error().kind, ErrorKind::kIo);
         EXPECT_NE(status.error().what.find("enable_seq"), std::string::npos);

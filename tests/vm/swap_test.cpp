@@ -2,6 +2,7 @@
 //
 // The supervisor against a real kernel: swaps under load, and every way in which a swap or a scheduler can fail. After
 // each of them the kernel runs what the table in docs/supervision.md says. Runs as root in a guest.
+#include "tests/vm/children.hpp"
 #include "tests/vm/guest_test.hpp"
 #include "tests/vm/host_process.hpp"
 
@@ -32,18 +33,9 @@ constexpr const char* kConfig = "/root/swap.toml";
 constexpr const char* kExpedited = "/sys/kernel/rcu_expedited";
 constexpr const char* kRcuNote = "/run/scxhost/rcu_expedited";
 
-void write_file(const std::filesystem::path& path, const std::string& text) {
-    std::ofstream(path) << text << std::flush;
-}
-
-std::string read_file(const std::filesystem::path& path) {
-    std::ifstream file(path);
-    return {std::istreambuf_iterator<char>(file), {}};
-}
-
 // As an editor does it: another file in the old one's place.
 void write_config(const std::string& scheduler, const std::string& rest = {}) {
-    write_file("/root/swap.toml.new", fmt::format("[scheduler]\n{}\n[swap]\nprobation = \"0s\"\n{}", scheduler, rest));
+    write_text("/root/swap.toml.new", fmt::format("[scheduler]\n{}\n[swap]\nprobation = \"0s\"\n{}", scheduler, rest));
     std::filesystem::rename("/root/swap.toml.new", kConfig);
 }
 
@@ -55,7 +47,7 @@ class SwapVm : public QuietGuestTest {
 protected:
     void TearDown() override {
         QuietGuestTest::TearDown();
-        EXPECT_EQ(read_file(kExpedited), "0\n");
+        EXPECT_EQ(read_text(kExpedited), "0\n");
         EXPECT_FALSE(std::filesystem::exists(kRcuNote));
     }
 
@@ -240,7 +232,7 @@ struct Failure {
 class FailingSwapVm : public SwapVm, public testing::WithParamInterface<Failure> {};
 
 TEST_P(FailingSwapVm, LeavesTheGoodOneRunning) {
-    write_file("/root/garbage.toml", "[scheduler]\nplugin = \"simple\"\nslize = 3\n");
+    write_text("/root/garbage.toml", "[scheduler]\nplugin = \"simple\"\nslize = 3\n");
     const Load load(0, 1); // somebody has to wake up, or no task is ever enqueued
     const auto host = start();
     const Answer answer = swap(GetParam().arguments);
@@ -321,7 +313,7 @@ TEST_F(SwapVm, RestartIsGrantedThenLimited) {
 
 TEST_F(SwapVm, SysrqStandsDownUntilResumed) {
     const auto host = start();
-    write_file("/proc/sysrq-trigger", "S");
+    write_text("/proc/sysrq-trigger", "S");
     ASSERT_TRUE(host->next_event("stood-down")) << host->out();
     EXPECT_TRUE(on_its_own_scheduler());
     EXPECT_EQ(status().at("stood_down").at("reason"), "operator");
@@ -353,8 +345,8 @@ TEST_F(SwapVm, ForeignSchedulerIsLeftAlone) {
 // Takes the second CPU away, and brings it back at the end.
 class CpuAway {
 public:
-    CpuAway() { write_file(kOnline, "0"); }
-    ~CpuAway() { write_file(kOnline, "1"); }
+    CpuAway() { write_text(kOnline, "0"); }
+    ~CpuAway() { write_text(kOnline, "1"); }
 
 private:
     static constexpr const char* kOnline = "/sys/devices/system/cpu/cpu1/online";
@@ -404,10 +396,10 @@ TEST_F(SwapVm, ChangedConfigurationIsFollowed) {
     ASSERT_TRUE(enabled) << host->out() << host->err();
     EXPECT_EQ(enabled->at("options").at("fifo"), "true");
 
-    write_file(kConfig, "garbage");
+    write_text(kConfig, "garbage");
     ASSERT_TRUE(host->next_event("config-refused")) << host->out();
     expect_runs("simple");
-    write_file(kConfig, "[scheduler]\nplugin = \"sim");
+    write_text(kConfig, "[scheduler]\nplugin = \"sim");
     ASSERT_TRUE(host->next_event("config-refused")) << host->out();
     std::filesystem::remove(kConfig);
     ASSERT_TRUE(host->next_event("config-refused")) << host->out();
@@ -433,12 +425,12 @@ TEST_F(SwapVm, KilledHostIsPutRightByTheNextOne) {
     }
     EXPECT_TRUE(on_its_own_scheduler());
     // As if it had died inside its window.
-    write_file(kRcuNote, "0");
-    write_file(kExpedited, "1");
-    ASSERT_EQ(read_file(kExpedited), "1\n");
+    write_text(kRcuNote, "0");
+    write_text(kExpedited, "1");
+    ASSERT_EQ(read_text(kExpedited), "1\n");
     const auto host = start();
     EXPECT_TRUE(host->wait_for_event("rcu-restored")) << host->out();
-    EXPECT_EQ(read_file(kExpedited), "0\n");
+    EXPECT_EQ(read_text(kExpedited), "0\n");
     expect_runs("simple");
     end(*host);
 }
@@ -471,7 +463,7 @@ TEST_F(SwapVm, IncidentIsRecordedEvenWhenItIsTheHostsEnd) {
     EXPECT_EQ(host.wait(), 1);
     const auto incident = host.wait_for_event("incident");
     ASSERT_TRUE(incident) << host.out() << host.err();
-    const nlohmann::json record = nlohmann::json::parse(read_file(incident->at("path").get<std::string>()));
+    const nlohmann::json record = nlohmann::json::parse(read_text(incident->at("path").get<std::string>()));
     EXPECT_EQ(record.at("scheduler"), "faulty");
     EXPECT_EQ(record.at("exit").at("kind"), "ERROR_BPF");
     EXPECT_NE(record.at("exit").at("dump"), "");
@@ -496,7 +488,7 @@ TEST_F(SwapVm, SocketIsNobodyElses) {
     int status = 0;
     ASSERT_EQ(::waitpid(child, &status, 0), child);
     EXPECT_EQ(WEXITSTATUS(status), 4);
-    EXPECT_THAT(read_file("/tmp/nobody.err"), HasSubstr("control.group"));
+    EXPECT_THAT(read_text("/tmp/nobody.err"), HasSubstr("control.group"));
     end(*host);
 }
 
