@@ -27,8 +27,11 @@ Result<std::vector<std::filesystem::path>> plugin_folders(const std::vector<std:
     return result;
 }
 
-Result<Config> select_config(const Selection& selection) {
-    Config config;
+Result<Config> select_config(const Selection& selection, const Config& base) {
+    Config config = base;
+    config.scheduler = {};
+    config.name.clear();
+    std::erase_if(config.places, [](const auto& place) { return place.first.starts_with("scheduler."); });
     if (selection.what.ends_with(".o")) {
         std::error_code error;
         config.scheduler.object = std::filesystem::absolute(selection.what, error);
@@ -39,7 +42,7 @@ Result<Config> select_config(const Selection& selection) {
         if (std::filesystem::status(path, error).type() == std::filesystem::file_type::not_found)
             return fail(missing_file(selection.what));
         config.scheduler.plugin = path.stem().string();
-        config.host.plugin_dirs = {path.parent_path()};
+        config.host.plugin_dirs.insert(config.host.plugin_dirs.begin(), path.parent_path());
     } else if (selection.what.find_first_of("/.") != std::string::npos) {
         config = SCXHOST_TRY(load_config(selection.what));
     } else {

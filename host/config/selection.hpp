@@ -24,8 +24,9 @@ struct Selection {
 // The folders to look for plugins in: those given, or the default.
 Result<std::vector<std::filesystem::path>> plugin_folders(const std::vector<std::string>& given);
 
-// Reads the configuration, or makes one for a bare object or a plugin's name, and applies the overrides.
-Result<Config> select_config(const Selection& selection);
+// Reads the configuration, or makes one for a bare object or a plugin's name, and applies the overrides. What is not
+// about the scheduler itself, a configuration that is made has from `base`.
+Result<Config> select_config(const Selection& selection, const Config& base = {});
 
 // A file that is named by a path ("x.so", "./x.bpf.o"), as opposed to a plugin's name.
 bool names_a_file(std::string_view what);

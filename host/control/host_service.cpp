@@ -152,7 +152,8 @@ void HostService::swap(const json& params, const Reply& reply) { // NOLINT(bugpr
 }
 
 Result<> HostService::request(const Selection& selection, bool force, Supervisor::OutcomeCallback done) {
-    return supervisor_.request(SCXHOST_TRY(select_config(selection)), force, std::move(done));
+    return supervisor_.request(SCXHOST_TRY(select_config(selection, supervisor_.base_config())), force,
+                               std::move(done));
 }
 
 void HostService::stop(const json&, const Reply& reply) {
@@ -173,7 +174,7 @@ void HostService::check(const json& params, const Reply& reply) {
         // The worker takes one job after the other; a queue of checks would be in the way of a recovery.
         if (checking_)
             return fail(ErrorKind::kBusy, "another check is going on", "ask again when it has its answer");
-        const Config config = SCXHOST_TRY(select_config(*selection));
+        const Config config = SCXHOST_TRY(select_config(*selection, supervisor_.base_config()));
         checking_ = true;
         supervisor_.check(config, [this, reply](Result<std::vector<std::string>> notes) {
             checking_ = false;

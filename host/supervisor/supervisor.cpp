@@ -164,16 +164,21 @@ Result<> Supervisor::start(const Config& config) {
     worker_ = SCXHOST_TRY(BackgroundWorker::start(loop_));
     rise_above_sched_ext();
 
-    adopt(config);
-    arm_interval();
+    base_ = std::make_shared<Config>(config);
     const SchedulerId id = add_spec(config);
+    adopt(id);
+    arm_interval();
     specs_[id].waited_for = true;
     tell(event::Requested{id});
     return {};
 }
 
 // What the host itself is to do differently from now on.
-void Supervisor::adopt(const Config& config) {
+void Supervisor::adopt(SchedulerId id) {
+    const Spec& spec = specs_.at(id);
+    const Config config = spec.config;
+    base_ = spec.base;
+    settings_of_ = spec.settings_of;
     lifecycle_.configure(lifecycle_settings(config));
     expedite_ = config.swap.expedite_rcu;
     interval_ = config.stats.interval;
@@ -183,17 +188,21 @@ void Supervisor::adopt(const Config& config) {
         fallback.scheduler = {};
         fallback.scheduler.plugin = name;
         fallbacks_.push_back(add_spec(std::move(fallback)));
+        specs_.at(fallbacks_.back()).settings_of = settings_of_; // they are the same but for the scheduler
     }
     lifecycle_.set_fallbacks(fallbacks_);
 }
 
 SchedulerId Supervisor::add_spec(Config config) {
-    Spec spec;
+    const SchedulerId id = ++last_id_;
+    Spec& spec = specs_[id];
     spec.label = label_of(config);
-    spec.config = std::move(config);
+    // A file says it all; what comes by name, or as a fallback, has the rest from what there was.
+    spec.base = config.name.empty() ? base_ : std::make_shared<Config>(config);
+    spec.settings_of = id;
     spec.report.to = spec.label;
-    specs_.emplace(++last_id_, std::move(spec));
-    return last_id_;
+    spec.config = std::move(config);
+    return id;
 }
 
 Result<> Supervisor::request(Config config, bool force, OutcomeCallback done) {
@@ -375,8 +384,8 @@ void Supervisor::enabled(SchedulerId id, Attached attached) {
     spec.report.error.reset();
     outcome_.title = spec.label;
     outcome_.exit = {};
-    if (spec.waited_for)
-        adopt(spec.config);
+    if (spec.settings_of != settings_of_)
+        adopt(id);
     if (spec.scheduler->plugin() != nullptr)
         tolerate(spec.scheduler->plugin()->attached());
     const SchedulerObject& object = spec.scheduler->object();

@@ -95,8 +95,11 @@ public:
 
     // The following only while run() goes on, on its thread.
 
-    // Asks for another scheduler. The callback comes once, when the outcome is known: after probation, or when it
-    // failed. kBusy: another request is being prepared.
+    // What a scheduler starts from that is asked for by its name alone: the configuration of the last file, or of
+    // run(), without what a single request has set on top of it.
+    [[nodiscard]] const Config& base_config() const { return *base_; }
+    // Asks for another scheduler. Its configuration is followed, fallbacks and all, while it runs. The callback comes
+    // once, when the outcome is known: after probation, or when it failed. kBusy: another request is being prepared.
     Result<> request(Config config, bool force, OutcomeCallback done);
     // Reads the configuration again and asks for what it says. Errors: those of reading it, and of request().
     Result<> reload(bool force, OutcomeCallback done);
@@ -116,7 +119,9 @@ private:
     // One request, fallback or last good one: what was asked for and, while it is loaded, the scheduler.
     struct Spec {
         Config config;
-        std::string label; // title once it is known
+        std::shared_ptr<const Config> base; // the configuration that the next one starts from which comes by name
+        SchedulerId settings_of = 0;        // the first one with this configuration of the host: mostly itself
+        std::string label;                  // title once it is known
         unsigned preparing = 0;
         bool waited_for = false; // somebody asked for it and is to be told
         std::unique_ptr<PreparedScheduler> scheduler;
@@ -154,7 +159,7 @@ private:
     void switch_failed(SchedulerId id, WindowResult& result);
     void detach_running();
     void record_incident(const Spec& spec, nlohmann::json record);
-    void adopt(const Config& config);
+    void adopt(SchedulerId id);
     SchedulerId add_spec(Config config);
 
     void on_uevents();
@@ -188,6 +193,8 @@ private:
     std::map<SchedulerId, Spec> specs_;
     SchedulerId last_id_ = 0;
     std::vector<SchedulerId> fallbacks_;
+    std::shared_ptr<const Config> base_ = std::make_shared<Config>();
+    SchedulerId settings_of_ = 0; // whose configuration the host follows
     std::optional<Running> running_;
     std::optional<SwapReport> last_swap_;
     struct QuarantineNote {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/config/config.hpp"
+#include "host/config/selection.hpp"
 #include "tests/support/temp_dir.hpp"
 
 #include <gmock/gmock.h>
@@ -16,9 +17,11 @@ namespace scxhost {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Key;
 using testing::Not;
 
 // Every key at a value that is not its default.
@@ -542,6 +545,32 @@ TEST(ConfigReference, TheSampleHoldsTheDefaults) {
     EXPECT_EQ(config->restart.max_delay, defaults.restart.max_delay);
     EXPECT_EQ(config->incidents.dir, defaults.incidents.dir);
     EXPECT_EQ(config->incidents.limit, defaults.incidents.limit);
+}
+
+TEST(SelectConfigTest, ANameHasTheRestFromTheBase) {
+    const TempDir dir;
+    const auto base =
+        load_config(dir.write("host.toml", "[scheduler]\nplugin = \"a\"\n[scheduler.options]\nslice = \"1ms\"\n"
+                                           "[host]\nfallback = [\"b\"]\n[swap]\nprobation = \"3s\"\n"));
+    ASSERT_TRUE(base) << base.error().what;
+    const auto config =
+        select_config({.what = "qmap", .assignments = {"swap.expedite_rcu=false"}, .plugin_dirs = {}}, *base);
+    ASSERT_TRUE(config);
+    EXPECT_EQ(config->scheduler.plugin, "qmap");
+    EXPECT_THAT(config->scheduler.options, IsEmpty());
+    EXPECT_EQ(config->name, "");
+    EXPECT_THAT(config->host.fallback, ElementsAre("b"));
+    EXPECT_EQ(config->swap.probation, std::chrono::seconds(3));
+    EXPECT_FALSE(config->swap.expedite_rcu);
+    EXPECT_THAT(config->places, Not(Contains(Key("scheduler.plugin"))));
+    EXPECT_THAT(config->places, Contains(Key("host.fallback")));
+
+    const auto file = select_config({.what = dir.write("other.toml", "[scheduler]\nplugin = \"c\"\n").string(),
+                                     .assignments = {},
+                                     .plugin_dirs = {}},
+                                    *base);
+    ASSERT_TRUE(file);
+    EXPECT_THAT(file->host.fallback, IsEmpty()) << "a file says it all";
 }
 
 } // namespace

@@ -29,6 +29,8 @@ using testing::HasSubstr;
 using testing::StartsWith;
 
 constexpr const char* kFaulty = "/root/faulty.so";
+// Seconds in a quiet guest: when the fault comes, it was confirmed and told.
+constexpr const char* kSoon = "after=50";
 constexpr const char* kConfig = "/root/swap.toml";
 constexpr const char* kExpedited = "/sys/kernel/rcu_expedited";
 constexpr const char* kRcuNote = "/run/scxhost/rcu_expedited";
@@ -272,7 +274,7 @@ INSTANTIATE_TEST_SUITE_P(
 TEST_F(SwapVm, ErrorAfterProbationLoadsTheLastGoodOne) {
     const auto host = start();
     // Good at once, since there is no probation; the error comes after that.
-    EXPECT_EQ(swap({kFaulty, "--set", "swap.probation=0s", "--set", "fault=error", "--set", "after=2"}).status, 0);
+    EXPECT_EQ(swap({kFaulty, "--set", "fault=error", "--set", kSoon}).status, 0);
     ASSERT_TRUE(host->next_event("left")) << host->out();
     ASSERT_TRUE(host->next_event("enabled")) << host->out() << host->err();
     const nlohmann::json now = wait_for_phase("good");
@@ -287,10 +289,9 @@ TEST_F(SwapVm, ErrorAfterProbationLoadsTheLastGoodOne) {
 }
 
 TEST_F(SwapVm, FallbackRunsWhenNothingGoodIsLeft) {
-    const auto host =
-        start({"--set", "fault=error", "--set", "after=2", "--set", "host.fallback=[\"nosuch\", \"simple\"]", "--set",
-               "restart.delay=10ms", "--plugin-dir", "/usr/lib/scxhost/plugins"},
-              kFaulty);
+    const auto host = start({"--set", "fault=error", "--set", kSoon, "--set", "host.fallback=[\"nosuch\", \"simple\"]",
+                             "--set", "restart.delay=10ms"},
+                            kFaulty);
     ASSERT_TRUE(host->next_event("left")) << host->out();
     ASSERT_TRUE(host->next_event("prepare-failed")) << host->out();
     ASSERT_TRUE(host->next_event("enabled")) << host->out() << host->err();
@@ -299,9 +300,8 @@ TEST_F(SwapVm, FallbackRunsWhenNothingGoodIsLeft) {
 }
 
 TEST_F(SwapVm, RestartIsGrantedThenLimited) {
-    const auto host =
-        start({"--set", "fault=restart", "--set", "after=2", "--set", "restart.limit=2", "--set", "restart.delay=10ms"},
-              kFaulty);
+    const auto host = start(
+        {"--set", "fault=restart", "--set", kSoon, "--set", "restart.limit=2", "--set", "restart.delay=10ms"}, kFaulty);
     EXPECT_TRUE(host->next_event("enabled")) << host->out();
     EXPECT_TRUE(host->next_event("enabled")) << host->out();
     const auto down = host->next_event("stood-down");
@@ -379,7 +379,7 @@ TEST_F(SwapVm, CpuHotplugWhileOneIsKept) {
     {
         const CpuAway away;
         // Whatever the policy does about it: something good runs, for the topology that is there now.
-        EXPECT_EQ(swap({"simple", "--set", "swap.probation=0s"}).status, 0) << host->out() << host->err();
+        EXPECT_EQ(swap({"simple"}).status, 0) << host->out() << host->err();
         expect_runs("simple");
     }
     ASSERT_TRUE(host->next_event("left")) << host->out();
@@ -412,6 +412,31 @@ TEST_F(SwapVm, ChangedConfigurationIsFollowed) {
     ASSERT_TRUE(host->next_event("enabled")) << host->out() << host->err();
     EXPECT_EQ(swap({}).status, 0);
     expect_runs("simple");
+    end(*host);
+}
+
+TEST_F(SwapVm, SettingsBelongToTheSchedulerThatRuns) {
+    write_config("plugin = \"simple\"", "[host]\nfallback = [\"simple\"]\n");
+    const auto host = start({}, kConfig);
+    const auto fallback = nlohmann::json::array({"simple"});
+    EXPECT_EQ(status().at("fallback"), fallback);
+    // A name leaves the rest as it is.
+    EXPECT_EQ(swap({kFaulty}).status, 0);
+    EXPECT_EQ(status().at("fallback"), fallback);
+    // A file brings its own, and takes it along when it goes.
+    write_text("/root/other.toml",
+               fmt::format("[scheduler]\nplugin = \"faulty\"\n[scheduler.options]\nfault = \"error\"\n"
+                           "after = 50\n[host]\nplugin_dirs = [\"/root\"]\n"
+                           "[swap]\nprobation = \"1h\"\n"));
+    HostProcess command({"swap", "/root/other.toml", "--no-wait"});
+    EXPECT_EQ(command.wait(), 0) << command.err();
+    ASSERT_TRUE(host->next_event("enabled"));
+    ASSERT_TRUE(host->next_event("enabled")) << host->out();
+    EXPECT_EQ(status().at("fallback"), nlohmann::json::array());
+    ASSERT_TRUE(host->next_event("left")) << host->out();
+    ASSERT_TRUE(host->next_event("enabled")) << host->out();
+    wait_for_phase("good");
+    EXPECT_EQ(status().at("fallback"), fallback);
     end(*host);
 }
 
