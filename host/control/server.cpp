@@ -121,6 +121,8 @@ struct ControlServer::Client {
     bool closing = false; // cut off as soon as `out` is sent
     EventLoop::Watch watch;
     EventLoop::Watch deadline; // of a message that was begun, or of closing
+    TokenBucket calls{kCallsAtOnce, kCallsPerSecond, TokenBucket::Clock::now()};
+    EventLoop::Watch held; // while it has called too often: nothing is read from it
 };
 
 ControlServer::ControlServer(EventLoop& loop, ControlService& service, std::chrono::nanoseconds message_time)
@@ -221,10 +223,12 @@ Result<Peer> ControlServer::identify(int fd) const {
 }
 
 void ControlServer::accept() {
+    if (!arrivals_.take(TokenBucket::Clock::now()))
+        return pause_accepting(arrivals_.wait());
     UniqueFd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!fd) {
         if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-            pause_accepting();
+            pause_accepting(kAcceptPause);
         return;
     }
     const Result<Peer> peer = identify(fd.get());
@@ -248,8 +252,8 @@ void ControlServer::accept() {
     clients_.emplace(client->id, std::move(client));
 }
 
-void ControlServer::pause_accepting() {
-    if (Result<EventLoop::Watch> timer = loop_.timer(kAcceptPause, [this] { (void)watch_.set({}); })) {
+void ControlServer::pause_accepting(std::chrono::nanoseconds pause) {
+    if (Result<EventLoop::Watch> timer = loop_.timer(pause, [this] { (void)watch_.set({}); })) {
         pause_ = *std::move(timer);
         (void)watch_.set({.readable = false, .writable = false});
     }
@@ -269,9 +273,20 @@ void ControlServer::serve(std::uint64_t id) {
     flush(client);
 }
 
+// Its pause is over.
+void ControlServer::go_on(std::uint64_t id) {
+    const auto found = clients_.find(id);
+    if (found == clients_.end())
+        return;
+    Client& client = *found->second;
+    client.held.reset();
+    take_lines(client);
+    flush(client);
+}
+
 // False when nobody is at the other end.
 bool ControlServer::receive(Client& client) {
-    if (client.ended)
+    if (client.ended || client.held)
         return !hung_up(client.fd.get());
     std::array<char, 16384> buffer;
     const ssize_t got = ::recv(client.fd.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
@@ -289,15 +304,16 @@ bool ControlServer::receive(Client& client) {
 
 void ControlServer::take_lines(Client& client) {
     std::size_t begin = 0;
-    for (int calls = 0; !client.closing; ++calls) {
+    while (!client.closing && !client.held) {
         const std::size_t end = client.in.find('\n', begin);
         if (std::min(end, client.in.size()) - begin >= kMaxRequestBytes)
             refuse(client, fmt::format("a message has at most {} bytes", kMaxRequestBytes));
         else if (end == std::string::npos)
             break;
-        else if (calls == kMaxCallsAtATime)
-            refuse(client, "too many calls at a time: read answers before sending more");
-        else if (end > begin)
+        else if (!client.calls.take(TokenBucket::Clock::now())) {
+            hold(client);
+            break;
+        } else if (end > begin)
             handle(client, std::string_view(client.in).substr(begin, end - begin));
         begin = end + 1;
     }
@@ -308,8 +324,15 @@ void ControlServer::take_lines(Client& client) {
     watch_time(client, begin > 0);
 }
 
+void ControlServer::hold(Client& client) {
+    if (Result<EventLoop::Watch> timer = loop_.timer(client.calls.wait(), [this, id = client.id] { go_on(id); }))
+        client.held = *std::move(timer);
+    else
+        refuse(client, "too many calls at a time");
+}
+
 void ControlServer::watch_time(Client& client, bool began_anew) {
-    const bool waiting = !client.in.empty() || client.closing;
+    const bool waiting = (!client.in.empty() && !client.held) || client.closing;
     if (began_anew || !waiting)
         client.deadline.reset();
     if (!waiting || client.deadline)
@@ -411,7 +434,7 @@ void ControlServer::flush(Client& client) {
     const bool nothing_to_come = client.ended && client.unanswered == 0 && !client.subscribed;
     if (client.out.empty() && (client.closing || nothing_to_come))
         ::shutdown(client.fd.get(), SHUT_RDWR); // the loop then sees its end
-    (void)client.watch.set({.readable = !client.ended, .writable = !client.out.empty()});
+    (void)client.watch.set({.readable = !client.ended && !client.held, .writable = !client.out.empty()});
 }
 
 void ControlServer::publish(const json& event) {

@@ -7,6 +7,7 @@
 
 #include "host/base/event_loop.hpp"
 #include "host/base/result.hpp"
+#include "host/base/token_bucket.hpp"
 #include "host/base/unique_fd.hpp"
 #include "host/config/config.hpp"
 #include "host/control/protocol.hpp"
@@ -51,8 +52,13 @@ public:
     static constexpr std::size_t kMaxClients = 32;
     // Of these, only root's: a group that fills its places cannot lock out who could stop it.
     static constexpr std::size_t kRootClients = 4;
-    // Calls of one client that come at a time, before it has read an answer.
-    static constexpr int kMaxCallsAtATime = 16;
+    // Calls of one client that are taken at once, and then in a second; what it sends beyond that waits unread. The
+    // loop's thread has real-time priority: a client that calls without end must not get to use it.
+    static constexpr int kCallsAtOnce = 16;
+    static constexpr int kCallsPerSecond = 64;
+    // The same for clients that come: the limit is not to be evaded by calling again.
+    static constexpr int kClientsAtOnce = 64;
+    static constexpr int kClientsPerSecond = 128;
     // Of one client; who lets more pile up is cut off.
     static constexpr std::size_t kMaxUnsentBytes = 4U << 20U;
     // What is kept of the events: the latest, as many as fit into one answer.
@@ -79,11 +85,13 @@ private:
     ControlServer(EventLoop& loop, ControlService& service, std::chrono::nanoseconds message_time);
     Result<> listen(const Config& config);
     void accept();
-    void pause_accepting();
+    void pause_accepting(std::chrono::nanoseconds pause);
     [[nodiscard]] Result<Peer> identify(int fd) const;
     void serve(std::uint64_t id);
+    void go_on(std::uint64_t id);
     bool receive(Client& client);
     void take_lines(Client& client);
+    void hold(Client& client);
     void watch_time(Client& client, bool began_anew);
     void handle(Client& client, std::string_view line);
     void forward(Client& client, Call call);
@@ -103,6 +111,7 @@ private:
     UniqueFd listener_;
     EventLoop::Watch watch_;
     EventLoop::Watch pause_;
+    TokenBucket arrivals_{kClientsAtOnce, kClientsPerSecond, TokenBucket::Clock::now()};
     std::map<std::uint64_t, std::unique_ptr<Client>> clients_;
     std::uint64_t last_client_ = 0;
     struct Recent {

@@ -24,6 +24,8 @@ namespace {
 constexpr std::array kEndSignals = {SIGINT, SIGTERM};
 // Without uevents an ejection is noticed by looking.
 constexpr auto kPollInterval = std::chrono::milliseconds(100);
+// With the worker, of which all but one were superseded.
+constexpr std::ptrdiff_t kMaxPreparing = 4;
 
 // The end of the kernel's log that goes into an incident record.
 constexpr std::size_t kIncidentLogBytes = 64U << 10U;
@@ -210,6 +212,11 @@ Result<> Supervisor::request(Config config, bool force, OutcomeCallback done) {
     if (pending && specs_.at(*pending).waited_for)
         return fail(ErrorKind::kBusy, fmt::format("{} is being prepared just now", specs_.at(*pending).label),
                     "ask again when its outcome is known, or stop it first: scxhost stop");
+    // Who asks and stops in turn must not fill the memory with what nobody waits for any more.
+    const auto under_way = std::ranges::count_if(specs_, [](const auto& entry) { return entry.second.preparing > 0; });
+    if (under_way >= kMaxPreparing)
+        return fail(ErrorKind::kBusy, fmt::format("{} earlier requests are still being prepared", under_way),
+                    "ask again in a moment");
     const SchedulerId id = add_spec(std::move(config));
     Spec& spec = specs_.at(id);
     spec.waited_for = true;
