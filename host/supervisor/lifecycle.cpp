@@ -9,8 +9,6 @@ namespace {
 
 // Requests that proved themselves and are remembered to go back to.
 constexpr std::size_t kMaxGood = 3;
-// A preparation that a CPU coming or going keeps making useless is given up after so many times.
-constexpr unsigned kMaxReloads = 8;
 // CPUs often come or go in numbers: the second reload within this time waits as long.
 constexpr auto kReloadDebounce = std::chrono::seconds(1);
 
@@ -137,9 +135,7 @@ void Lifecycle::on(const event::Prepared& prepared) {
         return act(action::Release{prepared.id});
     if (pending_->stale) {
         act(action::Release{prepared.id});
-        if (++pending_->reloads > kMaxReloads)
-            return on(event::PrepareFailed{prepared.id});
-        return start(*pending_);
+        return start_again(*pending_);
     }
     if (quarantined_.contains(prepared.build) && !pending_->force) {
         act(action::Release{prepared.id});
@@ -220,8 +216,8 @@ void Lifecycle::on(const event::SwitchFailed& failed) {
     act(action::Release{pending.id});
     if (kept_ == pending.id)
         kept_.reset();
-    if (failed.cause == Cause::kTopology && ++pending.reloads <= kMaxReloads)
-        return start(pending);
+    if (failed.cause == Cause::kTopology)
+        return start_again(pending);
     if (failed.cause == Cause::kForeign && !failed.restored)
         return stand_down(StandDownReason::kForeign);
     if (failed.cause == Cause::kBuild)
@@ -248,7 +244,7 @@ void Lifecycle::on(const event::Left& left) {
     }
     // A request that is being prepared goes on: it is what the operator wants. But a kept one is there at once.
     if (pending_ && pending_->purpose == Purpose::kRequest && !(kept_ && kept_loaded_))
-        return;
+        return hurry();
     if (left.why == LeaveClass::kRestart || left.why == LeaveClass::kTopology)
         return restart(id, left.why == LeaveClass::kRestart);
     tried_.insert(id);
@@ -319,9 +315,23 @@ void Lifecycle::start(Pending pending) {
 void Lifecycle::start_after(Pending pending, std::chrono::nanoseconds delay) {
     if (delay.count() <= 0)
         return start(pending);
+    pending.stale = false;
     pending_ = pending;
     waiting_ = true;
     act(action::StartDelay{delay});
+}
+
+// A CPU came or went meanwhile. That is nobody's fault and ends some time: it is never given up, but in a storm the
+// pauses grow.
+void Lifecycle::start_again(Pending pending) {
+    const unsigned attempt = pending.reloads++;
+    start_after(pending, pause(attempt));
+}
+
+// Nothing runs any more: what waits for a better moment has none.
+void Lifecycle::hurry() {
+    if (waiting_)
+        start(*pending_);
 }
 
 void Lifecycle::drop_pending(SwapOutcome outcome) {
@@ -366,7 +376,7 @@ void Lifecycle::recover() {
     }
     if (pending_ && pending_->purpose == Purpose::kRefresh) {
         pending_->purpose = Purpose::kRecovery;
-        return;
+        return hurry();
     }
     const std::optional<SchedulerId> next = next_candidate();
     if (!next)

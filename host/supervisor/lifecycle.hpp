@@ -196,6 +196,8 @@ private:
     void act(Action action) { actions_.push_back(std::move(action)); }
     void start(Pending pending);
     void start_after(Pending pending, std::chrono::nanoseconds delay);
+    void start_again(Pending pending);
+    void hurry();
     void drop_pending(SwapOutcome outcome);
     void release_kept();
     void become_good();

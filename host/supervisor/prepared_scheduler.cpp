@@ -8,6 +8,8 @@
 
 #include <fmt/format.h>
 
+#include <new>
+
 namespace scxhost {
 
 Result<std::unique_ptr<PreparedScheduler>> PreparedScheduler::from_plugin(PluginFile file) {
@@ -50,7 +52,8 @@ Result<std::unique_ptr<PreparedScheduler>> PreparedScheduler::open_file(const st
 }
 
 Result<std::unique_ptr<PreparedScheduler>> PreparedScheduler::prepare(const Config& config, const KernelBtf& kernel,
-                                                                      std::uint64_t hotplug_seq, PluginLogSink log) {
+                                                                      std::uint64_t hotplug_seq,
+                                                                      PluginLogSink log) try {
     std::unique_ptr<PreparedScheduler> scheduler = SCXHOST_TRY(open(config));
     SCXHOST_TRY(scheduler->bind_options(config, &kernel));
     SCXHOST_TRY(scheduler->fit(kernel));
@@ -59,6 +62,10 @@ Result<std::unique_ptr<PreparedScheduler>> PreparedScheduler::prepare(const Conf
     SCXHOST_TRY(scheduler->configure(std::move(log)));
     SCXHOST_TRY(scheduler->load());
     return scheduler;
+} catch (const std::bad_alloc&) {
+    // What runs needs no more than it has; only what would have come in its place is lost.
+    return fail(ErrorKind::kInternal, "out of memory while preparing the scheduler",
+                "raise the memory limit of the host, or choose options that need less");
 }
 
 PreparedScheduler::~PreparedScheduler() {

@@ -464,11 +464,16 @@ void Supervisor::carry_out(const action::Detach&) {
     detach_running();
 }
 
-void Supervisor::detach_running() {
-    Spec& spec = specs_.at(running_->id);
+// For the plugin it is the same whether it is detached or has left.
+void Supervisor::end_running(const Spec& spec) {
     if (spec.scheduler->plugin() != nullptr)
         tolerate(spec.scheduler->plugin()->detaching());
     tolerate(running_->attached.link.detach());
+}
+
+void Supervisor::detach_running() {
+    Spec& spec = specs_.at(running_->id);
+    end_running(spec);
     outcome_.exit = spec.scheduler->object().read_exit_record().value_or(ExitReport{});
     running_.reset();
 }
@@ -591,7 +596,7 @@ void Supervisor::left() {
     Spec& spec = specs_.at(running_->id);
     const std::chrono::nanoseconds after = Clock::now() - running_->start;
     // The kernel may still be at it; this waits for it, and only then the record is complete.
-    tolerate(running_->attached.link.detach());
+    end_running(spec);
     ExitReport exit = spec.scheduler->object().read_exit_record().value_or(ExitReport{});
     // An object that keeps no record left for a reason that nobody knows: the cautious guess.
     const LeaveClass why = exit.left() ? classify(exit) : LeaveClass::kError;
@@ -648,7 +653,7 @@ void Supervisor::record_incident(const Spec& spec, nlohmann::json record) {
 
 void Supervisor::replaced(const std::string& other) {
     Spec& spec = specs_.at(running_->id);
-    tolerate(running_->attached.link.detach());
+    end_running(spec);
     const Error error{
         .kind = ErrorKind::kEjected,
         .what = fmt::format("{} was replaced after {} s by another scheduler: {}", spec.label,

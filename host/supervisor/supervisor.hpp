@@ -157,6 +157,7 @@ private:
     void unload(Spec& spec);
     void enabled(SchedulerId id, Attached attached);
     void switch_failed(SchedulerId id, WindowResult& result);
+    void end_running(const Spec& spec);
     void detach_running();
     void record_incident(const Spec& spec, nlohmann::json record);
     void adopt(SchedulerId id);

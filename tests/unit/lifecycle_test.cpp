@@ -381,6 +381,44 @@ TEST(LifecycleTest, TopologyChangeInTheWindowLoadsAgain) {
     EXPECT_EQ(world.running, kB);
 }
 
+TEST(LifecycleTest, InAStormOfTopologyChangesTheRequestWaitsLongerAndLonger) {
+    World world;
+    world.start(kA);
+    world.tell(event::Requested{kB});
+    world.tell(event::TopologyChanged{});
+    world.prepared();
+    std::chrono::nanoseconds last{};
+    for (int i = 0; i < 12; ++i) {
+        EXPECT_EQ(world.preparing, kB);
+        world.tell(event::TopologyChanged{});
+        world.prepared();
+        ASSERT_TRUE(world.delay);
+        EXPECT_GE(*world.delay, last);
+        last = *world.delay;
+        EXPECT_EQ(world.running, kA) << "what runs is not touched";
+        world.delay_passes();
+    }
+    EXPECT_EQ(last, 30s);
+    world.prepared();
+    EXPECT_EQ(world.running, kB);
+    EXPECT_EQ(world.lifecycle.recent_failures(), 0U);
+}
+
+TEST(LifecycleTest, ARequestThatWaitsOutAStormComesAtOnceWhenNothingRuns) {
+    World world;
+    world.start(kA);
+    world.tell(event::Requested{kB});
+    for (int i = 0; i < 2; ++i) {
+        world.tell(event::TopologyChanged{});
+        world.prepared();
+    }
+    ASSERT_TRUE(world.delay);
+    world.left(LeaveClass::kTopology);
+    EXPECT_EQ(world.preparing, kB);
+    world.prepared();
+    EXPECT_EQ(world.running, kB);
+}
+
 TEST(LifecycleTest, SysrqStandsDownUntilResumed) {
     World world;
     world.lifecycle.set_fallbacks({kFallback});

@@ -6,6 +6,8 @@
 #include <scxhost/bpf/common.bpf.h>
 #include <scxhost/bpf/exit_info.bpf.h>
 
+#include "faulty.h"
+
 char _license[] SEC("license") = "GPL";
 
 enum fault {
@@ -24,6 +26,9 @@ const volatile enum fault fault = FAULT_NONE;
 
 SCX_OPTION("after", int, "Tasks that are enqueued before it goes wrong") SCX_FAULT
 const volatile u64 after = 100;
+
+SCX_OPTION("throws", enum, "The callback of the user-space half that throws") SCX_PREFIX(THROWS_) SCX_FAULT
+const volatile enum throws throws = THROWS_NOTHING;
 
 SCX_OPTION("timeout", duration, "A runnable task that waits longer than this ejects the policy")
 SCX_UNIT("ms") SCX_MIN("1s") SCX_MAX("30s") SCX_SETS_OPS(timeout_ms)

@@ -5,7 +5,9 @@
 #pragma once
 
 #include "host/kernel/sched_ext_sysfs.hpp"
+#include "tests/vm/children.hpp"
 
+#include <bpf/bpf.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -28,6 +30,22 @@ inline testing::AssertionResult on_its_own_scheduler() {
         return testing::AssertionSuccess();
     return testing::AssertionFailure() << "state is " << status.state_text << ", scheduler "
                                        << status.ops.value_or("none");
+}
+
+// Maps and programs that the kernel holds: what a leak would add to.
+inline std::size_t count_bpf_objects() {
+    std::size_t count = 0;
+    for (std::uint32_t id = 0; ::bpf_map_get_next_id(id, &id) == 0;)
+        ++count;
+    for (std::uint32_t id = 0; ::bpf_prog_get_next_id(id, &id) == 0;)
+        ++count;
+    return count;
+}
+
+// The kernel frees them after a grace period: waits for the count.
+inline void expect_bpf_objects(std::size_t at_most) {
+    EXPECT_TRUE(wait_until([at_most] { return count_bpf_objects() <= at_most; }))
+        << count_bpf_objects() << " maps and programs, there were " << at_most;
 }
 
 // Threads that run and threads that wake up all the time: without them nothing is enqueued.

@@ -33,21 +33,6 @@ constexpr const char* kSimpleConfig = "/usr/share/scxhost/configs/simple.toml";
 constexpr const char* kFaulty = "/root/faulty.so";
 constexpr const char* kRefused = "/root/refused.bpf.o";
 
-// What a leak would add to.
-std::size_t count_bpf_maps() {
-    std::size_t count = 0;
-    for (std::uint32_t id = 0; ::bpf_map_get_next_id(id, &id) == 0;)
-        ++count;
-    return count;
-}
-
-std::size_t count_bpf_programs() {
-    std::size_t count = 0;
-    for (std::uint32_t id = 0; ::bpf_prog_get_next_id(id, &id) == 0;)
-        ++count;
-    return count;
-}
-
 std::int64_t total(const nlohmann::json& event) {
     std::int64_t sum = 0;
     for (const auto& [name, statistic] : event.at("statistics").items())
@@ -131,17 +116,11 @@ TEST_F(RunVm, ClosedOutputDetaches) {
 }
 
 TEST_F(RunVm, NothingIsLeftOver) {
-    // The kernel frees programs and maps after a grace period: wait for the count, not for a time.
     HostProcess({"run", kSimpleConfig, "--for", "100ms"}).wait();
-    const std::size_t maps = count_bpf_maps();
-    const std::size_t programs = count_bpf_programs();
+    const std::size_t before = count_bpf_objects();
     for (int i = 0; i < 3; ++i)
         EXPECT_EQ(HostProcess({"run", kSimpleConfig, "--for", "100ms"}).wait(), 0);
-    const auto deadline = std::chrono::steady_clock::now() + 30s;
-    while ((count_bpf_maps() > maps || count_bpf_programs() > programs) && std::chrono::steady_clock::now() < deadline)
-        std::this_thread::sleep_for(10ms);
-    EXPECT_LE(count_bpf_maps(), maps);
-    EXPECT_LE(count_bpf_programs(), programs);
+    expect_bpf_objects(before);
 }
 
 TEST_F(RunVm, AnotherSchedulerIsNamed) {

@@ -2,6 +2,7 @@
 //
 // The supervisor against a real kernel: swaps under load, and every way in which a swap or a scheduler can fail. After
 // each of them the kernel runs what the table in docs/supervision.md says. Runs as root in a guest.
+#include "host/base/unique_fd.hpp"
 #include "tests/vm/children.hpp"
 #include "tests/vm/guest_test.hpp"
 #include "tests/vm/host_process.hpp"
@@ -9,17 +10,23 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <random>
+#include <thread>
 
 namespace scxhost {
 namespace {
@@ -113,18 +120,47 @@ std::size_t open_descriptors(pid_t pid) {
     return static_cast<std::size_t>(std::distance(begin(entries), std::filesystem::directory_iterator()));
 }
 
-std::size_t resident_kib(pid_t pid) {
+// A line of /proc/PID/status that is in kB.
+std::size_t process_kib(pid_t pid, const std::string& field) {
     std::ifstream file(fmt::format("/proc/{}/status", pid));
     for (std::string line; std::getline(file, line);)
-        if (line.starts_with("VmRSS:"))
-            return static_cast<std::size_t>(std::atol(line.c_str() + 6));
+        if (line.starts_with(field + ":"))
+            return std::stoul(line.substr(field.size() + 1));
+    ADD_FAILURE() << field << " of process " << pid;
     return 0;
 }
 
-// SCXHOST_SWAPS sets the number: 200 in a long run.
-int swaps_to_make() {
-    const char* text = std::getenv("SCXHOST_SWAPS");
-    return text == nullptr ? 8 : std::atoi(text);
+// One visit to the host's socket, in one of the ways in which nobody should behave.
+void misbehave(std::minstd_rand& random) {
+    const UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    sockaddr_un address{.sun_family = AF_UNIX, .sun_path = "/run/scxhost/control.sock"};
+    if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+        return;
+    std::string text;
+    switch (random() % 4) {
+    case 0: // garbage
+        for (int i = 0; i < 4096; ++i)
+            text += static_cast<char>(random());
+        break;
+    case 1: // a flood
+        for (int i = 0; i < 200; ++i)
+            text += R"({"jsonrpc":"2.0","id":1,"method":"status"})"
+                    "\n";
+        break;
+    case 2: // a line that does not end
+        text = R"({"jsonrpc":"2.0","id":1,"method":")" + std::string(100'000, 'x');
+        break;
+    default: // requests that fail
+        text = R"({"jsonrpc":"2.0","id":1,"method":"swap","params":{"what":"nosuch","wait":"yes"}})"
+               "\n"
+               R"({"jsonrpc":"2.0","id":[1],"method":"stop"})"
+               "\n";
+    }
+    (void)::send(fd.get(), text.data(), text.size(), MSG_NOSIGNAL);
+    if (random() % 2 == 0) { // waits for an answer, and does not read it
+        pollfd polled{.fd = fd.get(), .events = POLLIN, .revents = 0};
+        (void)::poll(&polled, 1, 50);
+    }
 }
 
 // In processes of their own, so that a fork is a small one: tasks that sleep, each of them to be moved by a swap, one
@@ -202,7 +238,8 @@ TEST_F(SwapVm, BackAndForthUnderLoad) {
     const auto host = start();
     std::size_t descriptors = 0;
     std::size_t resident = 0;
-    const int swaps = swaps_to_make();
+    std::size_t objects = 0;
+    const int swaps = static_cast<int>(from_environment("SCX_TEST_SWAPS", 8)); // an even number
     for (int i = 0; i < swaps; ++i) {
         const std::string to = i % 2 == 0 ? other : "simple";
         const Answer answer = swap({to});
@@ -210,14 +247,18 @@ TEST_F(SwapVm, BackAndForthUnderLoad) {
         EXPECT_EQ(answer.report.at("outcome"), "good");
         EXPECT_GT(answer.report.at("gap_ms").get<double>(), 0);
         EXPECT_GE(answer.report.at("tasks").get<int>(), 500);
-        if (i + 1 == std::min(10, swaps / 2)) {
+        // Level from here on, with the same scheduler running; the one before may still be unloading.
+        if (i + 1 == std::min(10, swaps / 4 * 2)) {
             descriptors = open_descriptors(host->pid());
-            resident = resident_kib(host->pid());
+            resident = process_kib(host->pid(), "VmRSS");
+            objects = count_bpf_objects();
         }
     }
     expect_runs("simple");
-    EXPECT_LE(open_descriptors(host->pid()), descriptors + 2); // the last one may still be unloading
-    EXPECT_LE(resident_kib(host->pid()), resident + resident / 10);
+    EXPECT_TRUE(wait_until([&] { return open_descriptors(host->pid()) <= descriptors; }))
+        << open_descriptors(host->pid()) << " descriptors, there were " << descriptors;
+    EXPECT_LE(process_kib(host->pid(), "VmRSS"), resident + resident / 10);
+    expect_bpf_objects(objects);
     EXPECT_GT(load.forks(), 0);
     EXPECT_EQ(load.failed_forks(), 0);
     end(*host);
@@ -263,13 +304,44 @@ INSTANTIATE_TEST_SUITE_P(
                     Failure{"MissingPlugin", {"nosuch"}, 2, "refused", "nosuch"},
                     Failure{"WrongOption", {"simple", "--set", "nosuch=1"}, 2, "refused", "nosuch"},
                     Failure{"VerifierRefusal", {"/root/refused.bpf.o"}, 1, "refused", "refused program"},
+                    Failure{"ThrowsInCreate", faulty({"throws=create"}), 2, "refused", "faulty throws in create"},
+                    Failure{"ThrowsInConfigure", faulty({"throws=configure"}), 2, "refused", "throws in configure"},
+                    Failure{"ThrowsInLoaded", faulty({"throws=loaded"}), 2, "refused", "throws in loaded"},
                     Failure{"Init", faulty({"fault=init"}), 1, "rolled-back", "init"},
                     Failure{"InitTask", faulty({"fault=init_task"}), 1, "rolled-back", "init_task"},
+                    Failure{"ErrorAtOnce", faulty({"fault=error", "after=0"}), 1, "rolled-back", "faulty: error after"},
                     Failure{"ErrorOnProbation", faulty({"fault=error"}), 1, "rolled-back", "faulty: error after"},
                     Failure{"MisuseOnProbation", faulty({"fault=misuse"}), 1, "rolled-back", "ERROR"},
                     Failure{"StallOnProbation", faulty({"fault=stall", "timeout=2s"}), 1, "rolled-back", "ERROR_STALL"},
                     Failure{"ExitOnProbation", faulty({"fault=exit"}), 1, "rolled-back", "faulty: leaving"}),
     [](const auto& failure) { return std::string(failure.param.description); });
+
+TEST_F(SwapVm, SlabTooSmallForTheTasks) {
+    if (!has_qmap())
+        GTEST_SKIP() << "qmap does not run on this kernel";
+    const auto host = start();
+    const Answer answer = swap({"qmap", "--set", "max_tasks=10"});
+    EXPECT_EQ(answer.status, 1);
+    EXPECT_EQ(answer.report.value("outcome", ""), "rolled-back") << answer.report;
+    EXPECT_THAT(answer.report.at("error").value("message", ""), HasSubstr("slab exhausted (max_tasks=10)"));
+    expect_runs("simple");
+    end(*host);
+}
+
+// What a plugin does wrong once its scheduler runs is told; the scheduler is none the worse for it.
+TEST_F(SwapVm, ThrowingPluginIsTolerated) {
+    for (const std::string where : {"attached", "tick", "detaching"}) {
+        const auto host = start();
+        ASSERT_EQ(swap({kFaulty, "--set", "throws=" + where}).status, 0) << host->err();
+        expect_runs("faulty");
+        ASSERT_TRUE(host->next_event("enabled")) << host->out();
+        ASSERT_TRUE(host->next_event("statistics")) << host->out(); // a tick has passed
+        EXPECT_EQ(swap({"simple"}).status, 0);
+        expect_runs("simple");
+        end(*host);
+        EXPECT_THAT(host->err(), HasSubstr("faulty throws in " + where));
+    }
+}
 
 TEST_F(SwapVm, ErrorAfterProbationLoadsTheLastGoodOne) {
     const auto host = start();
@@ -295,6 +367,21 @@ TEST_F(SwapVm, FallbackRunsWhenNothingGoodIsLeft) {
     ASSERT_TRUE(host->next_event("left")) << host->out();
     ASSERT_TRUE(host->next_event("prepare-failed")) << host->out();
     ASSERT_TRUE(host->next_event("enabled")) << host->out() << host->err();
+    expect_runs("simple");
+    end(*host);
+}
+
+TEST_F(SwapVm, WhenTheFallbacksFailTooTheHostStandsDown) {
+    const auto host = start({"--set", "fault=error", "--set", kSoon, "--set", "host.fallback=[\"nosuch\", \"neither\"]",
+                             "--set", "restart.delay=10ms"},
+                            kFaulty);
+    ASSERT_TRUE(host->next_event("left")) << host->out();
+    const auto down = host->next_event("stood-down");
+    ASSERT_TRUE(down) << host->out();
+    EXPECT_EQ(down->at("reason"), "nothing-left");
+    EXPECT_TRUE(on_its_own_scheduler());
+    // A new request is all that it takes.
+    EXPECT_EQ(swap({"simple"}).status, 0);
     expect_runs("simple");
     end(*host);
 }
@@ -387,6 +474,52 @@ TEST_F(SwapVm, CpuHotplugWhileOneIsKept) {
     end(*host);
 }
 
+TEST_F(SwapVm, CpuHotplugWhileOneIsPrepared) {
+    const auto host = start();
+    HostProcess command({"swap", kFaulty, "--json"});
+    ASSERT_TRUE(host->next_event("preparing")) << host->out();
+    {
+        // What is being loaded now is for the CPUs that there were.
+        const CpuAway away;
+        EXPECT_EQ(command.wait(), 0) << command.out() << command.err() << host->out();
+        expect_runs("faulty");
+    }
+    wait_for_phase("good");
+    end(*host);
+}
+
+// As soon as a window is seen to be open a CPU goes, and comes back. The kernel may make it wait, or refuse the new
+// scheduler, or eject it: in the end it runs.
+TEST_F(SwapVm, CpuHotplugInTheWindow) {
+    const auto host = start();
+    std::atomic<int> windows = 0;
+    std::jthread hotplug([&windows](const std::stop_token& stop) {
+        const auto enabled = [] { return read_text("/sys/kernel/sched_ext/state") == "enabled\n"; };
+        while (!stop.stop_requested()) {
+            if (enabled())
+                continue;
+            {
+                const CpuAway away;
+                ++windows;
+            }
+            while (!enabled() && !stop.stop_requested())
+                std::this_thread::sleep_for(1ms); // once for each window
+        }
+    });
+    for (int i = 0; i < 4; ++i) {
+        const Answer answer = swap({i % 2 == 0 ? kFaulty : "simple"});
+        EXPECT_EQ(answer.report.value("outcome", ""), "good") << answer.report << answer.err << host->out();
+    }
+    hotplug = {};
+    EXPECT_GT(windows, 0);
+    EXPECT_TRUE(wait_until([] {
+        const nlohmann::json now = status();
+        return now.at("phase") == "good" && now.at("agrees") == true && now.at("kernel").at("state") == "enabled";
+    })) << status();
+    expect_runs("simple");
+    end(*host);
+}
+
 TEST_F(SwapVm, ChangedConfigurationIsFollowed) {
     write_config("plugin = \"simple\"");
     const auto host = start({}, kConfig);
@@ -457,6 +590,60 @@ TEST_F(SwapVm, KilledHostIsPutRightByTheNextOne) {
     EXPECT_TRUE(host->wait_for_event("rcu-restored")) << host->out();
     EXPECT_EQ(read_text(kExpedited), "0\n");
     expect_runs("simple");
+    end(*host);
+}
+
+TEST_F(SwapVm, KilledAtAnyTimeItLeavesNothing) {
+    HostProcess({"run", "simple", "--for", "100ms"}).wait();
+    const std::size_t objects = count_bpf_objects();
+    for (int i = 0; i < 8; ++i) {
+        const auto host = start();
+        HostProcess command({"swap", kFaulty, "--json"});
+        if (i % 2 == 1) {
+            EXPECT_TRUE(host->next_event("preparing")) << host->out();
+        }
+        std::this_thread::sleep_for(i * 40ms);
+        host->signal(SIGKILL);
+        EXPECT_EQ(host->wait(), 128 + SIGKILL);
+        (void)command.wait(); // its end does not depend on the host's
+        EXPECT_TRUE(wait_until([] { return bool(on_its_own_scheduler()); }));
+    }
+    end(*start());
+    expect_bpf_objects(objects);
+}
+
+// No more address space than it has: whatever is loaded beside the running one fails, the running one stays.
+TEST_F(SwapVm, OutOfMemoryTouchesNothing) {
+    const auto host = start();
+    const rlimit tight{.rlim_cur = process_kib(host->pid(), "VmSize") << 10U, .rlim_max = RLIM_INFINITY};
+    ASSERT_EQ(::prlimit(host->pid(), RLIMIT_AS, &tight, nullptr), 0);
+    const Answer answer = swap({kFaulty});
+    EXPECT_NE(answer.status, 0);
+    EXPECT_EQ(answer.report.value("outcome", ""), "refused") << answer.report << answer.err;
+    expect_runs("simple");
+    const rlimit wide{.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
+    ASSERT_EQ(::prlimit(host->pid(), RLIMIT_AS, &wide, nullptr), 0);
+    EXPECT_EQ(swap({kFaulty}).status, 0);
+    end(*host);
+}
+
+// Garbage, floods, lines that do not end, clients that vanish: swaps go on.
+TEST_F(SwapVm, HostileClientsDoNotMatter) {
+    const auto host = start();
+    Children clients;
+    for (int i = 0; i < 2; ++i)
+        clients.start([](Board& board, std::size_t index) {
+            std::minstd_rand random(static_cast<unsigned>(index) + 1);
+            for (;; ++board.work[index])
+                misbehave(random);
+        });
+    ASSERT_TRUE(wait_until([&] { return clients.board().work[0] > 100 && clients.board().work[1] > 100; }));
+    for (int i = 0; i < 6; ++i) {
+        const Answer answer = swap({i % 2 == 0 ? kFaulty : "simple"});
+        EXPECT_EQ(answer.report.value("outcome", ""), "good") << answer.report << answer.err << host->err();
+    }
+    expect_runs("simple");
+    clients.end_all();
     end(*host);
 }
 
