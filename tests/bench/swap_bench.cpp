@@ -5,8 +5,7 @@
 //            expedited
 //   swap     `scxhost swap`, its own report
 //   restart  what managers of loader processes do: end the old loader, start the new one (scxhost run is the loader),
-//   from
-//            the signal to the new one's confirmed start
+//            from the signal to the new one's confirmed start
 // with a number of sleeping tasks. Prints a table of medians and worst cases in milliseconds, and the ratios.
 #include "host/config/selection.hpp"
 #include "host/kernel/kernel_btf.hpp"
@@ -178,26 +177,20 @@ Samples floor_gaps(const std::string& from, const std::string& to, int rounds, b
         selection.what = what;
         return must(PreparedScheduler::prepare(must(select_config(selection)), kernel, probe.hotplug_seq(), {}));
     };
-    const auto first = prepare(from);
-    const auto second = prepare(to);
     Samples samples;
-    expedite_rcu(expedited);
-    PreparedScheduler* running = first.get();
-    std::optional<Attachment> link = must(first->object().attach());
-    for (int i = 0; i < 2 * rounds; ++i) {
-        PreparedScheduler* next = running == first.get() ? second.get() : first.get();
+    for (int i = 0; i < rounds; ++i) {
+        // Loaded anew each time, as a swap has it: an object that was attached before has its trampolines.
+        const auto old = prepare(from);
+        const auto next = prepare(to);
+        Attachment link = must(old->object().attach());
+        expedite_rcu(expedited);
         const auto start = Clock::now();
-        must(link->disable());
+        must(link.disable());
         Attachment attached = must(next->object().attach());
-        const double gap = since(start);
-        if (next == second.get())
-            samples.push_back(gap);
-        link->close();
-        link = std::move(attached);
-        running = next;
+        samples.push_back(since(start));
+        expedite_rcu(false);
+        must(attached.detach());
     }
-    must(link->detach());
-    expedite_rcu(false);
     return samples;
 }
 
