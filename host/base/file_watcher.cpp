@@ -69,8 +69,12 @@ void FileWatcher::drain() {
         settle_ = *std::move(timer);
 }
 
+std::optional<std::string> FileWatcher::read() const {
+    return read_content(path_);
+}
+
 void FileWatcher::settled() {
-    std::optional<std::string> now = read_content(path_);
+    std::optional<std::string> now = read();
     if (now == content_)
         return;
     content_ = std::move(now);

@@ -27,6 +27,10 @@ public:
     static Result<std::unique_ptr<FileWatcher>> start(EventLoop& loop, const std::filesystem::path& path,
                                                       std::function<void()> on_change);
 
+    // For who reads the file at another time too: what it said when read() was called is known, and no change.
+    [[nodiscard]] std::optional<std::string> read() const;
+    void known(std::optional<std::string> content) { content_ = std::move(content); }
+
 private:
     FileWatcher(EventLoop& loop, std::filesystem::path path, std::function<void()> on_change);
     void drain();

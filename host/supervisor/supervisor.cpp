@@ -230,7 +230,19 @@ Result<> Supervisor::reload(bool force, OutcomeCallback done) {
     if (!settings_.reload)
         return fail(ErrorKind::kUsage, "this host was not started from a configuration file",
                     "name what to swap to: scxhost swap CONFIG|PLUGIN");
-    return request(SCXHOST_TRY(settings_.reload()), force, std::move(done));
+    std::optional<std::string> content;
+    if (config_watcher_)
+        content = config_watcher_->read();
+    Result<Config> config = settings_.reload();
+    Result<> asked;
+    if (config)
+        asked = request(*std::move(config), force, std::move(done));
+    else
+        asked = fail(std::move(config).error());
+    // Whoever asked has the answer; what the watcher is about to notice is the same file.
+    if (config_watcher_ && (asked || asked.error().kind != ErrorKind::kBusy))
+        config_watcher_->known(std::move(content));
+    return asked;
 }
 
 void Supervisor::check(Config config, std::function<void(Result<std::vector<std::string>>)> done) {

@@ -203,10 +203,14 @@ SwapSamples swap_gaps(const std::string& from, const std::string& to, int rounds
     HostProcess host({"run", from, "--json", "--stay", "--set", "swap.probation=0s"});
     if (!host.next_event("enabled"))
         give_up("the host did not start: " + host.err());
-    const auto swap = [](const std::string& what) {
+    const auto swap = [&host](const std::string& what) {
         HostProcess command({"swap", what, "--json", "--set", "swap.probation=0s"});
-        if (command.wait() != 0)
-            give_up("a swap failed: " + command.out() + command.err());
+        if (command.wait() != 0) {
+            host.signal(SIGTERM);
+            const int status = host.wait();
+            give_up(fmt::format("a swap failed: {}{}\nthe host ended with {}: {}", command.out(), command.err(), status,
+                                host.err()));
+        }
         return nlohmann::json::parse(command.out());
     };
     for (int i = 0; i < rounds; ++i) {

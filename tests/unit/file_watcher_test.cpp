@@ -62,6 +62,19 @@ TEST_F(FileWatcherTest, TheSameContentAgainIsNone) {
     });
 }
 
+TEST_F(FileWatcherTest, WhatIsKnownIsNoChange) {
+    const auto watcher = watch(file_, changes_);
+    script_.run([&] {
+        dir_.write("a.toml", "two");
+        script_.on_loop([&] { watcher->known(watcher->read()); });
+        settle();
+        EXPECT_EQ(changes_, 0);
+        dir_.write("a.toml", "three");
+        settle();
+        EXPECT_EQ(changes_, 1);
+    });
+}
+
 TEST_F(FileWatcherTest, AFileInTheOldOnesPlace) {
     const auto watcher = watch(file_, changes_);
     script_.run([&] {

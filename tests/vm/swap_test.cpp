@@ -548,6 +548,18 @@ TEST_F(SwapVm, ChangedConfigurationIsFollowed) {
     end(*host);
 }
 
+// Edit, then reload: one swap, and the reload has its answer.
+TEST_F(SwapVm, ReloadRightAfterAChangeIsNotOvertaken) {
+    write_config("plugin = \"simple\"");
+    const auto host = start({}, kConfig);
+    const std::uint64_t before = kernel_status().enable_seq;
+    write_config("plugin = \"simple\"\n[scheduler.options]\nfifo = true");
+    EXPECT_EQ(swap({}).status, 0) << host->out() << host->err();
+    std::this_thread::sleep_for(1s); // longer than a file has to settle
+    EXPECT_EQ(kernel_status().enable_seq, before + 1);
+    end(*host);
+}
+
 TEST_F(SwapVm, SettingsBelongToTheSchedulerThatRuns) {
     write_config("plugin = \"simple\"", "[host]\nfallback = [\"simple\"]\n");
     const auto host = start({}, kConfig);
