@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <system_error>
 
 namespace scxhost {
@@ -27,6 +28,19 @@ Result<std::vector<std::filesystem::path>> plugin_folders(const std::vector<std:
     return result;
 }
 
+namespace {
+
+// In front of the others, in this order; each folder once.
+void search_first(std::vector<std::filesystem::path>& dirs, std::vector<std::filesystem::path> first) {
+    first.insert(first.end(), dirs.begin(), dirs.end());
+    dirs.clear();
+    for (std::filesystem::path& dir : first)
+        if (std::ranges::find(dirs, dir) == dirs.end())
+            dirs.push_back(std::move(dir));
+}
+
+} // namespace
+
 Result<Config> select_config(const Selection& selection, const Config& base) {
     Config config = base;
     config.scheduler = {};
@@ -42,15 +56,14 @@ Result<Config> select_config(const Selection& selection, const Config& base) {
         if (std::filesystem::status(path, error).type() == std::filesystem::file_type::not_found)
             return fail(missing_file(selection.what));
         config.scheduler.plugin = path.stem().string();
-        config.host.plugin_dirs.insert(config.host.plugin_dirs.begin(), path.parent_path());
+        search_first(config.host.plugin_dirs, {path.parent_path()});
     } else if (selection.what.find_first_of("/.") != std::string::npos) {
         config = SCXHOST_TRY(load_config(selection.what));
     } else {
         config.scheduler.plugin = selection.what;
     }
-    const std::vector<std::filesystem::path> folders = SCXHOST_TRY(plugin_folders(selection.plugin_dirs));
     if (!selection.plugin_dirs.empty())
-        config.host.plugin_dirs.insert(config.host.plugin_dirs.begin(), folders.begin(), folders.end());
+        search_first(config.host.plugin_dirs, SCXHOST_TRY(plugin_folders(selection.plugin_dirs)));
     for (const std::string& assignment : selection.assignments)
         SCXHOST_TRY(apply_override(config, assignment));
     return config;
