@@ -28,13 +28,12 @@ Result<std::vector<std::filesystem::path>> plugin_folders(const std::vector<std:
 }
 
 Result<Config> select_config(const Selection& selection, const Config& base) {
-    Config config = base;
-    config.scheduler = {};
+    Config config = base.without_scheduler();
     config.name.clear();
-    std::erase_if(config.places, [](const auto& place) { return place.first.starts_with("scheduler."); });
-    if (selection.what.ends_with(".o")) {
+    if (!selection.object.empty() || selection.what.ends_with(".o")) {
         std::error_code error;
-        config.scheduler.object = std::filesystem::absolute(selection.what, error);
+        config.scheduler.object =
+            std::filesystem::absolute(selection.object.empty() ? selection.what : selection.object, error);
     } else if (selection.what.ends_with(".so")) {
         std::error_code error;
         const std::filesystem::path path = std::filesystem::absolute(selection.what, error);
