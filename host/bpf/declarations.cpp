@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <functional>
+#include <map>
 #include <set>
 #include <span>
 
@@ -121,6 +123,10 @@ bool is_read_only(const VariablePlace& variable) {
     return variable.section.starts_with(".rodata");
 }
 
+std::unexpected<Error> too_many_options() {
+    return fail(ErrorKind::kObject, "the object declares more options than this host reads");
+}
+
 std::string lower(std::string_view text) {
     std::string result(text);
     std::ranges::transform(result, result.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
@@ -199,22 +205,86 @@ Result<OptionDeclaration> tagged_option(const BtfView& btf, const VariablePlace&
     return option;
 }
 
-std::optional<OptionDeclaration> plain_option(const BtfView& btf, const VariablePlace& variable) {
-    const std::optional<ResolvedType> type = btf.resolve(variable.type_id);
-    const std::optional<Storage> storage = btf.storage(variable.type_id);
-    if (!type || !type->is_volatile || !storage || !is_read_only(variable) || !is_key(variable.name))
-        return std::nullopt;
-    OptionDeclaration option;
-    option.key = variable.name;
-    option.variable = variable;
-    option.storage = *storage;
-    // The first kind of a storage in the table is its plain form; arrays of integers have none before kCpus.
-    option.kind = storage->kind == StorageKind::kIntegers
-                      ? OptionKind::kIntegers
-                      : std::ranges::find(kKinds, storage->kind, &KindWord::needs)->kind;
-    if (option.kind == OptionKind::kEnum && !set_enum_words(option, ""))
-        return std::nullopt;
-    return option;
+// Collects the options of an object that declares none: what a `const volatile` global holds, members of structs by
+// their dotted path. What is const alone may have been compiled into the programs already.
+class PlainOptionWalk {
+public:
+    PlainOptionWalk(const BtfView& btf, std::size_t& steps, std::vector<OptionDeclaration>& out)
+        : btf_(btf)
+        , steps_(steps)
+        , out_(out) {}
+
+    Result<> walk(const VariablePlace& place, bool is_volatile = false, int depth = 0) {
+        const std::optional<ResolvedType> type = btf_.resolve(place.type_id);
+        if (!type || depth > kMaxDepth)
+            return {};
+        if (++steps_ > kMaxSteps)
+            return fail(ErrorKind::kObject, "the types of the object's variables are nested too widely to be read");
+        is_volatile = is_volatile || type->is_volatile;
+        if (btf_is_array(type->type)) { // there the elements are volatile, not the array
+            const std::optional<ResolvedType> element = btf_.resolve(btf_array(type->type)->type);
+            is_volatile = is_volatile || (element && element->is_volatile);
+        }
+        if (!btf_is_struct(type->type))
+            return is_volatile ? add(place) : Result<>();
+        for (std::uint32_t i = 0; i < btf_vlen(type->type); ++i)
+            SCXHOST_TRY(walk_member(place, type->id, i, is_volatile, depth));
+        return {};
+    }
+
+private:
+    Result<> walk_member(const VariablePlace& place, std::uint32_t struct_id, std::uint32_t index, bool is_volatile,
+                         int depth) {
+        const btf_type* type = btf__type_by_id(btf_.raw(), struct_id);
+        const btf_member& entry = btf_members(type)[index];
+        const std::optional<std::uint32_t> size = btf_.size_of(entry.type);
+        const std::uint32_t offset = btf_member_bit_offset(type, index) / 8;
+        if (!size || btf_member_bitfield_size(type, index) != 0 || offset > UINT32_MAX - place.offset)
+            return {};
+        VariablePlace member = place;
+        // Members of a struct without a name belong to the one around it.
+        if (const std::string_view name = btf_.name(entry.name_off); !name.empty())
+            member.name += fmt::format(".{}", name);
+        member.offset += offset;
+        member.size = *size;
+        member.type_id = entry.type;
+        return walk(member, is_volatile, depth + 1);
+    }
+
+    Result<> add(const VariablePlace& place) {
+        const std::optional<Storage> storage = btf_.storage(place.type_id);
+        if (!storage || !is_key(place.name))
+            return {};
+        OptionDeclaration option;
+        option.key = place.name;
+        option.variable = place;
+        option.storage = *storage;
+        // The first kind of a storage in the table is its plain form; arrays of integers have none before kCpus.
+        option.kind = storage->kind == StorageKind::kIntegers
+                          ? OptionKind::kIntegers
+                          : std::ranges::find(kKinds, storage->kind, &KindWord::needs)->kind;
+        // No prefix is declared that could be left out: the words are the names as the source has them.
+        for (const auto& [name, value] : storage->enumerators)
+            option.words.push_back(name);
+        if (option.kind == OptionKind::kEnum && option.words.empty())
+            return {};
+        if (out_.size() >= kMaxDeclarations)
+            return too_many_options();
+        out_.push_back(std::move(option));
+        return {};
+    }
+
+    const BtfView& btf_;
+    std::size_t& steps_; // taken so far, in the whole object
+    std::vector<OptionDeclaration>& out_;
+};
+
+// Objects linked from several may have two variables of one name, which a setting cannot tell apart.
+void drop_ambiguous(std::vector<OptionDeclaration>& options) {
+    std::map<std::string, int, std::less<>> times;
+    for (const OptionDeclaration& option : options)
+        ++times[option.key];
+    std::erase_if(options, [&](const OptionDeclaration& option) { return times[option.key] > 1; });
 }
 
 Result<FeatureDeclaration> feature(const BtfView& btf, const VariablePlace& variable, const Tags& tags) {
@@ -377,6 +447,125 @@ private:
     std::vector<StatisticDeclaration>& out_;
 };
 
+// The numbers of something that nobody declared, for add_variable_statistics().
+class NumberWalk {
+public:
+    // `home` and `container` are `model`'s.
+    NumberWalk(const BtfView& btf, StatisticDeclaration model, std::vector<StatisticDeclaration>& out)
+        : btf_(btf)
+        , model_(std::move(model))
+        , out_(out) {}
+
+    // The numbers of one variable, element or entry; `path` is the way that is still to go to the member meant.
+    Result<> walk(std::string name, std::uint32_t type_id, std::uint32_t offset, std::string_view path, int depth = 0) {
+        const std::optional<ResolvedType> type = btf_.resolve(type_id);
+        if (!type || depth > kMaxDepth)
+            return {};
+        if (++steps_ > kMaxNumberSteps)
+            return too_many();
+        if (btf_is_struct(type->type))
+            return walk_members(name, type->id, offset, path, depth);
+        if (const std::optional<Storage> storage = btf_.storage(type_id))
+            return path.empty() ? add(name, *storage, offset) : Result<>();
+        if (!btf_is_array(type->type))
+            return {};
+        const struct btf_array array = *btf_array(type->type);
+        const std::optional<std::uint32_t> step = btf_.size_of(array.type);
+        for (std::uint32_t i = 0; step && i < array.nelems && fits(offset, std::uint64_t{i} * *step); ++i)
+            SCXHOST_TRY(walk(name, array.type, offset + i * *step, path, depth + 1));
+        return {};
+    }
+
+    // The entry of a map that the numbers which follow are of.
+    void at_entry(std::optional<std::uint32_t> entry) { model_.entry = entry; }
+
+private:
+    static std::unexpected<Error> too_many() {
+        return fail(ErrorKind::kConfig, "more numbers than this host shows",
+                    "name a part of it: members are written a.b");
+    }
+    static bool fits(std::uint32_t offset, std::uint64_t more) { return more <= UINT32_MAX - offset; }
+
+    Result<> walk_members(const std::string& name, std::uint32_t struct_id, std::uint32_t offset, std::string_view path,
+                          int depth) {
+        const btf_type* type = btf__type_by_id(btf_.raw(), struct_id);
+        const std::string_view wanted = path.substr(0, path.find('.'));
+        const std::string_view rest = path.substr(std::min(path.size(), wanted.size() + 1));
+        for (std::uint32_t i = 0; i < btf_vlen(type); ++i) {
+            const btf_member& member = btf_members(type)[i];
+            const std::string_view member_name = btf_.name(member.name_off);
+            const std::uint32_t at = btf_member_bit_offset(type, i) / 8;
+            if (btf_member_bitfield_size(type, i) != 0 || !fits(offset, at))
+                continue;
+            if (member_name.empty()) // its members belong to this struct
+                SCXHOST_TRY(walk(name, member.type, offset + at, path, depth + 1));
+            else if (path.empty() || member_name == wanted)
+                SCXHOST_TRY(walk(fmt::format("{}.{}", name, member_name), member.type, offset + at, rest, depth + 1));
+        }
+        return {};
+    }
+
+    Result<> add(const std::string& name, const Storage& storage, std::uint32_t offset) {
+        if (storage.kind == StorageKind::kText || storage.kind == StorageKind::kEnum)
+            return {};
+        if (storage.kind != StorageKind::kIntegers)
+            return add_number(name, storage, offset);
+        for (std::uint32_t i = 0; i < storage.count && fits(offset, std::uint64_t{i} * storage.width); ++i)
+            SCXHOST_TRY(add_number(fmt::format("{}[{}]", name, i), storage, offset + i * storage.width));
+        return {};
+    }
+
+    Result<> add_number(const std::string& name, const Storage& storage, std::uint32_t offset) {
+        if (++steps_ > kMaxNumberSteps)
+            return too_many();
+        if (offset % storage.width != 0)
+            return {}; // of a packed struct: no single access reads it
+        const auto known = places_.find(name);
+        if (known != places_.end()) {
+            StatisticDeclaration& statistic = out_[known->second];
+            if (statistic.width == storage.width)
+                statistic.offsets.push_back(offset);
+            return {};
+        }
+        if (out_.size() >= kMaxDeclarations)
+            return too_many();
+        StatisticDeclaration statistic = model_;
+        statistic.name = name;
+        statistic.kind =
+            storage.is_signed || storage.kind == StorageKind::kBool ? StatisticKind::kGauge : StatisticKind::kCounter;
+        statistic.offsets = {offset};
+        statistic.width = storage.width;
+        statistic.is_signed = storage.is_signed;
+        places_.emplace(name, out_.size());
+        out_.push_back(std::move(statistic));
+        return {};
+    }
+
+    static constexpr std::size_t kMaxNumberSteps = 1U << 16U;
+
+    const BtfView& btf_;
+    StatisticDeclaration model_;
+    std::vector<StatisticDeclaration>& out_;
+    std::size_t steps_ = 0;
+    std::map<std::string, std::size_t, std::less<>> places_; // of the names in `out_`
+};
+
+bool can_hold_statistics(const VariablePlace& variable) {
+    return variable.section == kArenaSection || variable.section.starts_with(".bss") ||
+           variable.section.starts_with(".data") || is_read_only(variable);
+}
+
+Result<> walk_map(NumberWalk& walk, const BtfView& btf, const PerCpuMapType& map, std::string_view path) {
+    const std::optional<Storage> number = btf.storage(map.value_type_id);
+    if (!number || map.entries == 1)
+        return walk.walk(map.name, map.value_type_id, 0, path);
+    for (std::uint32_t i = 0; i < map.entries; ++i) {
+        walk.at_entry(i);
+        SCXHOST_TRY(walk.walk(fmt::format("{}[{}]", map.name, i), map.value_type_id, 0, path));
+    }
+    return {};
+}
+
 // The exit record, recognised by its members, as schedulers by convention have it.
 std::optional<ExitRecordPlace> exit_record(const BtfView& btf, const VariablePlace& variable) {
     const std::optional<ResolvedType> type = btf.resolve(variable.type_id);
@@ -433,6 +622,13 @@ std::string_view to_string(StatisticKind kind) {
     return kind == StatisticKind::kCounter ? "counter" : "gauge";
 }
 
+std::string_view kernel_enumerator(const VariablePlace& variable) {
+    constexpr std::string_view prefix = "__SCX_";
+    if (!variable.name.starts_with(prefix) || !is_read_only(variable) || variable.size != sizeof(std::uint64_t))
+        return {};
+    return std::string_view(variable.name).substr(2);
+}
+
 const FeatureDeclaration* Declarations::form_feature() const {
     const auto found = std::ranges::find(features, true, &FeatureDeclaration::chooses_cid_form);
     return found == features.end() ? nullptr : &*found;
@@ -460,8 +656,8 @@ Result<Declarations> read_declarations(const BtfView& btf, const std::vector<Per
         } else if (!tags.empty()) {
             return fail(ErrorKind::kObject,
                         fmt::format("variable '{}' carries scx tags but is no option and no feature", variable.name));
-        } else if (std::optional<OptionDeclaration> option = plain_option(btf, variable)) {
-            plain.push_back(*std::move(option));
+        } else if (is_read_only(variable) && kernel_enumerator(variable).empty()) {
+            SCXHOST_TRY(PlainOptionWalk(btf, steps, plain).walk(variable));
         }
 
         const bool in_arena = variable.section == kArenaSection;
@@ -472,21 +668,75 @@ Result<Declarations> read_declarations(const BtfView& btf, const std::vector<Per
         }
         if (!result.exit_record)
             result.exit_record = exit_record(btf, variable);
-        if (result.options.size() > kMaxDeclarations || plain.size() > kMaxDeclarations)
-            return fail(ErrorKind::kObject, "the object declares more options than this host reads");
+        if (result.options.size() > kMaxDeclarations)
+            return too_many_options();
     }
     for (const PerCpuMapType& map : per_cpu_maps) {
         StatisticWalk walk(btf, StatisticDeclaration::Home::kPerCpuMap, map.name, steps, result.statistics);
         SCXHOST_TRY(walk.walk(map.value_type_id, 0));
     }
     // Plain variables are options only of an object that declares none: a policy's author decides what is offered.
-    if (result.options.empty())
+    if (result.options.empty()) {
+        drop_ambiguous(plain);
         result.options = std::move(plain);
+    }
     if (result.exit_record && result.exit_record->dump_length)
         std::erase_if(result.options, [&](const OptionDeclaration& option) {
             return option.variable.var_id == result.exit_record->dump_length->var_id;
         });
     return result;
+}
+
+Result<> add_variable_statistics(Declarations& declarations, const BtfView& btf,
+                                 const std::vector<PerCpuMapType>& per_cpu_maps, std::string_view variable) {
+    std::vector<StatisticDeclaration> found;
+    std::vector<std::string> known;
+    const auto path_in = [&](const std::string& name) -> std::optional<std::string_view> {
+        known.push_back(name);
+        if (variable == name)
+            return std::string_view();
+        if (variable.starts_with(name) && variable[name.size()] == '.')
+            return variable.substr(name.size() + 1);
+        return std::nullopt;
+    };
+    for (const VariablePlace& place : btf.variables()) {
+        if (!can_hold_statistics(place))
+            continue;
+        const std::optional<std::string_view> path = path_in(place.name);
+        if (!path)
+            continue;
+        StatisticDeclaration model;
+        model.home =
+            place.section == kArenaSection ? StatisticDeclaration::Home::kArena : StatisticDeclaration::Home::kGlobal;
+        model.container = place.section;
+        SCXHOST_TRY(NumberWalk(btf, std::move(model), found).walk(place.name, place.type_id, place.offset, *path));
+    }
+    for (const PerCpuMapType& map : per_cpu_maps) {
+        const std::optional<std::string_view> path = path_in(map.name);
+        if (!path)
+            continue;
+        StatisticDeclaration model;
+        model.home = StatisticDeclaration::Home::kPerCpuMap;
+        model.container = map.name;
+        NumberWalk walk(btf, std::move(model), found);
+        SCXHOST_TRY(walk_map(walk, btf, map, *path));
+    }
+    if (found.empty()) {
+        const std::string_view name = variable.substr(0, variable.find('.'));
+        const bool exists = std::ranges::find(known, name) != known.end();
+        return fail(ErrorKind::kConfig,
+                    exists ? fmt::format("there is no number in '{}'", variable)
+                           : fmt::format("there is no global and no per-CPU array map '{}'", name),
+                    exists ? "`scxhost inspect` shows what it holds"
+                           : suggest_word(std::string(name), known, "variables"));
+    }
+    for (StatisticDeclaration& statistic : found) {
+        // The same variable may be named twice, as a whole and a part.
+        if (std::ranges::find(declarations.statistics, statistic.name, &StatisticDeclaration::name) ==
+            declarations.statistics.end())
+            declarations.statistics.push_back(std::move(statistic));
+    }
+    return {};
 }
 
 } // namespace scxhost

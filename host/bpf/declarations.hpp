@@ -2,7 +2,7 @@
 //
 // What a BPF object declares about itself: its options, its statistics, the kernel features it can do without, its exit
 // record. Read from the object's BTF, where bpf/common/declare.bpf.h puts it as declaration tags next to the variable
-// or member concerned. An object without tags has an option for every `const volatile` global.
+// or member concerned. An object that declares no option has one for everything in a `const volatile` global.
 //
 // Everything here is data; nothing touches the kernel. Values are bound in host/bpf/options.hpp, read in
 // host/bpf/statistics.hpp.
@@ -57,8 +57,9 @@ struct StatisticDeclaration {
     std::string group;
     Fold fold = Fold::kSum;
     Home home = Home::kGlobal;
-    std::string container;              // section, or map
-    std::vector<std::uint32_t> offsets; // of each place in the container (arrays have many)
+    std::string container;                   // section, or map
+    std::optional<std::uint32_t> entry = {}; // of a map, when it is one entry's; else all entries are folded
+    std::vector<std::uint32_t> offsets;      // of each place in the container (arrays have many)
     std::uint32_t width = 0;
     bool is_signed = false;
 };
@@ -93,6 +94,7 @@ struct ExitRecordPlace {
 struct PerCpuMapType {
     std::string name;
     std::uint32_t value_type_id = 0;
+    std::uint32_t entries = 1;
 };
 
 struct Declarations {
@@ -107,7 +109,18 @@ struct Declarations {
     [[nodiscard]] const OptionDeclaration* find_option(std::string_view key) const;
 };
 
+// The enumerator of the kernel that a variable stands for: objects compiled against a kernel's full types have a
+// read-only u64 __SCX_<ENUM>, to be filled with the running kernel's value of SCX_<ENUM>. Empty for any other variable.
+std::string_view kernel_enumerator(const VariablePlace& variable);
+
 // Errors: kObject, naming the variable and the tag that contradict each other.
 Result<Declarations> read_declarations(const BtfView& btf, const std::vector<PerCpuMapType>& per_cpu_maps);
+
+// Adds every number of a global or of a per-CPU array map as a statistic, under its dotted name, whatever is declared.
+// `variable` names one of them or a member: "stats", "qa.nr_enqueued". An array of integers, and a map of them, gives
+// one for each element ("stats[1]"); of an array of structs, and a map of them, the elements are added up. Numbers
+// without a sign count as counters, those with one as gauges. kConfig: there is none of this name, or no number in it.
+Result<> add_variable_statistics(Declarations& declarations, const BtfView& btf,
+                                 const std::vector<PerCpuMapType>& per_cpu_maps, std::string_view variable);
 
 } // namespace scxhost

@@ -56,15 +56,13 @@ bool kernel_has(const FeatureDeclaration& feature, const KernelBtf& kernel) {
     return false;
 }
 
-// Schedulers compiled against a full set of kernel types keep enumerators in read-only variables of this form, to be
-// filled with the running kernel's values.
 void fill_enumerators(SchedulerObject& object, const KernelBtf& kernel) {
-    constexpr std::string_view prefix = "__SCX_";
     for (const VariablePlace& variable : object.btf().variables()) {
-        if (!variable.name.starts_with(prefix) || !variable.section.starts_with(".rodata"))
+        const std::string_view enumerator = kernel_enumerator(variable);
+        if (enumerator.empty())
             continue;
         const std::span<std::byte> raw = object.variable_bytes(variable);
-        const std::optional<std::uint64_t> value = kernel.enumerator(std::string_view(variable.name).substr(2));
+        const std::optional<std::uint64_t> value = kernel.enumerator(enumerator);
         if (value && raw.size() == sizeof *value)
             std::memcpy(raw.data(), &*value, sizeof *value);
     }

@@ -52,6 +52,11 @@ struct ObjectCloser {
     void operator()(bpf_object* object) const { bpf_object__close(object); }
 };
 
+// Closing the last descriptor of such a link is what detaches, and it waits; most kinds have no other way.
+struct LinkCloser {
+    void operator()(bpf_link* link) const { bpf_link__destroy(link); }
+};
+
 // Undefined symbols of an object and whether they are weak. Kfunc calls are undefined symbols.
 std::vector<SchedulerObject::KfuncUse> undefined_symbols(const ElfImage& image) {
     std::vector<SchedulerObject::KfuncUse> result;
@@ -87,6 +92,9 @@ Error open_error(const std::string& name, int sys_errno, const LibbpfLog& log) {
     if (sys_errno == ENOTSUP)
         error.hint =
             fmt::format("it may have been built for another libbpf than this host's {}", libbpf_version_string());
+    else if (error.detail.find("BTF") != std::string::npos)
+        error.hint = fmt::format("it may be damaged, or made by a compiler newer than this host's libbpf {}",
+                                 libbpf_version_string());
     return error;
 }
 
@@ -132,6 +140,7 @@ struct SchedulerObject::State {
     std::uint32_t ops_type_id = 0;
     bpf_map* cid_ops = nullptr; // the same scheduler in the cid form, when there is a choice
     bool loaded = false;
+    std::vector<std::unique_ptr<bpf_link, LinkCloser>> program_links;
     void* arena_globals = nullptr; // set by libbpf when the object is loaded
 
     struct Member {
@@ -150,7 +159,32 @@ struct SchedulerObject::State {
     [[nodiscard]] std::string_view type_name_of(bpf_map* map) const;
     Result<> set_ops_name();
     [[nodiscard]] std::vector<PerCpuMapType> per_cpu_maps() const;
+    // Calls `visit(program)` for each program that is loaded and no callback, until one fails.
+    template <typename Visit>
+    Result<> for_each_other_program(Visit visit) const {
+        bpf_program* program = nullptr;
+        bpf_object__for_each_program(program, object.get()) {
+            if (bpf_program__type(program) != BPF_PROG_TYPE_STRUCT_OPS && bpf_program__autoload(program))
+                SCXHOST_TRY(visit(program));
+        }
+        return {};
+    }
+    Result<> associate_programs();
 };
+
+Result<> SchedulerObject::State::associate_programs() {
+    const LibbpfLog log;
+    return for_each_other_program([&](bpf_program* program) -> Result<> {
+        const int error = bpf_program__assoc_struct_ops(program, ops, nullptr);
+        // EINVAL: the kernel has no such command.
+        if (error == 0 || error == -EINVAL)
+            return {};
+        return fail_errno(
+            ErrorKind::kAttach,
+            fmt::format("cannot associate program '{}' with the scheduler '{}'", bpf_program__name(program), name),
+            -error);
+    });
+}
 
 std::optional<SchedulerObject::State::Member> SchedulerObject::State::find_member(std::string_view wanted) const {
     const btf_member* members = btf_members(ops_type());
@@ -232,9 +266,10 @@ Result<> SchedulerObject::State::choose_struct_ops(const std::string& wanted) {
         return fail(ErrorKind::kObject, fmt::format("'{}' has no struct_ops map '{}'", name, wanted),
                     suggest_word(wanted, found, "struct_ops maps"));
     if (wanted.empty() && found.size() > 1 && !two_forms)
-        return fail(ErrorKind::kObject,
-                    fmt::format("'{}' has {} struct_ops maps: {}", name, found.size(), list_words(found, "and")),
-                    fmt::format("choose one with struct_ops = \"{}\"", found.front()));
+        return fail(
+            ErrorKind::kObject,
+            fmt::format("'{}' has {} struct_ops maps: {}", name, found.size(), list_words(found, "and")),
+            fmt::format("choose one with struct_ops = \"{0}\", or --set scheduler.struct_ops={0}", found.front()));
     take_struct_ops(chosen);
     return {};
 }
@@ -262,7 +297,7 @@ std::vector<PerCpuMapType> SchedulerObject::State::per_cpu_maps() const {
     bpf_map* map = nullptr;
     bpf_object__for_each_map(map, object.get()) {
         if (bpf_map__type(map) == BPF_MAP_TYPE_PERCPU_ARRAY && bpf_map__btf_value_type_id(map) != 0)
-            result.push_back({bpf_map__name(map), bpf_map__btf_value_type_id(map)});
+            result.push_back({bpf_map__name(map), bpf_map__btf_value_type_id(map), bpf_map__max_entries(map)});
     }
     return result;
 }
@@ -344,6 +379,19 @@ const std::string& SchedulerObject::ops_name() const {
 const std::vector<SchedulerObject::KfuncUse>& SchedulerObject::kfuncs() const {
     return state_->kfuncs;
 }
+std::vector<SchedulerObject::OtherProgram> SchedulerObject::other_programs() const {
+    std::vector<OtherProgram> result;
+    (void)state_->for_each_other_program([&](const bpf_program* program) -> Result<> {
+        result.push_back({bpf_program__name(program), bpf_program__section_name(program)});
+        return {};
+    });
+    return result;
+}
+
+Result<> SchedulerObject::add_statistics(std::string_view variable) {
+    return add_variable_statistics(state_->declarations, *state_->btf, state_->per_cpu_maps(), variable);
+}
+
 bool SchedulerObject::loaded() const {
     return state_->loaded;
 }
@@ -472,7 +520,7 @@ Result<> SchedulerObject::load() {
     if (const int error = bpf_object__load_skeleton(&skeleton); error != 0)
         return fail(load_error(state_->name, -error, log.text()));
     state_->loaded = true;
-    return {};
+    return state_->associate_programs();
 }
 
 Result<Attachment> SchedulerObject::attach() {
@@ -488,6 +536,33 @@ Result<Attachment> SchedulerObject::attach() {
                           "run as root, or with CAP_BPF and CAP_PERFMON");
     return fail_errno(ErrorKind::kAttach, fmt::format("cannot attach '{}'", state_->name), error,
                       "the kernel's log (dmesg) may say more");
+}
+
+Result<> SchedulerObject::attach_programs() {
+    const Result<> attached = state_->for_each_other_program([&](bpf_program* program) -> Result<> {
+        if (!bpf_program__autoattach(program))
+            return {};
+        const LibbpfLog log;
+        std::unique_ptr<bpf_link, LinkCloser> link(bpf_program__attach(program));
+        const int error = errno;
+        if (link != nullptr)
+            state_->program_links.push_back(std::move(link));
+        else if (error != EOPNOTSUPP || !log.text().empty()) // libbpf is silent when the section names no place
+            return fail(Error{.kind = ErrorKind::kAttach,
+                              .what = fmt::format("cannot attach program '{}' ({}) of '{}': {}",
+                                                  bpf_program__name(program), bpf_program__section_name(program),
+                                                  state_->name, std::generic_category().message(error)),
+                              .sys_errno = error,
+                              .detail = log.text()});
+        return {};
+    });
+    if (!attached)
+        detach_programs();
+    return attached;
+}
+
+void SchedulerObject::detach_programs() {
+    state_->program_links.clear();
 }
 
 std::optional<ExitReport> SchedulerObject::read_exit_record() const {

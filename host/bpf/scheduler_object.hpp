@@ -89,6 +89,18 @@ public:
     };
     [[nodiscard]] const std::vector<KfuncUse>& kfuncs() const;
 
+    // A program of the object that is none of the struct_ops' callbacks.
+    struct OtherProgram {
+        std::string name;
+        std::string section; // "fentry/do_exit", "syscall"
+    };
+    // Those that are loaded: not the ones that the object marks as optional (SEC("?…")).
+    [[nodiscard]] std::vector<OtherProgram> other_programs() const;
+
+    // Makes statistics of a global or of a per-CPU array map: "stats", "qa.nr_enqueued". kConfig: there is none of this
+    // name, or nothing in it is a number.
+    Result<> add_statistics(std::string_view variable);
+
     // Before load only. The bytes of a variable in mapped memory (initial value before load, live memory after); empty
     // when the section is not mapped (arena globals before load).
     [[nodiscard]] std::span<std::byte> variable_bytes(const VariablePlace& variable);
@@ -104,13 +116,22 @@ public:
     // Before load only: room for the exit dump; 0 leaves the object's own.
     Result<> set_exit_dump_length(std::uint32_t bytes);
 
-    // Creates the maps, verifies and loads the programs. Errors: kVerifier with the end of the log, kPermission, …
+    // Creates the maps, verifies and loads the programs, and associates the other ones with the struct_ops where the
+    // kernel can (since 7.1): what they then ask of the scheduler reaches this one or none. Errors: kVerifier with the
+    // end of the log, kPermission, …
     Result<> load();
     [[nodiscard]] bool loaded() const;
 
     // Attaches the struct_ops map. Success does not mean that the scheduler runs (confirm it). kBusy: another scheduler
     // is attached, or is being disabled right now.
     Result<Attachment> attach();
+
+    // Attaches the other programs where their sections say: all of them, or, on failure, none. Those whose section
+    // names no place stay loaded. Only while the struct_ops is attached: before 7.1 their kfuncs reach whichever
+    // scheduler runs.
+    Result<> attach_programs();
+    // Waits until none of them runs any more.
+    void detach_programs();
 
     // The exit record as it stands; nullopt when the object has none. Any time after load.
     [[nodiscard]] std::optional<ExitReport> read_exit_record() const;

@@ -116,7 +116,13 @@ Result<StatisticsReader> StatisticsReader::make(const SchedulerObject& object, P
                 source.offsets.push_back(offset);
                 continue;
             }
-            for (std::size_t at = offset; at < container.copy.size(); at += container.stride)
+            // Entry after entry, the values of all CPUs in each.
+            const std::size_t entry_size = container.copy.size() / bpf_map__max_entries(container.map);
+            const std::size_t begin = statistic.entry ? *statistic.entry * entry_size : 0;
+            const std::size_t end = statistic.entry ? begin + entry_size : container.copy.size();
+            if (end > container.copy.size())
+                return outside();
+            for (std::size_t at = begin + offset; at < end; at += container.stride)
                 source.offsets.push_back(at);
         }
         if (is_new)

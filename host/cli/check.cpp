@@ -162,7 +162,9 @@ void check_scheduler(Report& report, const Config& config, const PreflightReport
 CommandResult check(const CheckArguments& arguments) {
     Report report;
     const Result<Config> config = select_config(arguments.selection);
-    const bool has_config = report.step("configuration", config, arguments.selection.what);
+    const bool has_config =
+        report.step("configuration", config,
+                    arguments.selection.what.empty() ? arguments.selection.object : arguments.selection.what);
     const PreflightReport preflight = preflight_report();
     const KernelBtf* kernel = add_preflight(report, preflight);
     if (has_config) {
@@ -187,7 +189,7 @@ void add_check(CommandLine line) {
     command->add_flag("--json", arguments->json, "JSON in place of text");
     command->footer("\nWorks without root and on any kernel; what could not be checked is listed with the reason. The "
                     "exit status is\nthat of the first failure.\n\nExamples:\n  scxhost check my.toml\n"
-                    "  scxhost check ./mine.bpf.o --set slice_ns=5000000");
+                    "  scxhost check --object ./mine.bpf.o --set slice_ns=5000000");
     command->callback([arguments, &chosen = line.chosen] { chosen = [arguments] { return check(*arguments); }; });
 }
 

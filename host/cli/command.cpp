@@ -21,7 +21,7 @@ Examples:
   scxhost check /etc/scxhost/qmap.toml       everything that can be known without attaching
   scxhost run qmap.toml --for 10s            attach, show statistics, detach after ten seconds
   scxhost run simple --set fifo=true         a plugin by name, with an option
-  scxhost run ./mine.bpf.o                   somebody's compiled sched_ext object, as it is
+  scxhost run --object ./mine.bpf.o          somebody's compiled sched_ext object, as it is
   scxhost options qmap                       what can be set, and what it means
 
 Exit status: 0 done; 1 the scheduler failed or was ejected; 2 usage or configuration; 3 this kernel or machine
@@ -77,7 +77,17 @@ void add_plugin_dirs(CLI::App& command, std::vector<std::string>& plugin_dirs) {
 }
 
 void add_selection(CLI::App& command, Selection& selection, std::string_view what_help, bool required) {
-    command.add_option("WHAT", selection.what, std::string(what_help))->required(required)->type_name("");
+    CLI::Option* what = command.add_option("WHAT", selection.what, std::string(what_help))->type_name("");
+    command
+        .add_option("--object", selection.object,
+                    "A compiled sched_ext object, whatever the file is called; in place of WHAT")
+        ->type_name("FILE")
+        ->excludes(what);
+    if (required)
+        command.parse_complete_callback([&selection] {
+            if (selection.what.empty() && selection.object.empty())
+                throw CLI::RequiredError("WHAT");
+        });
     command
         .add_option("-s,--set", selection.assignments,
                     "Override a setting: an option of the scheduler (slice=10ms) or one of the host\n"

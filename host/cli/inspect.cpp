@@ -21,18 +21,26 @@ struct InspectArguments {
     bool json = false;
 };
 
+nlohmann::json programs_json(const std::vector<SchedulerObject::OtherProgram>& programs) {
+    nlohmann::json result = nlohmann::json::array();
+    for (const SchedulerObject::OtherProgram& program : programs)
+        result.push_back({{"name", program.name}, {"section", program.section}});
+    return result;
+}
+
 CommandResult inspect(const InspectArguments& arguments) {
     const std::string& what = arguments.selection.what;
     const Config config = SCXHOST_TRY(select_config(arguments.selection));
     // A file is read where it lies; who owns it matters only when it is to be run.
-    const std::unique_ptr<PreparedScheduler> scheduler =
-        SCXHOST_TRY(names_a_file(what) && !what.ends_with(".toml") ? PreparedScheduler::open_file(what)
-                                                                   : PreparedScheduler::open(config));
+    const bool is_library = names_a_file(what) && what.ends_with(".so");
+    const std::unique_ptr<PreparedScheduler> scheduler = SCXHOST_TRY(
+        is_library ? PreparedScheduler::open_file(what, config.scheduler.struct_ops) : PreparedScheduler::open(config));
     const SchedulerObject& object = scheduler->object();
     const std::optional<PluginInfo>& info = scheduler->plugin_info();
     const Result<KernelBtf> kernel_btf = KernelBtf::load();
     const KernelBtf* kernel = kernel_btf && kernel_btf->has_struct("sched_ext_ops") ? &*kernel_btf : nullptr;
     const std::vector<std::string> members = object.ops_members_set();
+    const std::vector<SchedulerObject::OtherProgram> programs = object.other_programs();
 
     if (arguments.json) {
         nlohmann::json document = {{"schema", kJsonSchema},
@@ -42,6 +50,7 @@ CommandResult inspect(const InspectArguments& arguments) {
                                    {"ops_name", object.ops_name()},
                                    {"struct_ops", object.struct_ops_name()},
                                    {"ops_members", members},
+                                   {"programs", programs_json(programs)},
                                    {"exit_record", object.declarations().exit_record.has_value()},
                                    {"options", SCXHOST_TRY(options_json(*scheduler))},
                                    {"statistics", statistics_json(*scheduler)},
@@ -62,6 +71,8 @@ CommandResult inspect(const InspectArguments& arguments) {
     rows.push_back({"build id", object.build_id()});
     rows.push_back({"struct_ops", fmt::format("{}, attached as {}", object.struct_ops_name(), object.ops_name())});
     rows.push_back({"sets", list_words(members, "and")});
+    for (const SchedulerObject::OtherProgram& program : programs)
+        rows.push_back({"program", fmt::format("{} ({})", program.name, program.section)});
     rows.push_back({"exit record", object.declarations().exit_record ? object.declarations().exit_record->variable.name
                                                                      : "none: the host cannot say why it was ejected"});
     const bool colour = wants_colour(STDOUT_FILENO);
@@ -75,13 +86,11 @@ CommandResult inspect(const InspectArguments& arguments) {
 void add_inspect(CommandLine line) {
     CLI::App* command = line.app.add_subcommand("inspect", "Show what a plugin or BPF object says about itself");
     const auto arguments = std::make_shared<InspectArguments>();
-    command->add_option("FILE", arguments->selection.what, "Plugin library, BPF object, or name of a plugin")
-        ->required()
-        ->type_name("");
-    add_plugin_dirs(*command, arguments->selection.plugin_dirs);
+    add_selection(*command, arguments->selection, "Plugin library, BPF object, configuration, or name of a plugin");
     command->add_flag("--json", arguments->json, "JSON in place of text");
     command->footer("\nReads the file only: nothing of it runs.\n\nExamples:\n  scxhost inspect qmap\n"
-                    "  scxhost inspect ./mine.bpf.o --json");
+                    "  scxhost inspect ./mine.bpf.o --json\n"
+                    "  scxhost inspect ./two.bpf.o --set scheduler.struct_ops=second_ops");
     command->callback([arguments, &chosen = line.chosen] { chosen = [arguments] { return inspect(*arguments); }; });
 }
 

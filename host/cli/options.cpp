@@ -29,7 +29,8 @@ std::string sample_toml(const PreparedScheduler& scheduler) {
     if (scheduler.plugin_info())
         text += fmt::format("plugin = \"{}\"\n", scheduler.plugin_info()->name);
     else
-        text += fmt::format("object = {}\n", quote_text(scheduler.path().string()));
+        text += fmt::format("object = {}\nstruct_ops = {}\n", quote_text(scheduler.path().string()),
+                            quote_text(scheduler.object().struct_ops_name()));
     text += "\n[scheduler.options]\n";
     const std::vector<OptionDeclaration>& options = scheduler.object().declarations().options;
     for (std::size_t i = 0; i < options.size(); ++i) {

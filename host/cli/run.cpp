@@ -247,7 +247,7 @@ ends with status 1. Ctrl-C detaches; a second one ends the process at once, and 
 Examples:
   scxhost run /usr/share/scxhost/configs/simple.toml --for 10s
   scxhost run qmap --set slice=5ms --set max_tasks=100000
-  scxhost run ./mine.bpf.o --json | jq .)");
+  scxhost run --object ./mine.bpf.o --set stats.variables=nr_queued --json | jq .)");
     command->callback([arguments, &chosen = line.chosen] { chosen = [arguments] { return run(*arguments); }; });
 }
 

@@ -50,9 +50,12 @@ void print_error_of(const nlohmann::json& report) {
 
 CommandResult swap(const SwapArguments& arguments) {
     nlohmann::json params = {{"wait", !arguments.no_wait}, {"force", arguments.force}};
-    if (!arguments.selection.what.empty()) {
+    if (!arguments.selection.what.empty() || !arguments.selection.object.empty()) {
         const bool is_path = arguments.selection.what.find_first_of("/.") != std::string::npos;
-        params["what"] = is_path ? absolute(arguments.selection.what) : arguments.selection.what;
+        if (!arguments.selection.object.empty())
+            params["object"] = absolute(arguments.selection.object);
+        else
+            params["what"] = is_path ? absolute(arguments.selection.what) : arguments.selection.what;
         params["set"] = arguments.selection.assignments;
         std::vector<std::string> folders;
         for (const std::string& folder : arguments.selection.plugin_dirs)

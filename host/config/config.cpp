@@ -242,6 +242,16 @@ Error unreadable(Error error) {
 
 } // namespace
 
+Config Config::without_scheduler() const {
+    Config result = *this;
+    result.scheduler = {};
+    result.stats.variables.clear();
+    std::erase_if(result.places, [](const auto& place) {
+        return place.first.starts_with("scheduler.") || place.first == "stats.variables";
+    });
+    return result;
+}
+
 SourceLocation Config::where(const std::string& key) const {
     const auto place = places.find(key);
     return place == places.end() ? SourceLocation{.file = name} : place->second;

@@ -50,7 +50,7 @@ struct Config {
     };
     struct Stats {
         std::chrono::nanoseconds interval = std::chrono::seconds(1);
-        std::vector<std::string> variables; // of an object without declared statistics
+        std::vector<std::string> variables; // of the object, to be shown besides what it declares
     };
     struct Log {
         LogLevel level = LogLevel::kInfo;
@@ -76,6 +76,8 @@ struct Config {
     std::string name;                             // of the file, as it was given; empty when there is none
     std::map<std::string, SourceLocation> places; // where each key of the host ("host.fallback") was set
 
+    // The same without what is about one scheduler and no other: which one, its settings, what to show of it.
+    [[nodiscard]] Config without_scheduler() const;
     // Where the value of `key` was set; the file as a whole when it was not.
     [[nodiscard]] SourceLocation where(const std::string& key) const;
 };

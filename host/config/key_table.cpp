@@ -101,8 +101,10 @@ constexpr std::array kKeys{
             "The longest of these pauses"},
     KeySpec{"stats.interval", DurationKey{at<&Config::stats, &Config::Stats::interval>, 10ms, 24h},
             "Time between two reports of the statistics"},
-    KeySpec{"stats.variables", WordListKey{at<&Config::stats, &Config::Stats::variables>, &kVariable},
-            "Global variables to show as statistics, for an object that declares none"},
+    KeySpec{
+        "stats.variables", WordListKey{at<&Config::stats, &Config::Stats::variables>, &kVariable},
+        "Globals and per-CPU array maps of the object to show as statistics, besides those that it declares; members "
+        "as `a.b`"},
     KeySpec{"log.level", LevelKey{at<&Config::log, &Config::Log::level>}, "The least important messages to show"},
     KeySpec{"control.socket", PathKey{at<&Config::control, &Config::Control::socket>, false, kMaxSocketPath},
             "The socket on which the host takes commands; an absolute path"},

@@ -42,13 +42,12 @@ void search_first(std::vector<std::filesystem::path>& dirs, std::vector<std::fil
 } // namespace
 
 Result<Config> select_config(const Selection& selection, const Config& base) {
-    Config config = base;
-    config.scheduler = {};
+    Config config = base.without_scheduler();
     config.name.clear();
-    std::erase_if(config.places, [](const auto& place) { return place.first.starts_with("scheduler."); });
-    if (selection.what.ends_with(".o")) {
+    if (!selection.object.empty() || selection.what.ends_with(".o")) {
         std::error_code error;
-        config.scheduler.object = std::filesystem::absolute(selection.what, error);
+        config.scheduler.object =
+            std::filesystem::absolute(selection.object.empty() ? selection.what : selection.object, error);
     } else if (selection.what.ends_with(".so")) {
         std::error_code error;
         const std::filesystem::path path = std::filesystem::absolute(selection.what, error);

@@ -17,6 +17,7 @@ namespace scxhost {
 // The scheduler that the user named on the command line.
 struct Selection {
     std::string what;                     // CONFIG.toml | OBJECT.bpf.o | LIBRARY.so | PLUGIN
+    std::string object = {};              // --object FILE, whatever it is called; in the place of `what`
     std::vector<std::string> assignments; // --set KEY=VALUE
     std::vector<std::string> plugin_dirs; // --plugin-dir, before those of the configuration
 };

@@ -61,14 +61,21 @@ Result<std::optional<Selection>> selection_of(const json& params) {
                     "set it in the configuration file");
     selection.plugin_dirs = SCXHOST_TRY(strings(params, "plugin_dirs"));
     const auto what = params.find("what");
-    if (what == params.end() || what->is_null()) {
+    if (const auto object = params.find("object"); object != params.end() && !object->is_null()) {
+        if (!is_text(*object) || !object->get_ref<const std::string&>().starts_with('/'))
+            return fail(wrong_parameter("object", "an absolute path"));
+        if (what != params.end() && !what->is_null())
+            return fail(wrong_parameter("object", "no parameter what beside it"));
+        selection.object = object->get<std::string>();
+    } else if (what == params.end() || what->is_null()) {
         if (!selection.assignments.empty() || !selection.plugin_dirs.empty())
             return fail(wrong_parameter("what", "a scheduler that set and plugin_dirs are for"));
         return std::nullopt;
-    }
-    if (!is_text(*what) || what->get_ref<const std::string&>().empty())
+    } else if (!is_text(*what) || what->get_ref<const std::string&>().empty()) {
         return fail(wrong_parameter("what", "a plugin's name or an absolute path"));
-    selection.what = what->get<std::string>();
+    } else {
+        selection.what = what->get<std::string>();
+    }
     // A path is relative to the caller's folder, which is not the host's.
     if (selection.what.find_first_of("/.") != std::string::npos && !selection.what.starts_with('/'))
         return fail(wrong_parameter("what", "an absolute path"));
@@ -81,12 +88,12 @@ Result<std::optional<Selection>> selection_of(const json& params) {
 
 const HostService::Method* HostService::find(std::string_view name) {
     static constexpr std::string_view kNone;
-    static constexpr std::string_view kSelection = "what set plugin_dirs";
+    static constexpr std::string_view kSelection = "what object set plugin_dirs";
     static constexpr std::array<Method, 6> kMethods = {{
         {"status", false, kNone, &HostService::status},
         {"stats", false, kNone, &HostService::stats},
         {"check", true, kSelection, &HostService::check}, // loads into the kernel
-        {"swap", true, "what set plugin_dirs wait force", &HostService::swap},
+        {"swap", true, "what object set plugin_dirs wait force", &HostService::swap},
         {"stop", true, kNone, &HostService::stop},
         {"resume", true, kNone, &HostService::resume},
     }};

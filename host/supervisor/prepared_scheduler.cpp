@@ -36,12 +36,25 @@ Result<std::unique_ptr<PreparedScheduler>> PreparedScheduler::from_object(const 
 }
 
 Result<std::unique_ptr<PreparedScheduler>> PreparedScheduler::open(const Config& config) {
-    if (!config.scheduler.object.empty())
-        return from_object(config.scheduler.object, config.scheduler.struct_ops);
-    PluginFile file = SCXHOST_TRY(find_plugin(config.host.plugin_dirs, config.scheduler.plugin));
-    if (!config.scheduler.struct_ops.empty())
-        file.info.struct_ops = config.scheduler.struct_ops;
-    return from_plugin(std::move(file));
+    std::unique_ptr<PreparedScheduler> result;
+    if (config.scheduler.object.empty()) {
+        PluginFile file = SCXHOST_TRY(find_plugin(config.host.plugin_dirs, config.scheduler.plugin));
+        if (!config.scheduler.struct_ops.empty())
+            file.info.struct_ops = config.scheduler.struct_ops;
+        result = SCXHOST_TRY(from_plugin(std::move(file)));
+    } else {
+        result = SCXHOST_TRY(from_object(config.scheduler.object, config.scheduler.struct_ops));
+    }
+    for (const std::string& variable : config.stats.variables) {
+        Result<> added = result->object_->add_statistics(variable);
+        if (!added) {
+            added.error().what =
+                fmt::format("stats.variables: {} in '{}'", added.error().what, result->object_->name());
+            added.error().where = config.where("stats.variables");
+            return fail(std::move(added).error());
+        }
+    }
+    return result;
 }
 
 Result<std::unique_ptr<PreparedScheduler>> PreparedScheduler::open_file(const std::filesystem::path& path,

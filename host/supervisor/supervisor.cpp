@@ -186,8 +186,7 @@ void Supervisor::adopt(SchedulerId id) {
     interval_ = config.stats.interval;
     fallbacks_.clear();
     for (const std::string& name : config.host.fallback) {
-        Config fallback = config;
-        fallback.scheduler = {};
+        Config fallback = config.without_scheduler();
         fallback.scheduler.plugin = name;
         fallbacks_.push_back(add_spec(std::move(fallback)));
         specs_.at(fallbacks_.back()).settings_of = settings_of_; // they are the same but for the scheduler
@@ -480,6 +479,7 @@ void Supervisor::carry_out(const action::Detach&) {
 void Supervisor::end_running(const Spec& spec) {
     if (spec.scheduler->plugin() != nullptr)
         tolerate(spec.scheduler->plugin()->detaching());
+    spec.scheduler->object().detach_programs();
     tolerate(running_->attached.link.detach());
 }
 

@@ -11,6 +11,8 @@ using Clock = std::chrono::steady_clock;
 WindowResult swap_in(SchedulerObject& to, SchedulerObject* from, std::optional<Attached> from_attached,
                      const SchedExtProbe& probe, RcuExpediting* rcu) {
     WindowResult result;
+    if (from != nullptr)
+        from->detach_programs(); // it runs on without them until the window opens
     result.times.rcu_expedited = rcu != nullptr && rcu->raise();
 
     const Clock::time_point start = Clock::now();
@@ -21,6 +23,12 @@ WindowResult swap_in(SchedulerObject& to, SchedulerObject* from, std::optional<A
     Result<Attached> attached = attach_and_confirm(to, probe);
     const Clock::time_point end = Clock::now();
 
+    if (attached) {
+        if (Result<> programs = to.attach_programs(); !programs) {
+            (void)attached->link.detach();
+            attached = fail(std::move(programs).error());
+        }
+    }
     if (attached) {
         result.times.gap = end - start;
         result.times.attach = attached->attach_time;
@@ -35,10 +43,13 @@ WindowResult swap_in(SchedulerObject& to, SchedulerObject* from, std::optional<A
             from_attached->link.close();
             Result<Attached> restored = attach_and_confirm(*from, probe);
             result.times.gap = Clock::now() - start;
-            if (restored)
+            if (restored) {
                 result.running = *std::move(restored);
-            else
+                if (Result<> programs = from->attach_programs(); !programs)
+                    result.restore_error = std::move(programs).error();
+            } else {
                 result.restore_error = std::move(restored).error();
+            }
         }
     }
     if (result.times.rcu_expedited)

@@ -27,12 +27,14 @@ struct WindowTimes {
 struct WindowResult {
     std::optional<Attached> running; // nullopt: the kernel's own scheduler runs
     std::optional<Error> error;      // why the new one does not run; then `running` is the old one, if that came back
-    std::optional<Error> restore_error; // why that does not run either
+    std::optional<Error> restore_error; // why that does not run either, or not as it did
     WindowTimes times;
 };
 
 // Puts `to` in the place of `from`, or of the kernel's own scheduler when there is none; when that fails, `from` goes
-// back. `from_attached` is `from`'s and is used up. `rcu` may be null: grace periods are then waited for as usual.
+// back. The other programs of `from` are detached before the window and those of `to` attached after it: neither meets
+// the other's scheduler. `from_attached` is `from`'s and is used up. `rcu` may be null: grace periods are then waited
+// for as usual.
 [[nodiscard]] WindowResult swap_in(SchedulerObject& to, SchedulerObject* from, std::optional<Attached> from_attached,
                                    const SchedExtProbe& probe, RcuExpediting* rcu);
 

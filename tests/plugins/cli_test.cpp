@@ -250,6 +250,52 @@ TEST_F(CliTest, Inspect) {
     EXPECT_FALSE(document.contains("plugin"));
 }
 
+// A file that does not even look like an object by its name.
+TEST_F(CliTest, ObjectByItsFlag) {
+    const fs::path file = dir_.path() / "somebodys";
+    fs::copy_file(zoo_path("bare.bpf.o"), file);
+    const Answer checked = scxhost({"check", "--object", file.string(), "--set", "slice_us=5", "--set",
+                                    "tuning.debug.on=yes", "--set", "scheduler.ops.timeout_ms=700"});
+    EXPECT_EQ(checked.status, 0) << checked.out << checked.err;
+    EXPECT_THAT(checked.out, AllOf(HasSubstr("2 set, 8 known"), HasSubstr("none: a bare object")));
+    const json options = scxhost({"options", "--object", file.string(), "--json"}).document();
+    EXPECT_EQ(options["scheduler"], "somebodys");
+    EXPECT_EQ(options["options"].size(), 8U);
+    const json document = scxhost({"inspect", "--object", file.string(), "--set", "mode=BARE_WILD", "--set",
+                                   "stats.variables=counts,stats", "--json"})
+                              .document();
+    EXPECT_EQ(document["struct_ops"], "bare_ops");
+    EXPECT_EQ(document["programs"].size(), 3U);
+    EXPECT_EQ(document["statistics"].size(), 5U);
+    const Answer text = scxhost({"inspect", "--object", file.string()});
+    EXPECT_THAT(text.out, AllOf(HasSubstr("bare_fork (tp_btf/sched_process_fork)"), HasSubstr("tuning.debug.level"),
+                                HasSubstr("one of BARE_CALM or BARE_WILD")));
+    const Answer run = scxhost({"run", "--object", (dir_.path() / "absent").string()});
+    EXPECT_EQ(run.status, 2);
+    EXPECT_THAT(run.err, HasSubstr("absent"));
+    const Answer both = scxhost({"check", "simple", "--object", file.string()});
+    EXPECT_EQ(both.status, 2);
+    EXPECT_THAT(both.err, HasSubstr("excludes"));
+}
+
+TEST_F(CliTest, OneOfSeveralStructOpsIsChosen) {
+    const std::string object = zoo_path("two_ops.bpf.o").string();
+    const std::string choice = "scheduler.struct_ops=second_ops";
+    EXPECT_EQ(scxhost({"check", object, "--set", choice}).status, 0);
+    EXPECT_EQ(scxhost({"inspect", object, "--set", choice, "--json"}).document()["struct_ops"], "second_ops");
+    const Answer answer = check("[scheduler]\nobject = \"" + object + "\"\nstruct_ops = \"second_ops\"\n");
+    EXPECT_EQ(answer.status, 0) << answer.out << answer.err;
+}
+
+TEST_F(CliTest, NamedStatisticsHaveTheirPlaceInTheFile) {
+    const std::string scheduler = "[scheduler]\nobject = \"" + zoo_path("bare.bpf.o").string() + "\"\n";
+    EXPECT_EQ(check(scheduler + "[stats]\nvariables = [\"stats\", \"counts.forks\"]\n").status, 0);
+    const Answer answer = check(scheduler + "[stats]\nvariables = [\"conts.forks\"]\n");
+    EXPECT_EQ(answer.status, 2);
+    EXPECT_THAT(answer.err, AllOf(HasSubstr("conf.toml:4:"), HasSubstr("per-CPU array map 'conts'"),
+                                  HasSubstr("did you mean \"counts\"?")));
+}
+
 TEST_F(CliTest, Options) {
     const json document = scxhost({"options", zoo_path("good.so").string(), "--set", "count=7", "--json"}).document();
     EXPECT_EQ(document["schema"], 1);

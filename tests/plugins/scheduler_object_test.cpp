@@ -53,7 +53,7 @@ TEST(SchedulerObject, OneOfSeveralMustBeChosen) {
     const Bytes bytes = zoo_bytes("two_ops.bpf.o");
     const Error error = refused(bytes);
     EXPECT_EQ(error.what, "'x' has 2 struct_ops maps: first_ops and second_ops");
-    EXPECT_THAT(error.hint, HasSubstr("choose one with struct_ops = \""));
+    EXPECT_EQ(error.hint, "choose one with struct_ops = \"first_ops\", or --set scheduler.struct_ops=first_ops");
     EXPECT_EQ(open(bytes, "second_ops").value().struct_ops_name(), "second_ops");
     const Error unknown = refused(bytes, "third_ops");
     EXPECT_EQ(unknown.what, "'x' has no struct_ops map 'third_ops'");
@@ -88,6 +88,40 @@ TEST(SchedulerObject, UnreadableTypeInformation) {
         bytes[section_offset(bytes, ".BTF")] ^= std::byte{0xff};
         EXPECT_THAT(refused(bytes).what, StartsWith("'x' is not a BPF object that can be opened: ")) << file;
     }
+}
+
+// The next kind of type that nobody knows yet, in the place of the first one.
+TEST(SchedulerObject, TypesOfALaterCompiler) {
+    Bytes bytes = zoo_bytes("good.bpf.o");
+    const std::size_t header = section_offset(bytes, ".BTF");
+    std::uint32_t info = 0;
+    const std::size_t at = header + 24 + 4; // behind the header, the type's name
+    std::memcpy(&info, bytes.data() + at, sizeof info);
+    info = (info & ~0x1f000000U) | 0x1f000000U;
+    std::memcpy(bytes.data() + at, &info, sizeof info);
+    const Error error = refused(bytes);
+    EXPECT_THAT(error.what, AllOf(StartsWith("'x' is not a BPF object that can be opened: "), HasSubstr("31")));
+    EXPECT_THAT(error.hint, HasSubstr("newer"));
+}
+
+// Maps as they were declared before libbpf 1.0.
+TEST(SchedulerObject, MapsOfAnEarlierLibbpf) {
+    Bytes bytes = zoo_bytes("good.bpf.o");
+    const std::string_view text = as_text(bytes);
+    const std::size_t name = text.find(std::string_view("\0.maps\0", 7));
+    ASSERT_NE(name, std::string_view::npos);
+    const ElfImage image = ElfImage::parse(bytes).value();
+    Elf64_Ehdr header;
+    std::memcpy(&header, bytes.data(), sizeof header);
+    for (std::size_t i = 0; i < image.sections().size(); ++i) {
+        if (image.sections()[i].name != ".maps")
+            continue;
+        Elf64_Word* entry = reinterpret_cast<Elf64_Word*>(bytes.data() + header.e_shoff + i * sizeof(Elf64_Shdr));
+        ++*entry; // ".maps" without its dot
+    }
+    const Error error = refused(bytes);
+    EXPECT_THAT(error.what, AllOf(StartsWith("'x' is not a BPF object that can be opened: "), HasSubstr("legacy")));
+    EXPECT_THAT(error.hint, HasSubstr("another libbpf"));
 }
 
 TEST(SchedulerObject, LyingTags) {

@@ -98,6 +98,90 @@ private:
     std::map<std::string, std::vector<std::pair<int, std::uint32_t>>> sections_;
 };
 
+TEST(Declarations, PlainOptionsOfStructsAndArrays) {
+    ObjectBtf b;
+    const int inner = b.structure("", 8, {{"deep", b.u32, 0, {}}, {"text", b.array(b.character, 4), 4, {}}});
+    const int outer = b.structure(
+        "outer", 32,
+        {{"first", b.u64, 0, {}}, {"named", inner, 8, {}}, {"", inner, 16, {}}, {"pointer", b.pointer, 24, {}}});
+    b.variable(".rodata", "outer", b.const_volatile(outer), {}, 32);
+    b.variable(".rodata.more", "list", b.array(b.const_volatile(b.u32), 2)); // as compilers have it
+    b.variable(".rodata", "only_const", btf__add_const(b.btf_, b.u64));
+    b.variable(".rodata", "__SCX_SLICE_DFL", b.const_volatile(b.u64));
+    b.variable(".rodata", "__SCX_small", b.const_volatile(b.u32), {}, 4);
+    b.variable(".bss", "writable", b.const_volatile(b.u64));
+    b.variable(".rodata", "twice", b.const_volatile(b.u64));
+    b.variable(".rodata", "twice", b.const_volatile(b.u64));
+    std::map<std::string, std::uint32_t> found;
+    for (const OptionDeclaration& option : b.read().value().options)
+        found[option.key] = option.variable.offset;
+    const std::map<std::string, std::uint32_t> expected = {
+        {"outer.first", 0}, {"outer.named.deep", 8}, {"outer.named.text", 12}, {"outer.deep", 16}, {"outer.text", 20},
+        {"list", 0},        {"__SCX_small", 48},
+    };
+    EXPECT_EQ(found, expected);
+}
+
+TEST(Declarations, PlainEnumHasTheWordsOfItsSource) {
+    ObjectBtf b;
+    b.option("mode", b.mode, {});
+    b.option("nothing", b.empty_enum, {});
+    const Declarations found = b.read().value();
+    ASSERT_EQ(found.options.size(), 1U);
+    EXPECT_EQ(found.options[0].words, (std::vector<std::string>{"MODE_FIFO", "MODE_VTIME"}));
+}
+
+TEST(Declarations, NumbersOfVariablesThatAreNamed) {
+    ObjectBtf b;
+    const int place =
+        b.structure("place", 16, {{"hits", b.u64, 0, {}}, {"depth", b.s32, 8, {}}, {"odd", b.u32, 13, {}}});
+    const int inner = b.structure("", 8, {{"sum", b.u64, 0, {}}});
+    const int all = b.structure("all", 64,
+                                {{"places", b.array(place, 3), 0, {}},
+                                 {"", inner, 48, {}},
+                                 {"flags", b.array(b.boolean, 2), 56, {}},
+                                 {"text", b.array(b.character, 4), 58, {}}});
+    b.variable(".bss", "all", all, {}, 64);
+    b.variable(".addr_space.1", "qa", all, {}, 64);
+    Declarations found = b.read().value();
+    const BtfView btf(b.btf_);
+    const std::vector<PerCpuMapType> maps = {{"numbers", static_cast<std::uint32_t>(b.u64), 2},
+                                             {"places", static_cast<std::uint32_t>(place), 4}};
+    for (const char* name : {"all", "qa.places.hits", "numbers", "places.hits"})
+        ASSERT_TRUE(add_variable_statistics(found, btf, maps, name)) << name;
+    struct Expected {
+        const char* name;
+        StatisticDeclaration::Home home;
+        std::vector<std::uint32_t> offsets;
+        std::optional<std::uint32_t> entry = {};
+    };
+    using Home = StatisticDeclaration::Home;
+    const Expected expected[] = {
+        {"all.places.hits", Home::kGlobal, {0, 16, 32}}, // added up
+        {"all.places.depth", Home::kGlobal, {8, 24, 40}},
+        {"all.sum", Home::kGlobal, {48}},
+        {"all.flags[0]", Home::kGlobal, {56}},
+        {"all.flags[1]", Home::kGlobal, {57}},
+        {"qa.places.hits", Home::kArena, {0, 16, 32}},
+        {"numbers[0]", Home::kPerCpuMap, {0}, 0},
+        {"numbers[1]", Home::kPerCpuMap, {0}, 1},
+        {"places.hits", Home::kPerCpuMap, {0}}, // of all entries
+    };
+    ASSERT_EQ(found.statistics.size(), std::size(expected));
+    for (std::size_t i = 0; i < std::size(expected); ++i) {
+        SCOPED_TRACE(expected[i].name);
+        EXPECT_EQ(found.statistics[i].name, expected[i].name);
+        EXPECT_EQ(found.statistics[i].home, expected[i].home);
+        EXPECT_EQ(found.statistics[i].offsets, expected[i].offsets);
+        EXPECT_EQ(found.statistics[i].entry, expected[i].entry);
+    }
+    const int huge = b.array(b.array(b.u64, 60000), 60000);
+    b.variable(".bss", "huge", huge);
+    Declarations none = b.read().value();
+    EXPECT_EQ(add_variable_statistics(none, BtfView(b.btf_), {}, "huge").error().what,
+              "more numbers than this host shows");
+}
+
 TEST(Declarations, EveryKindOfOption) {
     ObjectBtf b;
     const struct {

@@ -72,6 +72,9 @@ TEST_F(HostServiceTest, ParametersThatAreRefused) {
         {{{"what", "qmap"}, {"set", {"slice=5ms", "control.socket=/tmp/x"}}}, "control socket"},
         {{{"what", "qmap"}, {"plugin_dirs", {"plugins"}}}, "plugin_dirs: expected absolute paths"},
         {{{"what", "qmap"}, {"plugin_dirs", {{"a", "/b"}}}}, "plugin_dirs: expected"},
+        {{{"object", 7}}, "object: expected"},
+        {{{"object", "x.bpf.o"}}, "object: expected an absolute path"},
+        {{{"object", "/x.bpf.o"}, {"what", "qmap"}}, "object: expected no"},
     };
     for (const auto& [params, message] : cases)
         for (const char* method : {"swap", "check"}) {

@@ -5,7 +5,7 @@
 #include "host/base/unique_fd.hpp"
 #include "tests/vm/children.hpp"
 #include "tests/vm/guest_test.hpp"
-#include "tests/vm/host_process.hpp"
+#include "tests/vm/host_commands.hpp"
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -70,26 +70,6 @@ protected:
         return host;
     }
 
-    struct Answer {
-        int status = -1;
-        nlohmann::json report;
-        std::string err;
-    };
-    static Answer swap(std::vector<std::string> arguments) {
-        arguments.insert(arguments.begin(), "swap");
-        arguments.emplace_back("--json");
-        HostProcess command(arguments);
-        Answer answer;
-        answer.status = command.wait();
-        answer.report = nlohmann::json::parse(command.out(), nullptr, false);
-        answer.err = command.err();
-        return answer;
-    }
-    static nlohmann::json status() {
-        HostProcess command({"status", "--json"});
-        EXPECT_EQ(command.wait(), 0) << command.err();
-        return nlohmann::json::parse(command.out(), nullptr, false);
-    }
     static nlohmann::json wait_for_phase(const std::string& phase) {
         const auto deadline = std::chrono::steady_clock::now() + 60s;
         nlohmann::json last;
@@ -98,19 +78,6 @@ protected:
         } while (last.value("phase", "") != phase && std::chrono::steady_clock::now() < deadline);
         EXPECT_EQ(last.value("phase", ""), phase) << last;
         return last;
-    }
-    // The host and the kernel agree on this scheduler.
-    static void expect_runs(const std::string& name) {
-        const nlohmann::json now = status();
-        EXPECT_THAT(now.at("scheduler").value("title", ""), StartsWith(name)) << now;
-        EXPECT_TRUE(now.at("agrees").get<bool>()) << now;
-        const SchedExtStatus kernel = kernel_status();
-        EXPECT_EQ(kernel.state, SchedExtState::kEnabled);
-        EXPECT_THAT(kernel.ops.value_or(""), StartsWith(name));
-    }
-    static void end(HostProcess& host) {
-        host.signal(SIGTERM);
-        EXPECT_EQ(host.wait(), 0) << host.err();
     }
 };
 

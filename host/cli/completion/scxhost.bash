@@ -9,13 +9,19 @@ _scxhost_words() {
 	scxhost "$@" --help 2>/dev/null | sed '/^Examples/Q' | grep -oE '^  (-[a-zA-Z],)?(--[a-z-]+|[a-z]+)' | sed 's/^ *//; s/^-[a-zA-Z],//' | sort -u
 }
 
-# The scheduler that the line names: the first word after the command that is neither an option nor an option's value.
+# The scheduler that the line names: the first word after the command that is neither an option nor an option's value,
+# or --object with its value.
 _scxhost_what() {
 	local i
 	for ((i = 2; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
 		# Bash makes three words of KEY=VALUE and of --option=VALUE.
 		=) ((++i)) ;;
+		--object)
+			if [[ ${COMP_WORDS[i + 1]} == = ]]; then ((++i)); fi
+			echo "--object=${COMP_WORDS[i + 1]}"
+			return
+			;;
 		--set | -s | --plugin-dir | --socket | --for | --interval) [[ ${COMP_WORDS[i + 1]} == = ]] || ((++i)) ;;
 		-*) ;;
 		*) echo "${COMP_WORDS[i]}" && return ;;
@@ -31,7 +37,7 @@ _scxhost() {
 	elif [[ $previous == --plugin-dir ]]; then
 		mapfile -t COMPREPLY < <(compgen -d -- "$current")
 		return
-	elif [[ $previous == --socket ]]; then
+	elif [[ $previous == --socket || $previous == --object ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$current")
 		compopt -o filenames
 		return

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Any file is either a scheduler whose options can be set and whose counters can be read, or an error that says what is
+// wrong with it: from its bytes to what `scxhost check` does before it asks the kernel.
+#include "host/bpf/kernel_fit.hpp"
+#include "host/bpf/options.hpp"
+#include "host/bpf/statistics.hpp"
+#include "host/kernel/kernel_btf.hpp"
+
+#include <bpf/btf.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace {
+
+using namespace scxhost;
+
+void require(bool condition) {
+    if (!condition)
+        std::abort();
+}
+
+// A kernel that lacks nearly everything.
+const KernelBtf& kernel() {
+    static const KernelBtf result = [] {
+        btf* types = btf__new_empty();
+        const int number = btf__add_int(types, "int", 4, BTF_INT_SIGNED);
+        btf__add_struct(types, "sched_ext_ops", 4);
+        btf__add_field(types, "name", number, 0, 0);
+        btf__add_enum64(types, "scx_public_consts", 8, false);
+        btf__add_enum64_value(types, "SCX_SLICE_DFL", 20'000'000);
+        btf__add_enum64_value(types, "SCX_OPS_ALL_FLAGS", 0xff);
+        __u32 size = 0;
+        const void* raw = btf__raw_data(types, &size);
+        auto made = KernelBtf::from_bytes({static_cast<const std::byte*>(raw), size});
+        btf__free(types);
+        return std::move(made).value();
+    }();
+    return result;
+}
+
+Setting setting(const std::string& key, SettingValue value) {
+    return {.key = key, .value = std::move(value), .where = {"fuzz.toml", 1, 1}, .key_where = {"fuzz.toml", 1, 1}};
+}
+
+// A value that the option may accept.
+Setting fitting(const OptionDeclaration& option) {
+    switch (option.kind) {
+    case OptionKind::kBool:
+        return setting(option.key, true);
+    case OptionKind::kInteger:
+    case OptionKind::kPid:
+        return setting(option.key, std::int64_t{1});
+    case OptionKind::kDuration:
+        return setting(option.key, "1s");
+    case OptionKind::kSize:
+        return setting(option.key, "4K");
+    case OptionKind::kEnum:
+        return setting(option.key, option.words.front());
+    case OptionKind::kIntegers:
+        return setting(option.key, std::vector<Setting>{setting(option.key + "[0]", std::int64_t{1})});
+    case OptionKind::kString:
+    case OptionKind::kCpus:
+    case OptionKind::kCgroup:
+        break;
+    }
+    return setting(option.key, "0");
+}
+
+void look_at(SchedulerObject& object) {
+    require(!object.ops_name().empty() && object.ops_name().size() < 128);
+    (void)object.ops_members_set();
+    (void)object.other_programs();
+    (void)object.kfuncs();
+    (void)object.read_exit_record();
+    for (const OptionDeclaration& option : object.declarations().options)
+        (void)describe_option(option);
+}
+
+void bind(SchedulerObject& object) {
+    (void)choose_form(object, kernel());
+    std::vector<Setting> settings;
+    for (const OptionDeclaration& option : object.declarations().options) {
+        settings.push_back(fitting(option));
+        (void)bind_options(object, std::span(&settings.back(), 1), {}, &kernel()); // each alone, whatever the others say
+    }
+    const std::vector<Setting> ops = {setting("timeout_ms", std::int64_t{1000}),
+                                      setting("exit_dump_len", std::int64_t{4096})};
+    (void)bind_options(object, {}, ops, nullptr);
+    const Result<Binding> binding = bind_options(object, settings, {}, &kernel());
+    if (binding)
+        require(binding->values.size() == object.declarations().options.size());
+    (void)fit_to_kernel(object, kernel());
+    object.clear_exit_record();
+}
+
+void count(SchedulerObject& object) {
+    std::vector<std::string> names;
+    for (const VariablePlace& variable : object.btf().variables())
+        names.push_back(variable.name);
+    for (const std::string& name : names)
+        (void)object.add_statistics(name);
+    const auto copy = [](const bpf_map&, std::span<std::byte>) { return Result<>(); };
+    Result<StatisticsReader> reader = StatisticsReader::make(object, copy);
+    if (reader)
+        require(reader->read().value().size() == object.declarations().statistics.size());
+}
+
+} // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    // Of its own, so that the sanitizer sees each byte beyond it.
+    const std::vector<std::byte> bytes(reinterpret_cast<const std::byte*>(data),
+                                       reinterpret_cast<const std::byte*>(data) + size);
+    Result<SchedulerObject> object = SchedulerObject::open({.name = "fuzz", .bytes = bytes, .struct_ops = {}});
+    if (!object) {
+        require(object.error().kind == ErrorKind::kObject && !object.error().what.empty());
+        return 0;
+    }
+    look_at(*object);
+    bind(*object);
+    count(*object);
+    return 0;
+}

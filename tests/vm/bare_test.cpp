@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Somebody's object (bare.bpf.c) under the host, against a real kernel: options, statistics, its other programs, and
+// every way in which it comes and goes. Runs as root in a guest.
+#include "host/base/unique_fd.hpp"
+#include "tests/vm/guest_test.hpp"
+#include "tests/vm/host_commands.hpp"
+
+#include <bpf/bpf.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+namespace scxhost {
+namespace {
+
+using testing::Contains;
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+
+constexpr const char* kBare = "/root/bare.bpf.o";
+constexpr const char* kVariables = "stats.variables=stats,counts,seen";
+
+// Names of the programs that are attached through a link right now.
+std::vector<std::string> linked_programs() {
+    std::vector<std::string> result;
+    for (std::uint32_t id = 0; ::bpf_link_get_next_id(id, &id) == 0;) {
+        const UniqueFd link(::bpf_link_get_fd_by_id(id));
+        bpf_link_info link_info{};
+        std::uint32_t size = sizeof link_info;
+        if (link.get() < 0 || ::bpf_obj_get_info_by_fd(link.get(), &link_info, &size) != 0)
+            continue;
+        const UniqueFd program(::bpf_prog_get_fd_by_id(link_info.prog_id));
+        bpf_prog_info info{};
+        size = sizeof info;
+        if (program.get() >= 0 && ::bpf_obj_get_info_by_fd(program.get(), &info, &size) == 0)
+            result.emplace_back(info.name);
+    }
+    return result;
+}
+
+void fork_once() {
+    const pid_t child = ::fork();
+    if (child == 0)
+        ::_exit(0);
+    int status = 0;
+    EXPECT_EQ(::waitpid(child, &status, 0), child);
+}
+
+// The statistics of the running host, by name.
+std::int64_t statistic(const std::string& name) {
+    HostProcess command({"stats", "--json"});
+    EXPECT_EQ(command.wait(), 0) << command.err();
+    const nlohmann::json document = nlohmann::json::parse(command.out(), nullptr, false);
+    for (const nlohmann::json& entry : document.value("statistics", nlohmann::json::array()))
+        if (entry.at("name") == name)
+            return entry.at("value").get<std::int64_t>();
+    ADD_FAILURE() << "no statistic " << name << " in " << document;
+    return -1;
+}
+
+class BareVm : public QuietGuestTest {
+protected:
+    // A host that runs the object.
+    static std::unique_ptr<HostProcess> start(std::vector<std::string> more = {}) {
+        std::vector<std::string> arguments = {"run",   "--object", kBare,   "--json",
+                                              "--set", kVariables, "--set", "swap.probation=0s"};
+        arguments.insert(arguments.end(), more.begin(), more.end());
+        auto host = std::make_unique<HostProcess>(arguments);
+        EXPECT_TRUE(host->next_event("enabled")) << host->out() << host->err();
+        return host;
+    }
+    static void expect_traced() {
+        EXPECT_THAT(linked_programs(), Contains("bare_fork"));
+        const std::int64_t before = statistic("counts.forks");
+        fork_once();
+        EXPECT_GT(statistic("counts.forks"), before);
+        EXPECT_EQ(statistic("counts.attaches"), 0) << "its tracing program saw a scheduler being attached";
+    }
+
+    const Load load_{0, 2}; // somebody has to wake up, or no task is ever enqueued
+};
+
+TEST_F(BareVm, OptionsAndStatisticsReachBothWays) {
+    const auto host = start({"--set", "slice_us=7000", "--set", "mode=BARE_WILD", "--set", "label=x", "--set",
+                             "shares=5,6,77", "--set", "tuning.debug.on=yes", "--set", "tuning.debug.level=-4", "--set",
+                             "late=3", "--set", "scheduler.ops.timeout_ms=15000"});
+    const auto enabled = host->wait_for_event("enabled");
+    ASSERT_TRUE(enabled) << host->out();
+    EXPECT_EQ(enabled->at("options").at("mode"), "\"BARE_WILD\"");
+    EXPECT_THAT(enabled->at("notes"), Contains(HasSubstr("has no teleport: not used")));
+    EXPECT_THAT(enabled->at("notes"), Contains(HasSubstr("does not know the flags 0x4000000000000: not used")));
+    EXPECT_THAT(enabled->at("ops").get<std::string>(), StartsWith("bare_"));
+    EXPECT_EQ(statistic("seen.slice_us"), 7000);
+    EXPECT_EQ(statistic("seen.mode"), 5);
+    EXPECT_EQ(statistic("seen.share"), 77);
+    EXPECT_EQ(statistic("seen.late"), 3);
+    EXPECT_EQ(statistic("seen.letter"), 'x');
+    EXPECT_EQ(statistic("seen.level"), -4);
+    EXPECT_EQ(statistic("seen.debug"), 1);
+    EXPECT_TRUE(wait_until([] { return statistic("stats[0]") > 0 && statistic("stats[1]") > 0; }));
+    EXPECT_GE(statistic("counts.enqueued"), statistic("stats[0]") / 2);
+    expect_traced();
+    end(*host);
+    EXPECT_THAT(linked_programs(), Not(Contains("bare_fork")));
+}
+
+TEST_F(BareVm, CheckGoesAsFarAsTheVerifier) {
+    HostProcess command({"check", "--object", kBare});
+    EXPECT_EQ(command.wait(), 0) << command.out() << command.err();
+    EXPECT_THAT(command.out(), HasSubstr("loaded and verified, not attached"));
+}
+
+TEST_F(BareVm, EjectionIsReportedAndRecorded) {
+    std::filesystem::remove_all("/var/lib/scxhost/incidents");
+    HostProcess host({"run", "--object", kBare, "--json", "--set", "tuning.fail_after=20", "--set",
+                      "scheduler.ops.exit_dump_len=16384"});
+    EXPECT_EQ(host.wait(), 1);
+    const auto left = host.wait_for_event("left");
+    ASSERT_TRUE(left) << host.out() << host.err();
+    EXPECT_EQ(left->at("exit").at("kind"), "ERROR");
+    EXPECT_THAT(left->at("exit").at("message").get<std::string>(), HasSubstr("0x1267")); // queue 4711
+    EXPECT_NE(left->at("exit").at("reason"), "");
+    EXPECT_GT(left->at("exit").at("dump").get<std::string>().size(), 100U);
+    const auto incident = host.wait_for_event("incident");
+    ASSERT_TRUE(incident) << host.out() << host.err();
+    const nlohmann::json record = nlohmann::json::parse(read_text(incident->at("path").get<std::string>()));
+    EXPECT_EQ(record.at("scheduler"), "bare");
+    EXPECT_EQ(record.at("options").at("tuning.fail_after"), "20");
+    EXPECT_THAT(linked_programs(), Not(Contains("bare_fork")));
+}
+
+// Its tracing program counts the schedulers that are attached while it is there: there must be none, since it goes
+// before its successor comes and is back only after its own return.
+TEST_F(BareVm, GoesWithItsProgramsAndComesBackWithThem) {
+    const auto host = start();
+    expect_traced();
+    const Answer failed = swap({"/root/faulty.so", "--set", "fault=init"});
+    EXPECT_EQ(failed.report.value("outcome", ""), "rolled-back") << failed.report << failed.err;
+    expect_runs("bare");
+    expect_traced();
+
+    // On probation the one before is kept as it is: what it saw is still there when it comes back.
+    const Answer ejected =
+        swap({"/root/faulty.so", "--set", "fault=error", "--set", "after=2", "--set", "swap.probation=1h"});
+    EXPECT_EQ(ejected.report.value("outcome", ""), "rolled-back") << ejected.report << ejected.err;
+    expect_runs("bare");
+    expect_traced();
+
+    EXPECT_EQ(swap({"simple"}).status, 0);
+    expect_runs("simple");
+    EXPECT_THAT(linked_programs(), Not(Contains("bare_fork")));
+    const Answer back = swap({"--object", kBare, "--set", kVariables});
+    EXPECT_EQ(back.report.value("outcome", ""), "good") << back.report << back.err;
+    expect_runs("bare");
+    expect_traced();
+    end(*host);
+}
+
+TEST_F(BareVm, FailsOnProbationAndTheOneBeforeComesBack) {
+    HostProcess host({"run", "simple", "--json"});
+    ASSERT_TRUE(host.next_event("enabled")) << host.out() << host.err();
+    const Answer answer = swap({"--object", kBare, "--set", "tuning.fail_after=20", "--set", "swap.probation=1h"});
+    EXPECT_EQ(answer.report.value("outcome", ""), "rolled-back") << answer.report << answer.err;
+    EXPECT_THAT(answer.report.at("error").value("message", ""), HasSubstr("0x1267"));
+    expect_runs("simple");
+    EXPECT_THAT(linked_programs(), Not(Contains("bare_fork")));
+    end(host);
+}
+
+// The kernel takes the scheduler, but one of its other programs has no place in it.
+TEST_F(BareVm, ProgramThatCannotBeAttachedIsAFailedSwap) {
+    HostProcess host({"run", "simple", "--json"});
+    ASSERT_TRUE(host.next_event("enabled")) << host.out() << host.err();
+    const Answer answer = swap({"/root/lost.bpf.o"});
+    EXPECT_EQ(answer.report.value("outcome", ""), "rolled-back") << answer.report << answer.err;
+    EXPECT_THAT(answer.report.at("error").value("message", ""),
+                HasSubstr("cannot attach program 'lost_probe' (tp/nosuch/event) of 'lost'"));
+    expect_runs("simple");
+    end(host);
+}
+
+} // namespace
+} // namespace scxhost

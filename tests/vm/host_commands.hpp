@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// The commands that talk to a running host, and what tests in a guest expect of their answers.
+#pragma once
+
+#include "tests/vm/guest_test.hpp"
+#include "tests/vm/host_process.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace scxhost {
+
+struct Answer {
+    int status = -1;
+    nlohmann::json report;
+    std::string err;
+};
+
+// `scxhost swap ARGUMENTS…`
+inline Answer swap(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), "swap");
+    arguments.emplace_back("--json");
+    HostProcess command(arguments);
+    Answer answer;
+    answer.status = command.wait();
+    answer.report = nlohmann::json::parse(command.out(), nullptr, false);
+    answer.err = command.err();
+    return answer;
+}
+
+inline nlohmann::json status() {
+    HostProcess command({"status", "--json"});
+    EXPECT_EQ(command.wait(), 0) << command.err();
+    return nlohmann::json::parse(command.out(), nullptr, false);
+}
+
+// The host and the kernel agree on this scheduler.
+inline void expect_runs(const std::string& name) {
+    const nlohmann::json now = status();
+    EXPECT_THAT(now.at("scheduler").value("title", ""), testing::StartsWith(name)) << now;
+    EXPECT_TRUE(now.at("agrees").get<bool>()) << now;
+    const SchedExtStatus kernel = kernel_status();
+    EXPECT_EQ(kernel.state, SchedExtState::kEnabled);
+    EXPECT_THAT(kernel.ops.value_or(""), testing::StartsWith(name));
+}
+
+inline void end(HostProcess& host) {
+    host.signal(SIGTERM);
+    EXPECT_EQ(host.wait(), 0) << host.err();
+}
+
+} // namespace scxhost
