@@ -2,7 +2,8 @@
 //
 // A scheduler on its way to the kernel, with everything that belongs to it: the plugin's library and instance, if it
 // has code, and the BPF object. Each step is done while whatever scheduler runs goes on; only attaching (attach.hpp) is
-// not. Owns both; its destruction closes the object first, then ends the instance, then unloads the library.
+// not. Owns both; its destruction closes the object first, then ends the instance, then unloads the library. Of a
+// plugin that hangs nothing is taken away: all of it stays until the plugin returns.
 #pragma once
 
 #include "host/base/result.hpp"
@@ -40,7 +41,7 @@ public:
 
     PreparedScheduler(const PreparedScheduler&) = delete;
     PreparedScheduler& operator=(const PreparedScheduler&) = delete;
-    ~PreparedScheduler();
+    ~PreparedScheduler(); // may wait for the plugin, as Plugin does
 
     // Binds the options. `kernel` may be null where there is none to ask. notes() says what was tolerated, here and
     // below.
@@ -51,6 +52,9 @@ public:
     Result<> configure(PluginLogSink log);
     // Loads the object into the kernel: maps made, programs verified. Then the plugin may fill its maps.
     Result<> load();
+
+    // Those that the object declares, then, after load(), those that the plugin's user-space half sets.
+    [[nodiscard]] const std::vector<StatisticDeclaration>& statistics() const { return statistics_; }
 
     [[nodiscard]] SchedulerObject& object() { return *object_; }
     [[nodiscard]] const SchedulerObject& object() const { return *object_; }
@@ -75,8 +79,9 @@ private:
     std::optional<PluginFile> file_; // until the library is loaded
     Binding binding_;
     std::vector<std::string> notes_;
+    std::vector<StatisticDeclaration> statistics_;
     std::unique_ptr<Plugin> plugin_;
-    std::unique_ptr<SchedulerObject> object_; // after plugin_, so that it is closed first
+    std::shared_ptr<SchedulerObject> object_; // with the plugin, which closes it when it is the last
 };
 
 } // namespace scxhost
