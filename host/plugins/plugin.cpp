@@ -29,7 +29,6 @@ struct Plugin::State {
         State* state = nullptr;
         scxhost_event_handler handler = nullptr;
         void* cookie = nullptr;
-        Result<> result; // of the records in one go, the last failure
     };
 
     std::string name;
@@ -45,6 +44,7 @@ struct Plugin::State {
     std::string reported;
     std::string reported_hint;
     std::map<std::string, Watched> watched; // by map
+    std::optional<Error> event_failure;     // the last one of a go
     std::unique_ptr<ring_buffer, RingBufferFree> ring;
 
     // Written on its thread until loaded() is through, and only read after that.
@@ -101,11 +101,12 @@ std::int32_t as_errno(std::int32_t code) {
 
 // Calls that are no callbacks of their own name.
 constexpr const char* kLoading = "its library's constructors";
+constexpr const char* kUnloading = "its library's destructors";
 constexpr const char* kEvents = "an event handler";
 
 // Where it happened, as a sentence names it.
 std::string place(std::string_view callback) {
-    const bool named = callback != kLoading && callback != kEvents;
+    const bool named = callback != kLoading && callback != kUnloading && callback != kEvents;
     return named ? fmt::format("its {}() callback", callback) : std::string(callback);
 }
 
@@ -286,15 +287,17 @@ Plugin::Plugin(std::shared_ptr<State> state, std::unique_ptr<PluginThread> threa
 
 Plugin::~Plugin() {
     const std::optional<PluginHang> known = hang();
-    const bool ended = thread_->end("destroy", known ? std::chrono::nanoseconds{} : allowances_.preparing,
-                                    [state = state_]() -> Result<> {
-                                        state->end();
-                                        return {};
-                                    });
+    bool ended = thread_->end("destroy", known ? std::chrono::nanoseconds{} : allowances_.preparing,
+                              [state = state_]() -> Result<> {
+                                  state->end();
+                                  return {};
+                              });
     // What nobody has heard of yet: detaching() after an ejection, for one.
     for (const PluginThread::Outcome& outcome : thread_->outcomes())
         if (!outcome.result)
             state_->say(SCXHOST_LOG_WARNING, outcome.result.error().what);
+    if (ended)
+        ended = unload();
     if (ended)
         return;
     // Its thread may return when those who listen are gone.
@@ -302,6 +305,19 @@ Plugin::~Plugin() {
         state_->say(SCXHOST_LOG_ERROR, not_returned("destroy").what);
     const std::scoped_lock lock(state_->log_mutex);
     state_->log = nullptr;
+}
+
+// The library's destructors are code of the plugin too. Objects that its threads had (thread_local) keep it from being
+// unloaded: its own thread has to be gone before, and another one like it does this.
+bool Plugin::unload() {
+    Result<std::unique_ptr<PluginThread>> thread = PluginThread::start("scx/" + state_->name);
+    if (!thread)
+        return true; // with the state, here
+    thread_ = *std::move(thread);
+    return thread_->end(kUnloading, allowances_.preparing, [state = state_]() -> Result<> {
+        state->library.unload();
+        return {};
+    });
 }
 
 Result<std::unique_ptr<Plugin>> Plugin::load(const PluginFile& file, std::shared_ptr<SchedulerObject> object,
@@ -499,7 +515,7 @@ std::int32_t Plugin::State::watch_events(void* context, const char* map, scxhost
     if (handler == nullptr || found.type != BPF_MAP_TYPE_RINGBUF)
         return -EINVAL;
     try {
-        const auto [entry, is_new] = state.watched.try_emplace(map, Watched{&state, handler, cookie, {}});
+        const auto [entry, is_new] = state.watched.try_emplace(map, Watched{&state, handler, cookie});
         if (!is_new)
             return -EEXIST;
         int error = 0;
@@ -523,14 +539,13 @@ std::int32_t Plugin::State::watch_events(void* context, const char* map, scxhost
 }
 
 Result<> Plugin::State::deliver_events() {
+    event_failure.reset();
     // 0 and more: how many records came.
     if (const int count = ring_buffer__consume_n(ring.get(), kRecordsAtOnce); count < 0)
         return fail_errno(ErrorKind::kPlugin, fmt::format("cannot read events of plugin '{}'", name), -count);
-    Result<> result;
-    for (auto& [map, watch] : watched)
-        if (Result<> one = std::exchange(watch.result, {}); !one)
-            result = std::move(one);
-    return result;
+    if (event_failure)
+        return fail(*std::exchange(event_failure, std::nullopt));
+    return {};
 }
 
 // A failure never keeps the records after it from being delivered.
@@ -540,7 +555,7 @@ int Plugin::State::take_record(void* opaque, void* data, std::size_t bytes) noex
         Result<> result =
             watch.state->guarded(kEvents, "handle an event", [&] { return watch.handler(watch.cookie, data, bytes); });
         if (!result)
-            watch.result = std::move(result);
+            watch.state->event_failure = std::move(result).error();
     } catch (...) { // NOLINT(bugprone-empty-catch): out of memory while its failure was put into words
     }
     return 0;

@@ -80,6 +80,7 @@ private:
     [[nodiscard]] std::chrono::nanoseconds allowance(PluginCallback callback) const;
     [[nodiscard]] PluginThread::Call bind(PluginCallback callback) const;
     Result<> run(const char* callback, std::chrono::nanoseconds allowance, PluginThread::Call call);
+    bool unload();
     [[nodiscard]] Error not_returned(const char* callback) const;
 
     std::shared_ptr<State> state_; // with the calls that are under way

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "tests/plugins/animals.hpp"
 
+#include "host/plugins/plugin_file.hpp"
 #include <scxhost/plugin.h>
 
 #include <sys/stat.h>
@@ -358,6 +359,8 @@ std::vector<Animal> callbacks() {
     }
     add("good", "HangsInDestroy", Meets::kDestroy, "destroy:hang",
         "plugin 'good' hangs in its destroy() callback: it has not returned for ", kOwnThread, true);
+    add("good", "DestructorHangs", Meets::kDestroy, "destructor:hang",
+        "plugin 'good' hangs in its library's destructors: it has not returned for ", kOwnThread, true);
     add("good", "ConstructorHangs", Meets::kLoader, "constructor:hang",
         kCannotUse + "plugin 'good' hangs in its library's constructors: it has not returned for ", kOwnThread, true);
     add("talker", "ThrowsInEvent", Meets::kEvent, "event:exception",

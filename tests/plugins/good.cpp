@@ -22,11 +22,19 @@ struct Library {
         if (zoo::has_fault("constructor:hang"))
             zoo::hang();
     }
-    ~Library() { zoo::note("library unloaded"); }
+    ~Library() {
+        zoo::note("library unloaded");
+        if (zoo::has_fault("destructor:hang"))
+            zoo::hang();
+    }
 } library;
+
+// With a destructor that each thread which came by owes.
+thread_local std::string last_method;
 
 void pass(const std::string& method) {
     zoo::note(method);
+    last_method = method;
     if (zoo::has_fault(method + ":error"))
         throw scxhost::sdk::Error(method + " is not in the mood", "try tomorrow", EAGAIN);
     if (zoo::has_fault(method + ":exception"))

@@ -22,6 +22,7 @@ namespace scxhost {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::Eq;
 using testing::StartsWith;
 
 class Zoo : public testing::TestWithParam<Animal> {
@@ -49,8 +50,9 @@ protected:
         EXPECT_EQ(journal(), "") << "code of the plugin has run";
         const Environment fault(zoo::kFault, animal.fault);
         const Said found = call(*file, std::make_shared<SchedulerObject>(*std::move(opened)));
-        if (animal.hangs)
+        if (animal.hangs) {
             EXPECT_TRUE(comes_true([this] { return journal().find("hangs\n") != std::string::npos; }));
+        }
         return found;
     }
 
@@ -89,14 +91,11 @@ TEST_P(Zoo, IsNamedAndGone) {
     if (animal.meets == Meets::kEvent)
         GTEST_SKIP() << "needs a kernel that runs the object";
     animal.put(dir_);
-    const Environment journal(zoo::kJournal, journal_.string());
-    const Environment gate(zoo::kGate, gate_.string());
+    const Environment notes(zoo::kJournal, journal_.string());
+    const Environment at(zoo::kGate, gate_.string());
     const Said said = visit();
     const std::string expected = in_folder(animal, animal.what, root_);
-    if (animal.hangs)
-        EXPECT_THAT(said.what, StartsWith(expected));
-    else
-        EXPECT_EQ(said.what, expected);
+    EXPECT_THAT(said.what, animal.hangs ? testing::Matcher<std::string>(StartsWith(expected)) : Eq(expected));
     EXPECT_EQ(said.hint, in_folder(animal, animal.hint, root_));
 
     const std::filesystem::path library = root_ / (std::string(animal.plugin) + ".so");
@@ -106,8 +105,9 @@ TEST_P(Zoo, IsNamedAndGone) {
         std::filesystem::remove(gate_);
         EXPECT_TRUE(comes_true([] { return PluginThread::left_behind() == 0; }));
     }
-    if (animal.meets <= Meets::kObject)
+    if (animal.meets <= Meets::kObject) {
         EXPECT_EQ(journal(), "") << "code of the plugin has run";
+    }
     EXPECT_TRUE(comes_true([&] { return !is_in_memory(library); }));
 }
 
