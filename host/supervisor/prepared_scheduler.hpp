@@ -60,6 +60,7 @@ public:
     [[nodiscard]] const SchedulerObject& object() const { return *object_; }
     // nullptr for a bare object, and before configure().
     [[nodiscard]] Plugin* plugin() { return plugin_.get(); }
+    [[nodiscard]] const Plugin* plugin() const { return plugin_.get(); }
     // nullopt for a bare object.
     [[nodiscard]] const std::optional<PluginInfo>& plugin_info() const { return plugin_info_; }
     [[nodiscard]] const std::filesystem::path& path() const { return path_; }

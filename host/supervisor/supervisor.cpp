@@ -77,6 +77,10 @@ std::string label_of(const Config& config) {
     return config.scheduler.object.empty() ? config.scheduler.plugin : config.scheduler.object.filename().string();
 }
 
+std::optional<PluginHang> hang_of(const PreparedScheduler& scheduler) {
+    return scheduler.plugin() == nullptr ? std::nullopt : scheduler.plugin()->hang();
+}
+
 std::string_view stand_down_text(StandDownReason reason) {
     switch (reason) {
     case StandDownReason::kOperator:
@@ -583,8 +587,7 @@ void Supervisor::check_plugin() {
     if (!running_ || ended_)
         return;
     const Spec& spec = specs_.at(running_->id);
-    const std::optional<PluginHang> hang =
-        spec.scheduler->plugin() == nullptr ? std::nullopt : spec.scheduler->plugin()->hang();
+    const std::optional<PluginHang> hang = hang_of(*spec.scheduler);
     if (std::exchange(running_->plugin_hangs, hang.has_value()) == hang.has_value())
         return;
     if (!hang)
@@ -808,8 +811,7 @@ nlohmann::json Supervisor::status() const {
     if (running_) {
         const Spec& spec = specs_.at(running_->id);
         const SchedulerObject& object = spec.scheduler->object();
-        const std::optional<PluginHang> hang =
-            spec.scheduler->plugin() == nullptr ? std::nullopt : spec.scheduler->plugin()->hang();
+        const std::optional<PluginHang> hang = hang_of(*spec.scheduler);
         nlohmann::json options = nlohmann::json::object();
         for (const OptionValue& value : spec.scheduler->binding().values)
             options[value.key] = value.text;
