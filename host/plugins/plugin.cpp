@@ -60,6 +60,7 @@ struct Plugin::State {
     Result<> load(const PluginFile& file);
     Result<> create();
     Result<> call(PluginCallback callback);
+    void release_object();
     void end();
     Result<> deliver_events();
 
@@ -258,9 +259,13 @@ Result<> Plugin::State::call(PluginCallback callback) {
     return result;
 }
 
-void Plugin::State::end() {
+void Plugin::State::release_object() {
     ring.reset();
-    object.reset(); // the owner has let go of it
+    object.reset();
+}
+
+void Plugin::State::end() {
+    release_object();
     if (created && callbacks.destroy != nullptr) {
         try {
             callbacks.destroy(instance);
@@ -370,6 +375,14 @@ Result<> Plugin::call(PluginCallback callback) {
 
 void Plugin::post(PluginCallback callback) {
     thread_->post(row(callback).name, allowance(callback), bind(callback));
+}
+
+void Plugin::release_object() {
+    // What is not done in time is done when the plugin returns.
+    (void)run("release", allowances_.running, [state = state_]() -> Result<> {
+        state->release_object();
+        return {};
+    });
 }
 
 bool Plugin::has(PluginCallback callback) const {

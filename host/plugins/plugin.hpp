@@ -64,6 +64,9 @@ public:
     void post(PluginCallback callback);
     [[nodiscard]] bool has(PluginCallback callback) const;
 
+    // Before the object's owner closes it. A plugin that hangs keeps it open; after this it only ends.
+    void release_object();
+
     [[nodiscard]] bool busy() const { return thread_->busy(); }
     [[nodiscard]] std::optional<PluginHang> hang() const;
     // Readable when outcomes() has something: results of posted calls, of calls that came too late, of event handlers.

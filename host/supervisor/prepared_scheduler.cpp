@@ -69,6 +69,8 @@ Result<std::unique_ptr<PreparedScheduler>> PreparedScheduler::prepare(const Conf
 }
 
 PreparedScheduler::~PreparedScheduler() {
+    if (plugin_ != nullptr)
+        plugin_->release_object();
     object_.reset();
     plugin_.reset();
 }

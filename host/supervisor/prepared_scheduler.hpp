@@ -82,7 +82,7 @@ private:
     std::vector<std::string> notes_;
     std::vector<StatisticDeclaration> statistics_;
     std::unique_ptr<Plugin> plugin_;
-    std::shared_ptr<SchedulerObject> object_; // with the plugin, which closes it when it is the last
+    std::shared_ptr<SchedulerObject> object_; // with the plugin, which keeps it for longer only when it hangs
 };
 
 } // namespace scxhost
