@@ -296,7 +296,8 @@ Plugin::~Plugin() {
                               [state = state_]() -> Result<> {
                                   state->end();
                                   return {};
-                              });
+                              },
+                              [state = state_] { state->library.unload(); });
     // What nobody has heard of yet: detaching() after an ejection, for one.
     for (const PluginThread::Outcome& outcome : thread_->outcomes())
         if (!outcome.result)
@@ -322,7 +323,7 @@ bool Plugin::unload() {
     return thread_->end(kUnloading, allowances_.preparing, [state = state_]() -> Result<> {
         state->library.unload();
         return {};
-    });
+    }, [] {});
 }
 
 Result<std::unique_ptr<Plugin>> Plugin::load(const PluginFile& file, std::shared_ptr<SchedulerObject> object,

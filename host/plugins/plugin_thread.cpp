@@ -100,7 +100,6 @@ struct PluginThread::Shared {
     std::vector<Outcome> outcomes;
     std::optional<Making> making;
     bool ending = false;
-    bool is_left_behind = false;
     clockid_t cpu_clock{};
 
     static thread_local Shared* own; // of the calling thread
@@ -197,9 +196,6 @@ void PluginThread::Shared::work() {
             make_watched_call();
     }
     watched = {};
-    const std::scoped_lock lock(mutex);
-    if (is_left_behind)
-        --nr_left_behind;
 }
 
 Result<std::unique_ptr<PluginThread>> PluginThread::start(const std::string& name) {
@@ -217,7 +213,7 @@ Result<std::unique_ptr<PluginThread>> PluginThread::start(const std::string& nam
 
 PluginThread::~PluginThread() {
     if (thread_.joinable())
-        end("", {}, [] { return Result<>(); });
+        end("", {}, [] { return Result<>(); }, [] {});
 }
 
 std::optional<Result<>> PluginThread::run(const char* callback, nanoseconds allowance, Call call) {
@@ -246,7 +242,7 @@ void PluginThread::post(const char* callback, nanoseconds allowance, Call call) 
     shared_->add({callback, allowance, std::move(call), nullptr});
 }
 
-bool PluginThread::end(const char* callback, nanoseconds allowance, Call last) {
+bool PluginThread::end(const char* callback, nanoseconds allowance, Call last, std::function<void()> afterwards) {
     {
         const std::scoped_lock lock(shared_->mutex);
         shared_->ending = true;
@@ -255,10 +251,19 @@ bool PluginThread::end(const char* callback, nanoseconds allowance, Call last) {
     signal(shared_->wakeup);
     if (thread_.join_for(allowance))
         return true;
-    const std::scoped_lock lock(shared_->mutex);
-    shared_->is_left_behind = true;
+    // Objects that a thread has of its own (thread_local) end after its last call; only who joins it knows of that.
     ++nr_left_behind;
-    thread_.detach();
+    const auto left = std::make_shared<Thread>(std::move(thread_));
+    Result<Thread> waiter = Thread::start([left, afterwards = std::move(afterwards)]() mutable {
+        left->join();
+        afterwards();
+        afterwards = nullptr; // and what it holds
+        --nr_left_behind;
+    });
+    if (waiter)
+        waiter->detach();
+    else
+        left->detach();
     return false;
 }
 

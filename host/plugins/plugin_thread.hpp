@@ -38,8 +38,9 @@ public:
     // Waits for nothing; outcomes() will have the result.
     void post(const char* callback, std::chrono::nanoseconds allowance, Call call);
     // After this, nothing more: makes the last call and ends the thread. False: it did not end in time. It is left
-    // behind, and ends when what hangs returns and the calls after it, the last one too, are made.
-    bool end(const char* callback, std::chrono::nanoseconds allowance, Call last);
+    // behind, and ends when what hangs returns and the calls after it, the last one too, are made; `afterwards` is then
+    // called on some thread, once nothing of this one is left.
+    bool end(const char* callback, std::chrono::nanoseconds allowance, Call last, std::function<void()> afterwards);
 
     // Calls wait or are being made.
     [[nodiscard]] bool busy() const;

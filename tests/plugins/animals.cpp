@@ -171,7 +171,7 @@ std::vector<Animal> files() {
              kUnusable + "it exports __cxa_throw; a plugin exports scxhost_plugin() and nothing else",
              "build it with scx_add_plugin(), which hides the rest"),
         good("Truncated", changed([](Bytes& file) { file.resize(file.size() / 2); }),
-             kUnusable + "its section headers lie outside the file", ""),
+             kUnusable + "the ELF section table lies outside the file: the file is truncated or damaged", ""),
         good("Empty", changed([](Bytes& file) { file.clear(); }), kUnusable + "not an ELF file", ""),
         good(
             "ScriptInItsPlace",
@@ -190,7 +190,7 @@ std::vector<Animal> files() {
             "run it with 'object = \"…\"' in place of 'plugin = \"…\"'"),
         good(
             "Folder", [](const TempDir& place) { std::filesystem::create_directory(place.path() / "good.so"); },
-            "cannot read plugin {}: it is not a regular file", ""),
+            "plugin {} is not a regular file", ""),
         good("WorldWritable", with_mode(0757, kMode), "{} can be written by others than its owner (mode 0757)",
              "chmod go-w {}"),
         good("InAWorldWritableFolder", with_mode(kMode, 0777),
@@ -206,7 +206,7 @@ std::vector<Animal> files() {
         good(
             "LinkToNowhere",
             [](const TempDir& place) { std::filesystem::create_symlink("nowhere.so", place.path() / "good.so"); },
-            "there is no plugin 'good' in {folder}", "known plugins: good"),
+            "there is no plugin 'good' in {folder}", "did you mean \"good\"?"),
     };
     Animal given = good(
         "NotOwnedByRoot",

@@ -9,6 +9,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,10 @@ struct Animal {
     bool hangs = false;
     bool needs_root = false;
 };
+
+inline void PrintTo(const Animal& animal, std::ostream* out) {
+    *out << animal.name;
+}
 
 // The folder that has the plugins they are made from is zoo_path()'s.
 const std::vector<Animal>& animals();
