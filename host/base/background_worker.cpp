@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/base/background_worker.hpp"
 
-#include <signal.h>
 #include <sys/eventfd.h>
 
 #include <cerrno>
-#include <system_error>
 
 namespace scxhost {
 
@@ -15,20 +13,7 @@ Result<std::unique_ptr<BackgroundWorker>> BackgroundWorker::start(EventLoop& loo
     if (!worker->wakeup_)
         return fail_errno(ErrorKind::kInternal, "cannot make an event descriptor", errno);
     worker->watch_ = SCXHOST_TRY(loop.watch(worker->wakeup_.get(), {}, [raw = worker.get()] { raw->deliver(); }));
-    // Signals are the loop's.
-    sigset_t all;
-    sigset_t old;
-    sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &old);
-    std::error_code error;
-    try {
-        worker->thread_ = std::thread([raw = worker.get()] { raw->work(); });
-    } catch (const std::system_error& failure) {
-        error = failure.code();
-    }
-    ::pthread_sigmask(SIG_SETMASK, &old, nullptr);
-    if (error)
-        return fail_errno(ErrorKind::kInternal, "cannot start a thread", error.value());
+    worker->thread_ = SCXHOST_TRY(Thread::start([raw = worker.get()] { raw->work(); }));
     return worker;
 }
 
@@ -38,8 +23,7 @@ BackgroundWorker::~BackgroundWorker() {
         ending_ = true;
     }
     changed_.notify_all();
-    if (thread_.joinable())
-        thread_.join();
+    thread_.join();
 }
 
 void BackgroundWorker::submit(Job job) {

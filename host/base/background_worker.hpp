@@ -7,6 +7,7 @@
 
 #include "host/base/event_loop.hpp"
 #include "host/base/result.hpp"
+#include "host/base/thread.hpp"
 #include "host/base/unique_fd.hpp"
 
 #include <condition_variable>
@@ -14,7 +15,6 @@
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <thread>
 
 namespace scxhost {
 
@@ -47,7 +47,7 @@ private:
     bool ending_ = false;
     bool busy_ = false; // with a job
     std::condition_variable changed_;
-    std::thread thread_;
+    Thread thread_;
 };
 
 } // namespace scxhost

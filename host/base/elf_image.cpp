@@ -94,6 +94,23 @@ const ElfImage::Section* ElfImage::find(std::string_view name) const {
     return nullptr;
 }
 
+std::vector<ElfImage::Symbol> ElfImage::symbols(std::uint32_t table_type) const {
+    std::vector<Symbol> result;
+    for (const Section& table : sections_) {
+        if (table.type != table_type || table.link >= sections_.size())
+            continue;
+        const std::span<const std::byte> bytes = contents(table);
+        for (std::size_t at = 0; at + sizeof(Elf64_Sym) <= bytes.size(); at += sizeof(Elf64_Sym)) {
+            Elf64_Sym raw;
+            std::memcpy(&raw, bytes.data() + at, sizeof raw);
+            const std::optional<std::string_view> name = text(sections_[table.link], raw.st_name);
+            if (name && !name->empty())
+                result.push_back({*name, raw.st_shndx, static_cast<std::uint8_t>(ELF64_ST_BIND(raw.st_info))});
+        }
+    }
+    return result;
+}
+
 std::optional<std::string_view> ElfImage::text(const Section& table, std::size_t offset) const {
     if (offset >= table.size)
         return std::nullopt;

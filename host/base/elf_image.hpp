@@ -46,6 +46,14 @@ public:
         return std::span(bytes_).subspan(section.offset, section.size);
     }
 
+    struct Symbol {
+        std::string_view name;
+        std::uint16_t section = 0; // SHN_UNDEF: it is somewhere else
+        std::uint8_t binding = 0;  // STB_*
+    };
+    // Those with a name, of all tables of this type: SHT_SYMTAB or SHT_DYNSYM.
+    [[nodiscard]] std::vector<Symbol> symbols(std::uint32_t table_type) const;
+
     // The text that starts at `offset` of a string table; nullopt when it is not terminated within the table.
     [[nodiscard]] std::optional<std::string_view> text(const Section& table, std::size_t offset) const;
 

@@ -47,8 +47,9 @@ enum class Fold { kSum, kMax, kMin, kAverage }; // how the places of one statist
 std::string_view to_string(StatisticKind kind);
 
 struct StatisticDeclaration {
-    // Where the numbers are: a global in mapped memory, a global in the arena, or a per-CPU array map.
-    enum class Home { kGlobal, kArena, kPerCpuMap };
+    // Where the numbers are: a global in mapped memory, a global in the arena, a per-CPU array map, or with the
+    // plugin's user-space half, which is asked for them.
+    enum class Home { kGlobal, kArena, kPerCpuMap, kPlugin };
 
     std::string name;
     StatisticKind kind = StatisticKind::kCounter;

@@ -60,19 +60,9 @@ struct LinkCloser {
 // Undefined symbols of an object and whether they are weak. Kfunc calls are undefined symbols.
 std::vector<SchedulerObject::KfuncUse> undefined_symbols(const ElfImage& image) {
     std::vector<SchedulerObject::KfuncUse> result;
-    for (const ElfImage::Section& section : image.sections()) {
-        if (section.type != SHT_SYMTAB || section.link >= image.sections().size())
-            continue;
-        const ElfImage::Section& names = image.sections()[section.link];
-        const std::span<const std::byte> bytes = image.contents(section);
-        for (std::size_t at = 0; at + sizeof(Elf64_Sym) <= bytes.size(); at += sizeof(Elf64_Sym)) {
-            Elf64_Sym symbol;
-            std::memcpy(&symbol, bytes.data() + at, sizeof symbol);
-            const std::optional<std::string_view> name = image.text(names, symbol.st_name);
-            if (symbol.st_shndx == SHN_UNDEF && name && !name->empty())
-                result.push_back({std::string(*name), ELF64_ST_BIND(symbol.st_info) == STB_WEAK});
-        }
-    }
+    for (const ElfImage::Symbol& symbol : image.symbols(SHT_SYMTAB))
+        if (symbol.section == SHN_UNDEF)
+            result.push_back({std::string(symbol.name), symbol.binding == STB_WEAK});
     return result;
 }
 
@@ -613,6 +603,10 @@ bpf_map* SchedulerObject::find_map(std::string_view name) const {
             return map;
     }
     return nullptr;
+}
+
+const bpf_program* SchedulerObject::find_program(const char* name) const {
+    return bpf_object__find_program_by_name(state_->object.get(), name);
 }
 
 std::size_t SchedulerObject::section_size(std::string_view section) const {

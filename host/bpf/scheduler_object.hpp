@@ -22,6 +22,7 @@
 struct bpf_link;
 struct bpf_map;
 struct bpf_object;
+struct bpf_program;
 
 namespace scxhost {
 
@@ -140,6 +141,8 @@ public:
 
     // A map of the object by its name in the source; nullptr when there is none.
     [[nodiscard]] bpf_map* find_map(std::string_view name) const;
+    // The same for a program.
+    [[nodiscard]] const bpf_program* find_program(const char* name) const;
     // Bytes of a data section, arena globals included; 0 when there is none of this name.
     [[nodiscard]] std::size_t section_size(std::string_view section) const;
     // Base of an arena's global variables, after load; nullptr when the object has no arena.

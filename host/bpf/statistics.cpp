@@ -104,6 +104,8 @@ Result<StatisticsReader> StatisticsReader::make(const SchedulerObject& object, P
             container.copy.resize(container.stride * static_cast<std::size_t>(cpus) * bpf_map__max_entries(map));
             break;
         }
+        case StatisticDeclaration::Home::kPlugin: // no object declares it
+            return outside();
         }
         Source source{.container = entry->second, .offsets = {}};
         for (const std::uint32_t offset : statistic.offsets) {

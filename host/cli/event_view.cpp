@@ -76,6 +76,8 @@ std::string describe_event(const nlohmann::json& event, bool colour) {
     if (name == "config-refused")
         return fmt::format("{} the changed configuration; {} goes on\n", paint("refused:", kYellow, colour),
                            or_kernel(text_in(event, "running")));
+    if (name == "plugin-returned")
+        return fmt::format("returned: the plugin of {} hangs no longer\n", text_in(event, "title"));
     if (name == "incident")
         return fmt::format("incident recorded: {}\n", text_in(event, "path"));
     return {};

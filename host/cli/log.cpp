@@ -5,19 +5,20 @@
 #include "host/cli/terminal.hpp"
 #include <scxhost/plugin.h>
 
-#include <spdlog/details/null_mutex.h>
 #include <spdlog/sinks/base_sink.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
+
+#include <mutex>
 
 namespace scxhost {
 namespace {
 
 constexpr const char* kPattern = "%H:%M:%S.%e %^%l%$: %v";
 
-// Lines that nobody waits for. Output has the lock.
-class OutputSink : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
+// Lines that nobody waits for. The formatter needs the lock: each plugin logs on its own thread.
+class OutputSink : public spdlog::sinks::base_sink<std::mutex> {
 public:
     explicit OutputSink(Output& output)
         : output_(output)

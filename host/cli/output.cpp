@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/cli/output.hpp"
 
+#include "host/base/thread.hpp"
 #include "host/cli/diagnostic.hpp"
 
 #include <fmt/format.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -14,8 +14,6 @@
 #include <mutex>
 #include <set>
 #include <string_view>
-#include <system_error>
-#include <thread>
 #include <utility>
 
 namespace scxhost {
@@ -91,20 +89,7 @@ Output::Output()
 
 Result<std::unique_ptr<Output>> Output::start() {
     std::unique_ptr<Output> output(new Output());
-    // Signals are the event loop's.
-    sigset_t all;
-    sigset_t old;
-    sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &old);
-    int error = 0;
-    try {
-        std::thread([queue = output->queue_] { queue->work(); }).detach();
-    } catch (const std::system_error& failure) {
-        error = failure.code().value();
-    }
-    ::pthread_sigmask(SIG_SETMASK, &old, nullptr);
-    if (error != 0)
-        return fail_errno(ErrorKind::kInternal, "cannot start a thread", error);
+    SCXHOST_TRY(Thread::start([queue = output->queue_] { queue->work(); })).detach();
     return output;
 }
 

@@ -75,7 +75,7 @@ public:
     }
 
     bool on_sample(const PreparedScheduler& scheduler, const Sample& sample) override {
-        const auto& declared = scheduler.object().declarations().statistics;
+        const auto& declared = scheduler.statistics();
         if (!view_ || viewed_ != &scheduler) {
             // Rates need a base of the same scheduler; what is on the screen stays.
             view_.emplace(declared, ::isatty(STDOUT_FILENO) == 1);

@@ -51,6 +51,12 @@ CommandResult status(const ControlArguments& arguments) {
     if (const nlohmann::json& agrees = member(answer, "agrees"); agrees.is_boolean() && !agrees.get<bool>())
         rows.push_back(
             {paint("they differ", kRed, colour), "the host has not yet seen what the kernel says, or cannot"});
+    if (const nlohmann::json& hang = member(scheduler, "plugin_hangs"); hang.is_object())
+        rows.push_back({paint("plugin hangs", kRed, colour),
+                        fmt::format("in {}, for {}, {} of them on a CPU; the scheduler in the kernel goes on",
+                                    text_in(hang, "callback"),
+                                    human_duration(duration_in(hang, "seconds", std::chrono::seconds(1))),
+                                    human_duration(duration_in(hang, "cpu_seconds", std::chrono::seconds(1))))});
     for (const auto& [key, title] :
          {std::pair("preparing", "preparing"), std::pair("kept", "kept loaded"), std::pair("last_good", "last good")})
         if (const std::string value = text_in(answer, key); !value.empty())

@@ -1,49 +1,94 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// The user-space half of a plugin, loaded: library, descriptor, instance. Owns the library and the instance; refers to
-// the plugin's BPF object, which must be closed before this is destroyed (the order link, object, instance, library is
-// fixed by PreparedScheduler). Used from one thread.
+// The user-space half of a plugin, loaded: library, descriptor, instance, and the thread on which all of its code runs.
+// Shares the BPF object with PreparedScheduler; at the end the object is closed, then the instance ends, then the
+// library is unloaded. When the plugin hangs, all of that is left to its thread, for when it returns.
 #pragma once
 
 #include "host/base/result.hpp"
+#include "host/bpf/declarations.hpp"
 #include "host/plugins/plugin_file.hpp"
+#include "host/plugins/plugin_thread.hpp"
 
+#include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace scxhost {
 
 class SchedulerObject;
 
-// Receives what a plugin logs. `level` is a scxhost_log_level.
+// Receives what a plugin logs, on its thread. `level` is a scxhost_log_level.
 using PluginLogSink = std::function<void(int level, std::string_view plugin, std::string_view message)>;
+
+// Those of scxhost_plugin_callbacks that the host calls by name.
+enum class PluginCallback { kConfigure, kLoaded, kAttached, kTick, kDetaching };
+
+// How long a call may take before the plugin is said to hang.
+struct PluginAllowances {
+    std::chrono::nanoseconds preparing; // create, configure, loaded, destroy, and loading the library
+    std::chrono::nanoseconds running;   // the others
+    static PluginAllowances of_contract();
+};
+
+// A plugin that does not return.
+struct PluginHang {
+    std::string callback;
+    std::chrono::nanoseconds since; // it was called
+    std::chrono::nanoseconds cpu;   // time that it has used of a CPU since then
+    Error error;                    // the same in words
+};
 
 class Plugin {
 public:
     // Loads the library of `file` and makes the instance. The descriptor must agree with what was read from the file
     // before any code of it ran. Errors: kPlugin.
-    static Result<std::unique_ptr<Plugin>> load(const PluginFile& file, SchedulerObject& object, PluginLogSink log);
+    static Result<std::unique_ptr<Plugin>> load(const PluginFile& file, std::shared_ptr<SchedulerObject> object,
+                                                PluginLogSink log,
+                                                PluginAllowances allowances = PluginAllowances::of_contract());
 
     Plugin(const Plugin&) = delete;
     Plugin& operator=(const Plugin&) = delete;
+    // Waits for as long as a call that prepares may take; not at all for a plugin that hangs.
     ~Plugin();
 
-    // The lifecycle of scxhost_plugin_callbacks; a missing callback succeeds. Errors: kPlugin, with what the plugin
-    // reported. After the object is closed (object_closed) only destruction is allowed.
-    Result<> configure();
-    Result<> loaded();
-    Result<> attached();
-    Result<> tick();
-    Result<> detaching();
-    void object_closed();
+    // A missing callback succeeds. Errors: kPlugin, with what the plugin reported, or that it hangs. While an earlier
+    // call hangs, this one is made when that returns, and not waited for.
+    Result<> call(PluginCallback callback);
+    // The same without waiting; what came of it is among outcomes().
+    void post(PluginCallback callback);
+    [[nodiscard]] bool has(PluginCallback callback) const;
+
+    // Before the object's owner closes it. A plugin that hangs keeps it open; after this it only ends.
+    void release_object();
+
+    [[nodiscard]] bool busy() const { return thread_->busy(); }
+    [[nodiscard]] std::optional<PluginHang> hang() const;
+    // Readable when outcomes() has something: results of posted calls, of calls that came too late, of event handlers.
+    [[nodiscard]] int fd() const { return thread_->fd(); }
+    [[nodiscard]] std::vector<PluginThread::Outcome> outcomes() { return thread_->outcomes(); }
+
+    // What it has added to the statistics, up to loaded(), and their values now.
+    [[nodiscard]] const std::vector<StatisticDeclaration>& statistics() const;
+    void append_values(std::vector<std::int64_t>& values) const;
 
 private:
     struct State;
-    explicit Plugin(std::unique_ptr<State> state);
+    Plugin(std::shared_ptr<State> state, std::unique_ptr<PluginThread> thread, PluginAllowances allowances);
+    [[nodiscard]] std::chrono::nanoseconds allowance(PluginCallback callback) const;
+    [[nodiscard]] PluginThread::Call bind(PluginCallback callback) const;
+    Result<> run(const char* callback, std::chrono::nanoseconds allowance, PluginThread::Call call);
+    bool unload();
+    [[nodiscard]] Error not_returned(const char* callback) const;
 
-    std::unique_ptr<State> state_;
+    std::shared_ptr<State> state_; // with the calls that are under way
+    std::unique_ptr<PluginThread> thread_;
+    PluginAllowances allowances_;
 };
 
 } // namespace scxhost

@@ -11,6 +11,8 @@
 #include <cstring>
 #include <optional>
 #include <span>
+#include <string>
+#include <vector>
 
 namespace scxhost {
 namespace {
@@ -82,6 +84,25 @@ Result<PluginInfo> parse_info(std::span<const std::byte> section) {
     return PluginInfo{*name, *version, *summary, *struct_ops, contract};
 }
 
+// What else a library exports may replace what the host or another library means, and keeps it from being unloaded when
+// it is one of the symbols that must be unique in a process (STB_GNU_UNIQUE).
+Result<> check_exports(const ElfImage& image) {
+    std::vector<std::string> exported;
+    for (const ElfImage::Symbol& symbol : image.symbols(SHT_DYNSYM))
+        if (symbol.section != SHN_UNDEF && symbol.binding != STB_LOCAL)
+            exported.emplace_back(symbol.name);
+    if (std::ranges::find(exported, SCXHOST_PLUGIN_ENTRY) == exported.end())
+        return fail(ErrorKind::kPlugin, fmt::format("it does not export {}()", SCXHOST_PLUGIN_ENTRY),
+                    "build it with scx_add_plugin()");
+    const auto other =
+        std::ranges::find_if(exported, [](const std::string& name) { return name != SCXHOST_PLUGIN_ENTRY; });
+    if (other != exported.end())
+        return fail(ErrorKind::kPlugin,
+                    fmt::format("it exports {}; a plugin exports {}() and nothing else", *other, SCXHOST_PLUGIN_ENTRY),
+                    "build it with scx_add_plugin(), which hides the rest");
+    return {};
+}
+
 } // namespace
 
 ContractVersion host_contract() {
@@ -121,6 +142,8 @@ Result<PluginFile> parse_plugin_file(const std::filesystem::path& path, std::vec
     if (info->name != (name.empty() ? path.stem().string() : name))
         return refuse({.what = fmt::format("it calls itself '{}', which differs from the file's name", info->name),
                        .hint = fmt::format("name the file {}.so", info->name)});
+    if (Result<> exports = check_exports(*image); !exports)
+        return refuse(std::move(exports).error());
     const std::span<const std::byte> object = image->contents(*object_section);
     return PluginFile{path, *std::move(info), {object.begin(), object.end()}};
 }

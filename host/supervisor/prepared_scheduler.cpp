@@ -16,7 +16,7 @@ Result<std::unique_ptr<PreparedScheduler>> PreparedScheduler::from_plugin(Plugin
     std::unique_ptr<PreparedScheduler> result(new PreparedScheduler());
     result->path_ = file.path;
     result->plugin_info_ = file.info;
-    result->object_ = std::make_unique<SchedulerObject>(SCXHOST_TRY(
+    result->object_ = std::make_shared<SchedulerObject>(SCXHOST_TRY(
         SchedulerObject::open({.name = file.info.name, .bytes = file.object, .struct_ops = file.info.struct_ops})));
     result->file_ = std::move(file);
     return result;
@@ -30,7 +30,7 @@ Result<std::unique_ptr<PreparedScheduler>> PreparedScheduler::from_object(const 
     result->path_ = path;
     std::string name = path.filename().string();
     name = name.substr(0, name.find('.'));
-    result->object_ = std::make_unique<SchedulerObject>(
+    result->object_ = std::make_shared<SchedulerObject>(
         SCXHOST_TRY(SchedulerObject::open({.name = name, .bytes = bytes, .struct_ops = struct_ops})));
     return result;
 }
@@ -82,9 +82,10 @@ Result<std::unique_ptr<PreparedScheduler>> PreparedScheduler::prepare(const Conf
 }
 
 PreparedScheduler::~PreparedScheduler() {
-    object_.reset();
     if (plugin_ != nullptr)
-        plugin_->object_closed();
+        plugin_->release_object();
+    object_.reset();
+    plugin_.reset();
 }
 
 Result<> PreparedScheduler::bind_options(const Config& config, const KernelBtf* kernel) {
@@ -104,14 +105,19 @@ Result<> PreparedScheduler::fit(const KernelBtf& kernel) {
 Result<> PreparedScheduler::configure(PluginLogSink log) {
     if (!file_)
         return {};
-    plugin_ = SCXHOST_TRY(Plugin::load(*file_, *object_, std::move(log)));
+    plugin_ = SCXHOST_TRY(Plugin::load(*file_, object_, std::move(log)));
     file_.reset();
-    return plugin_->configure();
+    return plugin_->call(PluginCallback::kConfigure);
 }
 
 Result<> PreparedScheduler::load() {
     SCXHOST_TRY(object_->load());
-    return plugin_ == nullptr ? Result<>() : plugin_->loaded();
+    statistics_ = object_->declarations().statistics;
+    if (plugin_ == nullptr)
+        return {};
+    SCXHOST_TRY(plugin_->call(PluginCallback::kLoaded));
+    statistics_.insert(statistics_.end(), plugin_->statistics().begin(), plugin_->statistics().end());
+    return {};
 }
 
 std::string PreparedScheduler::title() const {

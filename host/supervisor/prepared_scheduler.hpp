@@ -2,7 +2,8 @@
 //
 // A scheduler on its way to the kernel, with everything that belongs to it: the plugin's library and instance, if it
 // has code, and the BPF object. Each step is done while whatever scheduler runs goes on; only attaching (attach.hpp) is
-// not. Owns both; its destruction closes the object first, then ends the instance, then unloads the library.
+// not. Owns both; its destruction closes the object first, then ends the instance, then unloads the library. Of a
+// plugin that hangs nothing is taken away: all of it stays until the plugin returns.
 #pragma once
 
 #include "host/base/result.hpp"
@@ -40,7 +41,7 @@ public:
 
     PreparedScheduler(const PreparedScheduler&) = delete;
     PreparedScheduler& operator=(const PreparedScheduler&) = delete;
-    ~PreparedScheduler();
+    ~PreparedScheduler(); // may wait for the plugin, as Plugin does
 
     // Binds the options. `kernel` may be null where there is none to ask. notes() says what was tolerated, here and
     // below.
@@ -52,10 +53,14 @@ public:
     // Loads the object into the kernel: maps made, programs verified. Then the plugin may fill its maps.
     Result<> load();
 
+    // Those that the object declares, then, after load(), those that the plugin's user-space half sets.
+    [[nodiscard]] const std::vector<StatisticDeclaration>& statistics() const { return statistics_; }
+
     [[nodiscard]] SchedulerObject& object() { return *object_; }
     [[nodiscard]] const SchedulerObject& object() const { return *object_; }
     // nullptr for a bare object, and before configure().
     [[nodiscard]] Plugin* plugin() { return plugin_.get(); }
+    [[nodiscard]] const Plugin* plugin() const { return plugin_.get(); }
     // nullopt for a bare object.
     [[nodiscard]] const std::optional<PluginInfo>& plugin_info() const { return plugin_info_; }
     [[nodiscard]] const std::filesystem::path& path() const { return path_; }
@@ -75,8 +80,9 @@ private:
     std::optional<PluginFile> file_; // until the library is loaded
     Binding binding_;
     std::vector<std::string> notes_;
+    std::vector<StatisticDeclaration> statistics_;
     std::unique_ptr<Plugin> plugin_;
-    std::unique_ptr<SchedulerObject> object_; // after plugin_, so that it is closed first
+    std::shared_ptr<SchedulerObject> object_; // with the plugin, which keeps it for longer only when it hangs
 };
 
 } // namespace scxhost

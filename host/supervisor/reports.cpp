@@ -17,6 +17,10 @@ std::string_view outcome_word(const SwapReport& report) {
 
 } // namespace
 
+nlohmann::json to_json(const PluginHang& hang) {
+    return {{"callback", hang.callback}, {"seconds", seconds(hang.since)}, {"cpu_seconds", seconds(hang.cpu)}};
+}
+
 nlohmann::json or_null(const std::string& text) {
     return text.empty() ? nlohmann::json(nullptr) : nlohmann::json(text);
 }

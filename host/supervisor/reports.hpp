@@ -6,6 +6,7 @@
 
 #include "host/base/result.hpp"
 #include "host/bpf/exit_report.hpp"
+#include "host/plugins/plugin.hpp"
 #include "host/supervisor/lifecycle.hpp"
 #include "host/supervisor/swap_window.hpp"
 
@@ -32,6 +33,7 @@ struct SwapReport {
 
 [[nodiscard]] nlohmann::json to_json(const SwapReport& report);
 [[nodiscard]] nlohmann::json to_json(const ExitReport& exit);
+[[nodiscard]] nlohmann::json to_json(const PluginHang& hang);
 
 // null in place of an empty text.
 [[nodiscard]] nlohmann::json or_null(const std::string& text);

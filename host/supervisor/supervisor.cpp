@@ -77,6 +77,10 @@ std::string label_of(const Config& config) {
     return config.scheduler.object.empty() ? config.scheduler.plugin : config.scheduler.object.filename().string();
 }
 
+std::optional<PluginHang> hang_of(const PreparedScheduler& scheduler) {
+    return scheduler.plugin() == nullptr ? std::nullopt : scheduler.plugin()->hang();
+}
+
 std::string_view stand_down_text(StandDownReason reason) {
     switch (reason) {
     case StandDownReason::kOperator:
@@ -139,6 +143,7 @@ Result<> Supervisor::start(const Config& config) {
         SCXHOST_TRY(loop_.on_signal(signal, [this] { finish(RunEnd::kRequested); }));
     SCXHOST_TRY(loop_.on_signal(SIGHUP, [this] { on_hangup(); }));
     SCXHOST_TRY(loop_.keep_service_alive());
+    SCXHOST_TRY(loop_.every(PluginAllowances::of_contract().running, [this] { check_plugin(); }));
 
     if (!settings_.runtime_dir.empty()) {
         Result<RcuExpediting> rcu = RcuExpediting::open(settings_.runtime_dir);
@@ -338,6 +343,13 @@ void Supervisor::prepared(SchedulerId id, Loaded loaded) {
     spec.scheduler = *std::move(loaded.scheduler);
     spec.statistics = std::move(loaded.statistics);
     spec.hotplug_seq = loaded.hotplug_seq;
+    if (const Plugin* plugin = spec.scheduler->plugin()) {
+        Result<EventLoop::Watch> watch = loop_.watch(plugin->fd(), {}, [this, id] { plugin_answered(id); });
+        if (watch)
+            spec.plugin_answers = *std::move(watch);
+        else
+            listener_.on_warning(watch.error());
+    }
     spec.label = spec.report.to = spec.scheduler->title();
     const std::string build = spec.scheduler->object().build_id();
     if (lifecycle_.quarantined_builds().contains(build) && spec.waited_for && !spec.report.error)
@@ -353,6 +365,7 @@ void Supervisor::prepared(SchedulerId id, Loaded loaded) {
 
 void Supervisor::unload(Spec& spec) {
     spec.statistics.reset();
+    spec.plugin_answers.reset();
     if (!spec.scheduler)
         return;
     // Closing programs and maps, and the plugin's end, take their time.
@@ -379,7 +392,7 @@ void Supervisor::carry_out(const action::Switch& step) {
     std::optional<Attached> from_attached;
     if (from != nullptr) {
         if (from->scheduler->plugin() != nullptr)
-            tolerate(from->scheduler->plugin()->detaching());
+            tolerate(from->scheduler->plugin()->call(PluginCallback::kDetaching));
         from_attached = std::move(running_->attached);
     }
     to.report.tasks = count_tasks();
@@ -405,7 +418,7 @@ void Supervisor::enabled(SchedulerId id, Attached attached) {
     if (spec.settings_of != settings_of_)
         adopt(id);
     if (spec.scheduler->plugin() != nullptr)
-        tolerate(spec.scheduler->plugin()->attached());
+        spec.scheduler->plugin()->post(PluginCallback::kAttached);
     const SchedulerObject& object = spec.scheduler->object();
     nlohmann::json options = nlohmann::json::object();
     for (const OptionValue& value : spec.scheduler->binding().values)
@@ -448,7 +461,7 @@ void Supervisor::switch_failed(SchedulerId id, WindowResult& result) {
         Spec& from = specs_.at(running_->id);
         running_->attached = *std::move(result.running);
         if (from.scheduler->plugin() != nullptr)
-            tolerate(from.scheduler->plugin()->attached());
+            from.scheduler->plugin()->post(PluginCallback::kAttached);
     } else {
         running_.reset();
     }
@@ -475,17 +488,19 @@ void Supervisor::carry_out(const action::Detach&) {
     detach_running();
 }
 
-// For the plugin it is the same whether it is detached or has left.
-void Supervisor::end_running(const Spec& spec) {
-    if (spec.scheduler->plugin() != nullptr)
-        tolerate(spec.scheduler->plugin()->detaching());
+// For the plugin it is the same whether it is detached or has left; but when it has left, its successor comes first.
+void Supervisor::end_running(const Spec& spec, bool by_us) {
+    if (Plugin* plugin = spec.scheduler->plugin(); plugin != nullptr && by_us)
+        tolerate(plugin->call(PluginCallback::kDetaching));
+    else if (plugin != nullptr)
+        plugin->post(PluginCallback::kDetaching);
     spec.scheduler->object().detach_programs();
     tolerate(running_->attached.link.detach());
 }
 
 void Supervisor::detach_running() {
     Spec& spec = specs_.at(running_->id);
-    end_running(spec);
+    end_running(spec, true);
     outcome_.exit = spec.scheduler->object().read_exit_record().value_or(ExitReport{});
     running_.reset();
 }
@@ -555,10 +570,45 @@ void Supervisor::on_uevents() {
         look();
 }
 
+void Supervisor::plugin_answered(SchedulerId id) {
+    bool ticked = false;
+    for (const PluginThread::Outcome& outcome : specs_.at(id).scheduler->plugin()->outcomes()) {
+        tolerate(outcome.result);
+        ticked = ticked || outcome.callback == std::string_view("tick");
+    }
+    check_plugin();
+    if (ticked && running_ && running_->id == id && running_->sample_due)
+        sample();
+}
+
+// A plugin that hangs is told of once, and when it is over. What it has in the kernel goes on: whether that is well is
+// the kernel's to say.
+void Supervisor::check_plugin() {
+    if (!running_ || ended_)
+        return;
+    const Spec& spec = specs_.at(running_->id);
+    const std::optional<PluginHang> hang = hang_of(*spec.scheduler);
+    if (std::exchange(running_->plugin_hangs, hang.has_value()) == hang.has_value())
+        return;
+    if (!hang)
+        return emit("plugin-returned", {{"title", spec.label}});
+    nlohmann::json fields = to_json(*hang);
+    fields.update({{"title", spec.label}, {"error", to_json(hang->error)}});
+    emit("plugin-hangs", std::move(fields));
+    listener_.on_error(hang->error);
+}
+
 void Supervisor::on_interval() {
     look();
-    if (!ended_ && running_)
-        sample();
+    if (!ended_ && running_) {
+        // What the plugin sets in tick() belongs to this sample. None waits for a plugin that is late.
+        Plugin* plugin = specs_.at(running_->id).scheduler->plugin();
+        running_->sample_due = plugin != nullptr && plugin->has(PluginCallback::kTick) && !plugin->busy();
+        if (running_->sample_due)
+            plugin->post(PluginCallback::kTick);
+        else
+            sample();
+    }
     if (!ended_)
         arm_interval();
 }
@@ -608,7 +658,7 @@ void Supervisor::left() {
     Spec& spec = specs_.at(running_->id);
     const std::chrono::nanoseconds after = Clock::now() - running_->start;
     // The kernel may still be at it; this waits for it, and only then the record is complete.
-    end_running(spec);
+    end_running(spec, false);
     ExitReport exit = spec.scheduler->object().read_exit_record().value_or(ExitReport{});
     // An object that keeps no record left for a reason that nobody knows: the cautious guess.
     const LeaveClass why = exit.left() ? classify(exit) : LeaveClass::kError;
@@ -636,7 +686,7 @@ void Supervisor::record_incident(const Spec& spec, nlohmann::json record) {
         options[value.key] = value.text;
     nlohmann::json statistics = nlohmann::json::object();
     if (running_ && running_->sample) {
-        const auto& declared = spec.scheduler->object().declarations().statistics;
+        const auto& declared = spec.scheduler->statistics();
         for (std::size_t i = 0; i < declared.size(); ++i)
             statistics[declared[i].name] = running_->sample->values[i];
     }
@@ -665,7 +715,7 @@ void Supervisor::record_incident(const Spec& spec, nlohmann::json record) {
 
 void Supervisor::replaced(const std::string& other) {
     Spec& spec = specs_.at(running_->id);
-    end_running(spec);
+    end_running(spec, false);
     const Error error{
         .kind = ErrorKind::kEjected,
         .what = fmt::format("{} was replaced after {} s by another scheduler: {}", spec.label,
@@ -701,13 +751,19 @@ Error Supervisor::ejection(const Spec& spec, const ExitReport& exit, std::chrono
     return error;
 }
 
+Result<std::vector<std::int64_t>> Supervisor::read_statistics(Spec& spec) {
+    std::vector<std::int64_t> values = SCXHOST_TRY(spec.statistics->read());
+    if (spec.scheduler->plugin() != nullptr)
+        spec.scheduler->plugin()->append_values(values);
+    return values;
+}
+
 void Supervisor::sample() {
     Spec& spec = specs_.at(running_->id);
-    Result<std::vector<std::int64_t>> values = spec.statistics->read();
+    running_->sample_due = false;
+    Result<std::vector<std::int64_t>> values = read_statistics(spec);
     if (!values)
         return listener_.on_warning(values.error());
-    if (spec.scheduler->plugin() != nullptr)
-        tolerate(spec.scheduler->plugin()->tick());
     running_->previous_sample = std::move(running_->sample);
     running_->sample = Sample{Clock::now() - running_->start, *std::move(values)};
     if (!listener_.on_sample(*spec.scheduler, *running_->sample))
@@ -726,10 +782,10 @@ Result<nlohmann::json> Supervisor::statistics() {
     if (!running_)
         return fail(ErrorKind::kUsage, "no scheduler of this host runs", "scxhost status says why");
     Spec& spec = specs_.at(running_->id);
-    const std::vector<std::int64_t> values = SCXHOST_TRY(spec.statistics->read());
+    const std::vector<std::int64_t> values = SCXHOST_TRY(read_statistics(spec));
     const std::chrono::nanoseconds now = Clock::now() - running_->start;
     const std::optional<Sample>& base = running_->previous_sample ? running_->previous_sample : running_->sample;
-    const auto& declared = spec.scheduler->object().declarations().statistics;
+    const auto& declared = spec.scheduler->statistics();
     nlohmann::json entries = nlohmann::json::array();
     for (std::size_t i = 0; i < declared.size(); ++i) {
         const bool counter = declared[i].kind == StatisticKind::kCounter;
@@ -755,6 +811,7 @@ nlohmann::json Supervisor::status() const {
     if (running_) {
         const Spec& spec = specs_.at(running_->id);
         const SchedulerObject& object = spec.scheduler->object();
+        const std::optional<PluginHang> hang = hang_of(*spec.scheduler);
         nlohmann::json options = nlohmann::json::object();
         for (const OptionValue& value : spec.scheduler->binding().values)
             options[value.key] = value.text;
@@ -763,6 +820,7 @@ nlohmann::json Supervisor::status() const {
                      {"build_id", object.build_id()},
                      {"enable_seq", running_->attached.enable_seq},
                      {"running_seconds", seconds(Clock::now() - running_->start)},
+                     {"plugin_hangs", hang ? to_json(*hang) : nlohmann::json(nullptr)},
                      {"config", or_null(spec.config.name)},
                      {"options", std::move(options)}};
         agrees =

@@ -3,6 +3,9 @@
 // Keeps a good scheduler running: carries out what Lifecycle decides, watches what runs, and tells what happens. All of
 // it on the event loop's thread but preparing and unloading, which take long and have a thread of their own.
 //
+// Code of plugins runs on threads of their own. The loop asks for calls and hears of their outcome; it waits for one of
+// them only, detaching(), for a second at most.
+//
 // The kernel's link never signals an ejection, so three things are watched: the kernel's uevents (at once), the exit
 // record and sysfs (at every statistics interval, in case an event was lost).
 #pragma once
@@ -57,7 +60,7 @@ struct SupervisorSettings {
     bool stay = false;                                // with nothing left to run, wait for an operator
     std::filesystem::path config_file;                // watched; empty: there is none
     std::function<Result<Config>()> reload;           // reads the configuration again
-    PluginLogSink plugin_log;                         // called from both threads
+    PluginLogSink plugin_log;                         // called from threads of plugins
     std::filesystem::path runtime_dir;                // the host's own; empty: no RCU expediting
 };
 
@@ -125,6 +128,7 @@ private:
         unsigned preparing = 0;
         bool waited_for = false; // somebody asked for it and is to be told
         std::unique_ptr<PreparedScheduler> scheduler;
+        EventLoop::Watch plugin_answers; // after the scheduler, whose plugin's descriptor it is
         std::optional<StatisticsReader> statistics;
         std::uint64_t hotplug_seq = 0; // as of when it was loaded
         SwapReport report;
@@ -136,6 +140,8 @@ private:
         Clock::time_point start;
         std::optional<Sample> sample;          // the latest
         std::optional<Sample> previous_sample; // the one before
+        bool sample_due = false;               // when the plugin's tick() returns
+        bool plugin_hangs = false;             // and that was told
     };
     struct Loaded; // what the worker brings back
 
@@ -157,13 +163,15 @@ private:
     void unload(Spec& spec);
     void enabled(SchedulerId id, Attached attached);
     void switch_failed(SchedulerId id, WindowResult& result);
-    void end_running(const Spec& spec);
+    void end_running(const Spec& spec, bool by_us);
     void detach_running();
     void record_incident(const Spec& spec, nlohmann::json record);
     void adopt(SchedulerId id);
     SchedulerId add_spec(Config config);
 
     void on_uevents();
+    void plugin_answered(SchedulerId id);
+    void check_plugin();
     void on_interval();
     void arm_interval();
     void on_hangup();
@@ -171,6 +179,7 @@ private:
     void look();
     void left();
     void replaced(const std::string& other);
+    Result<std::vector<std::int64_t>> read_statistics(Spec& spec);
     void sample();
     void finish(RunEnd end);
 

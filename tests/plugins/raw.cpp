@@ -47,6 +47,31 @@ void destroy(void* /*instance*/) {
         throw std::runtime_error("nobody catches me");
 }
 
+bool misuse_of_1_1() {
+    scxhost_statistic statistic{};
+    const auto add = [&] { return host->add_statistic(host->context, &statistic); };
+    statistic.name = "raw";
+    const bool no_size = add() == -EINVAL;
+    statistic.size = sizeof statistic;
+    statistic.kind = 2;
+    const bool no_kind = add() == -EINVAL;
+    statistic.kind = SCXHOST_GAUGE;
+    statistic.name = nullptr;
+    const bool no_name = add() == -EINVAL;
+    statistic.name = "two words";
+    const bool no_word = add() == -EINVAL;
+    statistic.name = "raw";
+    const bool taken = add() == 0;
+    return no_size && no_kind && no_name && no_word && taken && add() == -EEXIST &&
+           host->add_statistic(host->context, nullptr) == -EINVAL && host->set_statistic(host->context, 0, 7) == 0 &&
+           host->set_statistic(host->context, 1, 7) == -EINVAL &&
+           host->set_statistic(host->context, -1, 7) == -EINVAL &&
+           host->watch_events(host->context, nullptr, nullptr, nullptr) == -EINVAL &&
+           host->run_program(host->context, nullptr, nullptr, 0, nullptr) == -EINVAL &&
+           host->run_program(host->context, "zoo_enqueue", nullptr, 8, nullptr) == -EINVAL &&
+           host->run_program(host->context, "zoo_enqueue", nullptr, 0, nullptr) == -EINVAL; // of another type
+}
+
 // Asks the host for things in every wrong way; 0 when it answers as the contract says.
 std::int32_t misuse() {
     scxhost_variable variable{};
@@ -55,7 +80,7 @@ std::int32_t misuse() {
                        host->find_variable(host->context, nullptr, &variable) == -EINVAL &&
                        host->find_variable(host->context, "count", nullptr) == -EINVAL &&
                        host->find_map(host->context, "zoo", &map) == -EINVAL &&
-                       host->find_map(host->context, nullptr, &map) == -EINVAL;
+                       host->find_map(host->context, nullptr, &map) == -EINVAL && misuse_of_1_1();
     host->log(host->context, 99, nullptr);
     host->report_error(host->context, nullptr, nullptr);
     return right ? 0 : -EIO;

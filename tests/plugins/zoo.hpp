@@ -5,16 +5,21 @@
 
 #include "host/base/elf_image.hpp"
 #include "tests/support/temp_dir.hpp"
+#include <scxhost/plugin.h>
 
 #include <elf.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
+#include <functional>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 namespace scxhost {
@@ -49,6 +54,49 @@ inline void hide_section(Bytes& file, std::string_view section) {
     for (std::size_t i = 0; i < image.sections().size(); ++i)
         if (image.sections()[i].name == section)
             std::memset(file.data() + header.e_shoff + i * sizeof(Elf64_Shdr), 0, sizeof(Elf64_Word)); // sh_name
+}
+
+// Makes a plugin's information longer, as a newer contract's would be, over whatever bytes follow it in the file; the
+// last byte is `last`, those before it are zero.
+inline void add_tail(Bytes& file, std::byte last) {
+    constexpr std::size_t kTail = 16;
+    const std::size_t begin = section_offset(file, SCXHOST_INFO_SECTION);
+    scxhost_plugin_info info;
+    std::memcpy(&info, file.data() + begin, sizeof info);
+    info.size += kTail;
+    std::memcpy(file.data() + begin, &info, sizeof info);
+    std::memset(file.data() + begin + sizeof info, 0, kTail);
+    file[begin + sizeof info + kTail - 1] = last;
+    Elf64_Ehdr header;
+    std::memcpy(&header, file.data(), sizeof header);
+    for (std::size_t i = 0; i < header.e_shnum; ++i) {
+        Elf64_Shdr section;
+        std::byte* place = file.data() + header.e_shoff + i * sizeof section;
+        std::memcpy(&section, place, sizeof section);
+        if (section.sh_offset != begin || section.sh_size != sizeof info)
+            continue;
+        section.sh_size += kTail;
+        std::memcpy(place, &section, sizeof section);
+    }
+}
+
+// Whether a file is mapped. Not asked of the loader, whose lock a hanging constructor holds.
+inline bool is_in_memory(const std::filesystem::path& path) {
+    const std::string name = std::filesystem::weakly_canonical(path).string();
+    std::ifstream maps("/proc/self/maps");
+    for (std::string line; std::getline(maps, line);)
+        if (line.ends_with(name))
+            return true;
+    return false;
+}
+
+// Waits until the condition holds; false when it does not within what is far beyond what anything takes.
+inline constexpr std::chrono::seconds kPatience(60);
+inline bool comes_true(const std::function<bool()>& condition) {
+    const auto deadline = std::chrono::steady_clock::now() + kPatience;
+    while (!condition() && std::chrono::steady_clock::now() < deadline)
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return condition();
 }
 
 // Sets an environment variable for the length of a test.

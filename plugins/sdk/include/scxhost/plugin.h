@@ -11,9 +11,15 @@
  *  - struct scxhost_plugin_info also stands, byte for byte, in the ELF section SCXHOST_INFO_SECTION, and the BPF
  *    object in SCXHOST_OBJECT_SECTION, so that a plugin is listed, inspected and checked without running its code.
  *
- * Threads: the host calls the functions of one plugin instance from one thread at a time, never from a signal handler.
+ * Threads: all code of a plugin runs on one thread, which belongs to the instance: its library's constructors, the entry
+ * function and every callback, one after the other. It is an ordinary thread with all signals blocked: the host's own
+ * goes on supervising whatever the plugin does.
+ * Time: create, configure, loaded and destroy may take SCXHOST_PREPARING_MS each, every other call SCXHOST_RUNNING_MS.
+ * Of a call that takes longer the host says that it hangs, by name, and does not wait for it.
  * Errors: a callback returns 0 or a negative errno, and may say more through scxhost_host::report_error. No C++
  * exception may leave a callback (the SDK's shims see to it).
+ *
+ * docs/contract.md is the reference.
  */
 #pragma once
 
@@ -25,7 +31,7 @@ extern "C" {
 #endif
 
 #define SCXHOST_CONTRACT_MAJOR 1
-#define SCXHOST_CONTRACT_MINOR 0
+#define SCXHOST_CONTRACT_MINOR 1
 
 #define SCXHOST_INFO_MAGIC "SCXHOST" /* eight bytes with its terminator */
 #define SCXHOST_INFO_SECTION ".scxhost.info"
@@ -35,6 +41,10 @@ extern "C" {
 #define SCXHOST_NAME_MAX 64
 #define SCXHOST_VERSION_MAX 32
 #define SCXHOST_SUMMARY_MAX 160
+#define SCXHOST_STATISTICS_MAX 256 /* that one instance may add. Since 1.1 */
+
+#define SCXHOST_PREPARING_MS 10000 /* allowed to a call while nothing of the plugin runs in the kernel */
+#define SCXHOST_RUNNING_MS 1000	   /* allowed to a call while it does; what needs longer has a thread of its own */
 
 /* What a plugin is. Texts are UTF-8, terminated within their arrays, the rest zero. Holds no pointer. Since 1.0. */
 struct scxhost_plugin_info {
@@ -75,8 +85,29 @@ struct scxhost_map {
 	uint32_t max_entries;
 };
 
+enum scxhost_statistic_kind {
+	SCXHOST_COUNTER = 0, /* grows; shown with its rate */
+	SCXHOST_GAUGE = 1,
+};
+
+/* A statistic that the user-space half sets, shown beside those that the BPF object declares. Texts are copied; all but
+ * `name` may be NULL. Since 1.1. */
+struct scxhost_statistic {
+	uint32_t size;	  /* sizeof, set by the caller */
+	uint32_t kind;	  /* enum scxhost_statistic_kind */
+	const char *name; /* [A-Za-z0-9_.-]+, as no other statistic of the scheduler is called */
+	const char *help; /* one line */
+	const char *unit;
+	const char *group; /* neighbours of one group are shown under it as their heading */
+};
+
+/* Takes one record of a ring buffer: `data` is aligned to 8 bytes and valid during the call. 0 or a negative errno, which
+ * is logged; the record is gone in any case. Since 1.1. */
+typedef int32_t (*scxhost_event_handler)(void *cookie, const void *data, size_t bytes);
+
 /* What the host offers to a plugin. The table and `context` stay valid until the instance is destroyed; every function
- * takes `context` first and may be called only from within a callback of the instance. Since 1.0. */
+ * takes `context` first and may be called only from within a callback of the instance, on its thread. A field is there
+ * when `size` says so. Since 1.0. */
 struct scxhost_host {
 	uint32_t size;
 	uint16_t contract_major;
@@ -91,6 +122,23 @@ struct scxhost_host {
 	int32_t (*find_variable)(void *context, const char *name, struct scxhost_variable *out);
 	/* Finds a map by its name in the BPF source. 0, -ENOENT, -EINVAL, or -EAGAIN before the object is loaded. */
 	int32_t (*find_map)(void *context, const char *name, struct scxhost_map *out);
+
+	/* Since 1.1 */
+
+	/* Adds a statistic, at first 0; in create, configure or loaded. Its number, 0 or more, or -EINVAL (size, kind or
+	 * name), -EEXIST (the name is taken), -ENOSPC (SCXHOST_STATISTICS_MAX), -EBUSY (later than in loaded). */
+	int32_t (*add_statistic)(void *context, const struct scxhost_statistic *statistic);
+	/* Sets one. The only function that any thread may call, until destroy returns; it never waits. 0 or -EINVAL. */
+	int32_t (*set_statistic)(void *context, int32_t number, int64_t value);
+	/* From now on `handler` gets the records that the BPF programs put into this map, which must be a ring buffer
+	 * (BPF_MAP_TYPE_RINGBUF), each on the instance's thread, between callbacks. 0, -ENOENT, -EINVAL (no handler, no ring
+	 * buffer), -EEXIST (it has a handler), -EAGAIN before the object is loaded, or what the kernel said. */
+	int32_t (*watch_events)(void *context, const char *map, scxhost_event_handler handler, void *cookie);
+	/* Runs a program of the object once, now, and waits for it: the way to ask something of the BPF side. It must be of
+	 * type BPF_PROG_TYPE_SYSCALL, SEC("syscall"). Its context is a copy of the `bytes` at `argument`, at most 65535, and
+	 * is copied back; `result`, unless NULL, is what it returns. 0, -ENOENT, -EINVAL (of another type), -EAGAIN before
+	 * the object is loaded, or what the kernel said. */
+	int32_t (*run_program)(void *context, const char *program, void *argument, size_t bytes, int32_t *result);
 };
 
 /* The user-space half of a plugin. Each member may be NULL; a plugin without user-space code has no table at all.
@@ -110,9 +158,11 @@ struct scxhost_plugin_callbacks {
 	int32_t (*loaded)(void *instance);
 	/* The kernel has confirmed that the scheduler runs. Outside the swap gap. Failure is logged. */
 	int32_t (*attached)(void *instance);
-	/* At each statistics interval while the scheduler runs. Must return within 100 ms. Failure is logged. */
+	/* At each statistics interval while the scheduler runs, unless an earlier call has not returned. Failure is
+	 * logged. */
 	int32_t (*tick)(void *instance);
-	/* The scheduler is about to be detached, or the kernel has ejected it. Failure is logged. */
+	/* The scheduler is about to be detached, or the kernel has ejected it. The host waits for SCXHOST_RUNNING_MS and
+	 * then detaches all the same; after an ejection it does not wait. Failure is logged. */
 	int32_t (*detaching)(void *instance);
 };
 

@@ -10,13 +10,17 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
+#include <deque>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <new>
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <type_traits>
+#include <utility>
 
 namespace scxhost::sdk {
 
@@ -34,6 +38,29 @@ public:
 private:
     std::string hint_;
     int code_;
+};
+
+// One of the plugin's own statistics. A view, like Host, but any thread may use it.
+class Statistic {
+public:
+    void set(std::int64_t value) const { host_->set_statistic(host_->context, number_, value); }
+
+private:
+    friend class Host;
+    Statistic(const scxhost_host& host, std::int32_t number)
+        : host_(&host)
+        , number_(number) {}
+
+    const scxhost_host* host_;
+    std::int32_t number_;
+};
+
+// What a statistic is called and what it means; all but `name` may be left out.
+struct StatisticTexts {
+    std::string name;
+    std::string help = {};
+    std::string unit = {};
+    std::string group = {};
 };
 
 // The host as a plugin sees it. A view: cheap to copy, valid as long as the plugin instance. Use it only from within
@@ -81,7 +108,68 @@ public:
         return map;
     }
 
+    // Statistics of the plugin's own, shown beside those that the BPF object declares; at first 0. In the constructor,
+    // configure() or loaded(). A counter grows and is shown with its rate. Throws Error when the name is taken or no
+    // name.
+    [[nodiscard]] Statistic counter(const StatisticTexts& texts) const { return add(SCXHOST_COUNTER, texts); }
+    [[nodiscard]] Statistic gauge(const StatisticTexts& texts) const { return add(SCXHOST_GAUGE, texts); }
+
+    // Runs a SEC("syscall") program of the loaded object with a copy of `argument` as its context, and brings back what
+    // it makes of it. The program's result. Throws Error when there is none of this name, or it could not be run.
+    template <typename T>
+    std::int32_t run(const char* program, T& argument) const {
+        static_assert(std::is_trivially_copyable_v<T>);
+        return run(program, &argument, sizeof argument);
+    }
+    std::int32_t run(const char* program) const { return run(program, nullptr, 0); }
+
 private:
+    friend class Plugin;
+
+    [[nodiscard]] Statistic add(scxhost_statistic_kind kind, const StatisticTexts& texts) const {
+        const scxhost_statistic statistic = {.size = sizeof(scxhost_statistic),
+                                             .kind = static_cast<std::uint32_t>(kind),
+                                             .name = texts.name.c_str(),
+                                             .help = texts.help.c_str(),
+                                             .unit = texts.unit.c_str(),
+                                             .group = texts.group.c_str()};
+        const std::int32_t number = table_->add_statistic(table_->context, &statistic);
+        if (number >= 0)
+            return {*table_, number};
+        const auto because = [&](const char* reason) {
+            return Error("statistic '" + texts.name + "' " + reason, {}, -number);
+        };
+        switch (number) {
+        case -EEXIST:
+            throw because("is there already");
+        case -EBUSY:
+            throw because("comes too late: add it in the constructor, configure() or loaded()");
+        case -ENOSPC:
+            throw because("is one too many");
+        default:
+            throw because("needs a name of letters, digits, '_', '.' and '-'");
+        }
+    }
+
+    std::int32_t run(const char* program, void* argument, std::size_t bytes) const {
+        std::int32_t result = 0;
+        const std::int32_t error = table_->run_program(table_->context, program, argument, bytes, &result);
+        if (error != 0)
+            throw Error(std::string("BPF program '") + program + "' cannot be run: " + reason(error), {}, -error);
+        return result;
+    }
+
+    static std::string reason(std::int32_t error) {
+        switch (error) {
+        case -ENOENT:
+            return "there is none of this name";
+        case -EAGAIN:
+            return "the object is not loaded yet";
+        default:
+            return std::generic_category().message(-error);
+        }
+    }
+
     void log(scxhost_log_level level, const std::string& message) const {
         table_->log(table_->context, level, message.c_str());
     }
@@ -125,8 +213,22 @@ public:
 protected:
     [[nodiscard]] const Host& host() const { return host_; }
 
+    // From now on `handler` gets what the BPF programs put into this ring buffer, a record at a time, between the other
+    // methods and on the same thread. In loaded() or later. What it throws is logged. Throws Error when there is no
+    // such ring buffer, or it has a handler.
+    void on_event(const char* map, std::function<void(std::span<const std::byte>)> handler);
+    // The same for records that are one T each. The handler is not called for a record of another size: an error.
+    template <typename T>
+    void on_event(const char* map, std::function<void(const T&)> handler);
+
 private:
+    struct Events {
+        const scxhost_host* host;
+        std::function<void(std::span<const std::byte>)> handler;
+    };
+
     Host host_;
+    std::deque<Events> events_; // where the host finds them again
 };
 
 namespace detail {
@@ -153,6 +255,13 @@ std::int32_t guarded(const scxhost_host* host, Body&& body) noexcept {
         report("the plugin threw something that is not a std::exception", nullptr);
         return -EINVAL;
     }
+}
+
+// What a handler of events is called by: `cookie` points to what Plugin::on_event keeps.
+template <typename Events>
+std::int32_t deliver(void* cookie, const void* data, std::size_t bytes) noexcept {
+    const auto* events = static_cast<const Events*>(cookie);
+    return guarded(events->host, [&] { events->handler({static_cast<const std::byte*>(data), bytes}); });
 }
 
 // What `instance` points to: the plugin together with the table that its shims report to.
@@ -196,6 +305,35 @@ constexpr scxhost_plugin_callbacks make_callbacks() {
 }
 
 } // namespace detail
+
+inline void Plugin::on_event(const char* map, std::function<void(std::span<const std::byte>)> handler) {
+    const scxhost_host* table = host_.table_;
+    Events& events = events_.emplace_back(Events{table, std::move(handler)});
+    const std::int32_t error = table->watch_events(table->context, map, detail::deliver<Events>, &events);
+    if (error == 0)
+        return;
+    events_.pop_back();
+    throw Error(std::string("events of BPF map '") + map + "' cannot be watched: " +
+                    (error == -EINVAL   ? "it is no ring buffer"
+                     : error == -EEXIST ? "they have a handler"
+                                        : Host::reason(error)),
+                {}, -error);
+}
+
+template <typename T>
+void Plugin::on_event(const char* map, std::function<void(const T&)> handler) {
+    static_assert(std::is_trivially_copyable_v<T>);
+    on_event(map, std::function<void(std::span<const std::byte>)>(
+                      [handler = std::move(handler), name = std::string(map)](std::span<const std::byte> bytes) {
+                          if (bytes.size() != sizeof(T))
+                              throw Error("an event of '" + name + "' has " + std::to_string(bytes.size()) +
+                                          " bytes, the plugin expects " + std::to_string(sizeof(T)));
+                          T event;
+                          std::memcpy(&event, bytes.data(), sizeof event);
+                          handler(event);
+                      }));
+}
+
 } // namespace scxhost::sdk
 
 // Makes `Class` (derived from scxhost::sdk::Plugin, constructible from a Host) the user-space half of this plugin. Once

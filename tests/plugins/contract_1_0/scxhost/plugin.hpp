@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// The C++ side of the plugin contract, header-only, C++20. Derive from scxhost::sdk::Plugin, override what the policy
+// needs, and name the class once with SCXHOST_PLUGIN(Class). Methods report failure by throwing sdk::Error (or any
+// exception); the shims below turn every exception into an errno and a message, so none crosses the boundary.
+#pragma once
+
+#include <scxhost/plugin.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+#include <exception>
+#include <memory>
+#include <new>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+
+namespace scxhost::sdk {
+
+// Why a callback fails, and what the user can do about it. `code` is a positive errno.
+class Error : public std::runtime_error {
+public:
+    explicit Error(const std::string& what, std::string hint = {}, int code = EINVAL)
+        : std::runtime_error(what)
+        , hint_(std::move(hint))
+        , code_(code) {}
+
+    [[nodiscard]] const std::string& hint() const noexcept { return hint_; }
+    [[nodiscard]] int code() const noexcept { return code_; }
+
+private:
+    std::string hint_;
+    int code_;
+};
+
+// The host as a plugin sees it. A view: cheap to copy, valid as long as the plugin instance. Use it only from within
+// the plugin's methods.
+class Host {
+public:
+    explicit Host(const scxhost_host& table)
+        : table_(&table) {}
+
+    void debug(const std::string& message) const { log(SCXHOST_LOG_DEBUG, message); }
+    void info(const std::string& message) const { log(SCXHOST_LOG_INFO, message); }
+    void warning(const std::string& message) const { log(SCXHOST_LOG_WARNING, message); }
+    void error(const std::string& message) const { log(SCXHOST_LOG_ERROR, message); }
+
+    // The bytes of a global variable of the BPF object. Throws Error when there is none of this name.
+    [[nodiscard]] std::span<std::byte> bytes(const char* name) const {
+        const scxhost_variable variable = find(name);
+        return {static_cast<std::byte*>(variable.data), variable.bytes};
+    }
+
+    // The value of a global variable whose type is T in the BPF source. Throws Error when it is missing or of another
+    // size.
+    template <typename T>
+    [[nodiscard]] T get(const char* name) const {
+        static_assert(std::is_trivially_copyable_v<T>);
+        T value;
+        std::memcpy(&value, checked(name, sizeof(T), false), sizeof(T));
+        return value;
+    }
+
+    // Sets a global variable. Throws Error when it is missing, of another size, or read-only data after load.
+    template <typename T>
+    void set(const char* name, const T& value) const {
+        static_assert(std::is_trivially_copyable_v<T>);
+        std::memcpy(checked(name, sizeof(T), true), &value, sizeof(T));
+    }
+
+    // A map of the loaded object. Throws Error when there is none of this name or the object is not loaded yet.
+    [[nodiscard]] scxhost_map map(const char* name) const {
+        scxhost_map map{};
+        map.size = sizeof map;
+        if (const int error = table_->find_map(table_->context, name, &map); error != 0)
+            throw Error(std::string("BPF map '") + name + (error == -EAGAIN ? "' is not loaded yet" : "' not found"),
+                        {}, -error);
+        return map;
+    }
+
+private:
+    void log(scxhost_log_level level, const std::string& message) const {
+        table_->log(table_->context, level, message.c_str());
+    }
+
+    [[nodiscard]] scxhost_variable find(const char* name) const {
+        scxhost_variable variable{};
+        variable.size = sizeof variable;
+        if (const int error = table_->find_variable(table_->context, name, &variable); error != 0)
+            throw Error(std::string("BPF variable '") + name + "' not found", {}, -error);
+        return variable;
+    }
+
+    [[nodiscard]] void* checked(const char* name, std::size_t bytes, bool to_write) const {
+        const scxhost_variable variable = find(name);
+        if (variable.bytes != bytes)
+            throw Error(std::string("BPF variable '") + name + "' has " + std::to_string(variable.bytes) +
+                        " bytes, the plugin expects " + std::to_string(bytes));
+        if (to_write && variable.writable == 0)
+            throw Error(std::string("BPF variable '") + name + "' is read-only once the object is loaded", {}, EROFS);
+        return variable.data;
+    }
+
+    const scxhost_host* table_;
+};
+
+// Base class of a policy's user-space half. See scxhost_plugin_callbacks for when each method is called.
+class Plugin {
+public:
+    explicit Plugin(const Host& host)
+        : host_(host) {}
+    Plugin(const Plugin&) = delete;
+    Plugin& operator=(const Plugin&) = delete;
+    virtual ~Plugin() = default;
+
+    virtual void configure() {}
+    virtual void loaded() {}
+    virtual void attached() {}
+    virtual void tick() {}
+    virtual void detaching() {}
+
+protected:
+    [[nodiscard]] const Host& host() const { return host_; }
+
+private:
+    Host host_;
+};
+
+namespace detail {
+
+// Runs `body`; any exception becomes a report to the host and a negative errno.
+template <typename Body>
+std::int32_t guarded(const scxhost_host* host, Body&& body) noexcept {
+    const auto report = [host](const char* message, const char* hint) {
+        host->report_error(host->context, message, hint);
+    };
+    try {
+        body();
+        return 0;
+    } catch (const Error& error) {
+        report(error.what(), error.hint().empty() ? nullptr : error.hint().c_str());
+        return error.code() > 0 ? -error.code() : -EINVAL;
+    } catch (const std::bad_alloc&) {
+        report("out of memory", nullptr);
+        return -ENOMEM;
+    } catch (const std::exception& error) {
+        report(error.what(), nullptr);
+        return -EINVAL;
+    } catch (...) {
+        report("the plugin threw something that is not a std::exception", nullptr);
+        return -EINVAL;
+    }
+}
+
+// What `instance` points to: the plugin together with the table that its shims report to.
+struct Instance {
+    const scxhost_host* host;
+    std::unique_ptr<Plugin> plugin;
+};
+
+template <typename Class>
+std::int32_t create(const scxhost_host* host, void** out) noexcept {
+    return guarded(host, [&] {
+        auto instance = std::make_unique<Instance>(Instance{host, std::make_unique<Class>(Host(*host))});
+        *out = instance.release();
+    });
+}
+
+inline void destroy(void* opaque) noexcept {
+    auto* instance = static_cast<Instance*>(opaque);
+    (void)guarded(instance->host, [&] { instance->plugin.reset(); });
+    delete instance;
+}
+
+template <auto Method>
+std::int32_t call(void* opaque) noexcept {
+    auto* instance = static_cast<Instance*>(opaque);
+    return guarded(instance->host, [&] { (instance->plugin.get()->*Method)(); });
+}
+
+template <typename Class>
+constexpr scxhost_plugin_callbacks make_callbacks() {
+    static_assert(std::is_base_of_v<Plugin, Class>, "SCXHOST_PLUGIN: the class must derive from scxhost::sdk::Plugin");
+    return {.size = sizeof(scxhost_plugin_callbacks),
+            .reserved = 0,
+            .create = &create<Class>,
+            .destroy = &destroy,
+            .configure = &call<&Plugin::configure>,
+            .loaded = &call<&Plugin::loaded>,
+            .attached = &call<&Plugin::attached>,
+            .tick = &call<&Plugin::tick>,
+            .detaching = &call<&Plugin::detaching>};
+}
+
+} // namespace detail
+} // namespace scxhost::sdk
+
+// Makes `Class` (derived from scxhost::sdk::Plugin, constructible from a Host) the user-space half of this plugin. Once
+// a library, at namespace scope. The descriptor that refers to it is generated by scx_add_plugin().
+#define SCXHOST_PLUGIN(Class)                                                                                          \
+    extern "C" const struct scxhost_plugin_callbacks scxhost_plugin_callbacks_table;                                   \
+    extern "C" const struct scxhost_plugin_callbacks scxhost_plugin_callbacks_table =                                  \
+        ::scxhost::sdk::detail::make_callbacks<Class>()
