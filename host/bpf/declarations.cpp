@@ -23,6 +23,8 @@ constexpr std::string_view kArenaSection = ".addr_space.1";
 constexpr int kMaxDepth = 8;
 constexpr std::size_t kMaxPlaces = 16384;
 constexpr std::size_t kMaxDeclarations = 4096;
+// A larger array that nobody declared is a table, not a knob.
+constexpr std::uint32_t kMaxPlainBytes = 8192;
 // Members and elements that are looked at in one object: structs nested wide and deep multiply.
 constexpr std::size_t kMaxSteps = 1U << 20U;
 
@@ -253,7 +255,7 @@ private:
 
     Result<> add(const VariablePlace& place) {
         const std::optional<Storage> storage = btf_.storage(place.type_id);
-        if (!storage || !is_key(place.name))
+        if (!storage || storage->bytes() > kMaxPlainBytes || !is_key(place.name))
             return {};
         OptionDeclaration option;
         option.key = place.name;

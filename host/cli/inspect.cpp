@@ -40,6 +40,8 @@ CommandResult inspect(const InspectArguments& arguments) {
     const Result<KernelBtf> kernel_btf = KernelBtf::load();
     const KernelBtf* kernel = kernel_btf && kernel_btf->has_struct("sched_ext_ops") ? &*kernel_btf : nullptr;
     const std::vector<std::string> members = object.ops_members_set();
+    // The object's own values and those that are set; a kernel's would be another one's elsewhere.
+    SCXHOST_TRY(scheduler->bind_options(config, nullptr));
     const std::vector<SchedulerObject::OtherProgram> programs = object.other_programs();
 
     if (arguments.json) {

@@ -9,6 +9,7 @@
 
 #include <bpf/btf.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -19,6 +20,9 @@
 namespace {
 
 using namespace scxhost;
+
+// Of options and variables, how many are tried one by one.
+constexpr std::size_t kAlone = 64;
 
 void require(bool condition) {
     if (!condition)
@@ -87,7 +91,8 @@ void bind(SchedulerObject& object) {
     std::vector<Setting> settings;
     for (const OptionDeclaration& option : object.declarations().options) {
         settings.push_back(fitting(option));
-        (void)bind_options(object, std::span(&settings.back(), 1), {}, &kernel()); // each alone, whatever the others say
+        if (settings.size() <= kAlone) // whatever the others say
+            (void)bind_options(object, std::span(&settings.back(), 1), {}, &kernel());
     }
     const std::vector<Setting> ops = {setting("timeout_ms", std::int64_t{1000}),
                                       setting("exit_dump_len", std::int64_t{4096})};
@@ -100,11 +105,9 @@ void bind(SchedulerObject& object) {
 }
 
 void count(SchedulerObject& object) {
-    std::vector<std::string> names;
-    for (const VariablePlace& variable : object.btf().variables())
-        names.push_back(variable.name);
-    for (const std::string& name : names)
-        (void)object.add_statistics(name);
+    const std::vector<VariablePlace>& variables = object.btf().variables();
+    for (std::size_t i = 0; i < std::min(variables.size(), kAlone); ++i)
+        (void)object.add_statistics(variables[i].name);
     const auto copy = [](const bpf_map&, std::span<std::byte>) { return Result<>(); };
     Result<StatisticsReader> reader = StatisticsReader::make(object, copy);
     if (reader)
