@@ -122,7 +122,9 @@ Result<PluginFile> parse_plugin_file(const std::filesystem::path& path, std::vec
         return refuse({.what = fmt::format("it calls itself '{}', which differs from the file's name", info->name),
                        .hint = fmt::format("name the file {}.so", info->name)});
     const std::span<const std::byte> object = image->contents(*object_section);
-    return PluginFile{path, *std::move(info), {object.begin(), object.end()}};
+    PluginFile file{path, *std::move(info), {object.begin(), object.end()}, {}};
+    file.library = std::move(*image).release();
+    return file;
 }
 
 Result<PluginFile> read_plugin_file(const std::filesystem::path& path, const std::string& name) {

@@ -54,10 +54,11 @@ protected:
         return lines;
     }
     static bool is_in_memory(const fs::path& path) {
-        void* library = ::dlopen(path.c_str(), RTLD_NOLOAD | RTLD_LAZY);
-        if (library != nullptr)
-            ::dlclose(library);
-        return library != nullptr;
+        std::ifstream maps("/proc/self/maps");
+        for (std::string line; std::getline(maps, line);)
+            if (line.ends_with("/memfd:" + path.filename().string() + " (deleted)"))
+                return true;
+        return false;
     }
     static std::string cannot_use(const char* name) { return "cannot use plugin " + zoo_path(name).string() + ": "; }
 
@@ -298,6 +299,31 @@ TEST_F(PluginTest, MissingEntryFunction) {
     ASSERT_FALSE(plugin);
     EXPECT_EQ(plugin.error().what, "cannot use plugin " + path.string() + ": it does not export scxhost_plugin()");
     EXPECT_EQ(plugin.error().hint, "build it with scx_add_plugin()");
+}
+
+// As a build or an installation does it while the host runs: the code that is loaded stays, and the next build of the
+// file is loaded beside it.
+TEST_F(PluginTest, FileThatIsWrittenInto) {
+    const fs::path path = dir_.write("good.so", as_text(zoo_bytes("good.so")));
+    const PluginFile file = read_plugin_file(path).value();
+    SchedulerObject object = SchedulerObject::open({.name = "good", .bytes = file.object, .struct_ops = {}}).value();
+    const auto plugin = Plugin::load(file, object, nullptr).value();
+    dir_.write("good.so", std::string(as_text(zoo_bytes("good.so")).size(), 'x'));
+    EXPECT_TRUE(plugin->configure());
+
+    Bytes changed = zoo_bytes("good.so");
+    const std::string_view text = as_text(changed);
+    const std::size_t at = text.rfind("1.2.3"); // the version, in the information that a plugin holds once
+    ASSERT_NE(at, std::string_view::npos);
+    changed[at] = std::byte{'9'};
+    dir_.write("good.so", as_text(changed));
+    const PluginFile next = read_plugin_file(path).value();
+    EXPECT_EQ(next.info.version, "9.2.3");
+    SchedulerObject second = SchedulerObject::open({.name = "good", .bytes = next.object, .struct_ops = {}}).value();
+    const auto beside = Plugin::load(next, second, nullptr);
+    ASSERT_TRUE(beside) << beside.error().what;
+    EXPECT_TRUE((*beside)->configure());
+    EXPECT_TRUE(plugin->configure());
 }
 
 TEST_F(PluginTest, FileThatIsReplacedInBetween) {
