@@ -23,6 +23,8 @@ include(GNUInstallDirs)
 set(SCXHOST_PLUGIN_DIR lib/scxhost/plugins)
 set(SCXHOST_CMAKE_DIR lib/cmake/scxhost)
 set(SCXHOST_CONFIG_DIR ${CMAKE_INSTALL_DATADIR}/scxhost/configs)
+set(SCXHOST_GUEST_DIR ${CMAKE_INSTALL_DATADIR}/scxhost/guest)
+set(SCXHOST_TEMPLATE_DIR share/scxhost/template)
 
 add_library(scxhost_warnings INTERFACE)
 target_compile_options(scxhost_warnings INTERFACE

@@ -23,6 +23,7 @@ Examples:
   scxhost run simple --set fifo=true         a plugin by name, with an option
   scxhost run --object ./mine.bpf.o          somebody's compiled sched_ext object, as it is
   scxhost options qmap                       what can be set, and what it means
+  scxhost new my_sched                       a plugin to start from
 
 Exit status: 0 done; 1 the scheduler failed or was ejected; 2 usage or configuration; 3 this kernel or machine
 cannot; 4 no permission; 5 no host is running.)";
@@ -123,6 +124,7 @@ int run_command_line(int argc, const char* const* argv) {
     add_inspect(line);
     add_options(line);
     add_info(line);
+    add_new(line);
     add_status(line);
     add_stats(line);
     add_swap(line);

@@ -40,6 +40,7 @@ void add_list(CommandLine line);
 void add_inspect(CommandLine line);
 void add_options(CommandLine line);
 void add_info(CommandLine line);
+void add_new(CommandLine line);
 void add_status(CommandLine line);
 void add_stats(CommandLine line);
 void add_swap(CommandLine line);

@@ -73,6 +73,8 @@ std::string describe_event(const nlohmann::json& event, bool colour) {
         return fmt::format("{} {}\n", paint("put right:", kYellow, colour), text_in(event, "message"));
     if (name == "config-changed")
         return fmt::format("configuration changed: {}\n", text_in(event, "file"));
+    if (name == "build-changed")
+        return fmt::format("a new build: {}\n", text_in(event, "file"));
     if (name == "config-refused")
         return fmt::format("{} the changed configuration; {} goes on\n", paint("refused:", kYellow, colour),
                            or_kernel(text_in(event, "running")));

@@ -32,6 +32,7 @@ struct RunArguments {
     bool json = false;
     bool quiet = false;
     bool stay = false;
+    bool watch = false;
 };
 
 // Prints what the supervisor tells, as text or as JSON lines. The supervisor never waits for a reader of it.
@@ -190,6 +191,7 @@ CommandResult run(const RunArguments& arguments) {
     const KernelBtf kernel = *std::move(checked);
 
     settings.stay = arguments.stay;
+    settings.watch = arguments.watch;
     const std::unique_ptr<Output> output = SCXHOST_TRY(Output::start());
     settings.plugin_log = plugin_log_sink(output.get());
     if (!config.name.empty()) {
@@ -239,6 +241,9 @@ void add_run(CommandLine line) {
     command->add_flag("-q,--quiet", arguments->quiet, "No statistics");
     command->add_flag("--stay", arguments->stay,
                       "When no scheduler is left to run, stay and wait for scxhost resume or swap");
+    command->add_flag("--watch", arguments->watch,
+                      "Swap to each new build of the plugin or object when its file changes;\n"
+                      "when the new build fails, the old one runs on");
     command->footer(R"(
 Says "enabled" only when the kernel has confirmed it. A scheduler that fails is replaced by the last good one, else by
 the fallbacks of the configuration; without any of them, or after SysRq-S, the kernel's own scheduler runs and scxhost
@@ -247,6 +252,7 @@ ends with status 1. Ctrl-C detaches; a second one ends the process at once, and 
 Examples:
   scxhost run /usr/share/scxhost/configs/simple.toml --for 10s
   scxhost run qmap --set slice=5ms --set max_tasks=100000
+  scxhost run ./mine.bpf.o --watch
   scxhost run --object ./mine.bpf.o --set stats.variables=nr_queued --json | jq .)");
     command->callback([arguments, &chosen = line.chosen] { chosen = [arguments] { return run(*arguments); }; });
 }

@@ -295,12 +295,15 @@ Result<> apply_override(Config& config, std::string_view assignment) {
     return {};
 }
 
-std::filesystem::path default_plugin_dir() {
+std::filesystem::path installation_prefix() {
     std::error_code error;
     const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
     // Without /proc there is no way to tell; a package's place is the best guess.
-    const std::filesystem::path prefix = error ? std::filesystem::path("/usr") : program.parent_path().parent_path();
-    return prefix / "lib/scxhost/plugins";
+    return error ? std::filesystem::path("/usr") : program.parent_path().parent_path();
+}
+
+std::filesystem::path default_plugin_dir() {
+    return installation_prefix() / "lib/scxhost/plugins";
 }
 
 } // namespace scxhost

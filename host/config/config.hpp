@@ -18,8 +18,10 @@
 
 namespace scxhost {
 
-// lib/scxhost/plugins below the prefix that this program is installed in, found from the program's own path: an
-// installation works wherever it was put, and so does a build tree.
+// The prefix that this program is installed in, found from the program's own path: an installation works wherever it
+// was put, and so does a build tree.
+[[nodiscard]] std::filesystem::path installation_prefix();
+// lib/scxhost/plugins below it.
 [[nodiscard]] std::filesystem::path default_plugin_dir();
 
 enum class LogLevel { kError, kWarning, kInfo, kDebug, kTrace };

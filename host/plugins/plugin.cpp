@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/plugins/plugin.hpp"
 
+#include "host/base/memory_file.hpp"
 #include "host/bpf/scheduler_object.hpp"
 #include <scxhost/plugin.h>
 
@@ -32,6 +33,10 @@ struct Plugin::State {
     };
 
     std::string name;
+    // The library is loaded from a copy of the bytes that were checked. From the file itself, a build or an
+    // installation that writes into it would change code that runs; and two builds of one file, as in a swap, would be
+    // one to the loader. Kept open: the loader knows libraries by their paths, and this one's has the descriptor in it.
+    UniqueFd copy;
     boost::dll::shared_library library;
     scxhost_plugin_callbacks callbacks{};
     scxhost_host host{};
@@ -196,14 +201,19 @@ Result<> Plugin::State::guarded(std::string_view method, std::string_view goal, 
 }
 
 Result<> Plugin::State::load(const PluginFile& file) {
+    copy = SCXHOST_TRY(make_memory_file(file.path.filename().string(), file.library));
+    const std::string path = fmt::format("/proc/self/fd/{}", copy.get());
     // rtld_now: an unresolved symbol shows here and not in the middle of a swap.
     boost::dll::fs::error_code error;
-    library.load(boost::dll::fs::path(file.path.string()), error,
+    library.load(boost::dll::fs::path(path), error,
                  boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local);
     if (error) {
         // Boost.DLL's code for every failure is EBADF; the loader's own words say what is missing.
         const char* reason = ::dlerror();
-        return fail(ErrorKind::kPlugin, reason != nullptr ? reason : error.message());
+        std::string what = reason != nullptr ? reason : error.message();
+        if (what.starts_with(path))
+            what.replace(0, path.size(), file.path.string());
+        return fail(ErrorKind::kPlugin, std::move(what));
     }
     const scxhost_plugin_descriptor* descriptor = SCXHOST_TRY(read_descriptor(library, file));
     callbacks = SCXHOST_TRY(copy_callbacks(descriptor->callbacks));

@@ -145,7 +145,9 @@ Result<PluginFile> parse_plugin_file(const std::filesystem::path& path, std::vec
     if (Result<> exports = check_exports(*image); !exports)
         return refuse(std::move(exports).error());
     const std::span<const std::byte> object = image->contents(*object_section);
-    return PluginFile{path, *std::move(info), {object.begin(), object.end()}};
+    PluginFile file{path, *std::move(info), {object.begin(), object.end()}, {}};
+    file.library = std::move(*image).release();
+    return file;
 }
 
 Result<PluginFile> read_plugin_file(const std::filesystem::path& path, const std::string& name) {

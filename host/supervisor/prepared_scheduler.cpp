@@ -12,6 +12,17 @@
 
 namespace scxhost {
 
+std::filesystem::path scheduler_file(const Config& config) {
+    if (!config.scheduler.object.empty())
+        return config.scheduler.object;
+    const std::string name = config.scheduler.plugin + ".so";
+    std::error_code ignored;
+    for (const std::filesystem::path& folder : config.host.plugin_dirs)
+        if (std::filesystem::exists(folder / name, ignored))
+            return folder / name;
+    return config.host.plugin_dirs.empty() ? std::filesystem::path(name) : config.host.plugin_dirs.front() / name;
+}
+
 Result<std::unique_ptr<PreparedScheduler>> PreparedScheduler::from_plugin(PluginFile file) {
     std::unique_ptr<PreparedScheduler> result(new PreparedScheduler());
     result->path_ = file.path;

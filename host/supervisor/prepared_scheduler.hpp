@@ -26,6 +26,10 @@ class KernelBtf;
 // Largest BPF object file that is read.
 inline constexpr std::size_t kMaxObjectBytes = 64U << 20U;
 
+// The file that PreparedScheduler::open() would read: the object, or the plugin's library in the first folder that has
+// one. Without one, where the first folder would have it.
+[[nodiscard]] std::filesystem::path scheduler_file(const Config& config);
+
 class PreparedScheduler {
 public:
     // Finds the plugin or object that the configuration names and opens it. No code of it runs.

@@ -197,6 +197,8 @@ void Supervisor::adopt(SchedulerId id) {
         specs_.at(fallbacks_.back()).settings_of = settings_of_; // they are the same but for the scheduler
     }
     lifecycle_.set_fallbacks(fallbacks_);
+    if (settings_.watch)
+        watch_build(config);
 }
 
 SchedulerId Supervisor::add_spec(Config config) {
@@ -286,10 +288,12 @@ void Supervisor::tell(const Event& event) {
     telling_ = false;
     forget_unused();
     say_state();
-    if (reload_wanted_ && !lifecycle_.pending()) {
-        reload_wanted_ = false;
+    if (lifecycle_.pending())
+        return;
+    if (std::exchange(reload_wanted_, false))
         config_changed();
-    }
+    else if (std::exchange(rebuild_wanted_, false))
+        build_changed();
 }
 
 void Supervisor::forget_unused() {
@@ -555,6 +559,9 @@ void Supervisor::carry_out(const action::StandDown& step) {
          {{"reason", to_string(step.reason)},
           {"message", fmt::format("{}: the kernel decides alone until scxhost resume or swap", stand_down_message_)},
           {"running", or_null(step.reason == StandDownReason::kForeign ? outcome_.other_name : "")}});
+    // Who watches a build waits for the next one, also when the first did not even start.
+    if (settings_.watch && (ever_enabled_ || step.reason != StandDownReason::kForeign))
+        return;
     if (settings_.stay && ever_enabled_)
         return;
     RunEnd end = ever_enabled_ ? RunEnd::kLeft : RunEnd::kFailed;
@@ -637,6 +644,33 @@ void Supervisor::config_changed() {
     }
     emit("config-refused", {{"error", to_json(asked.error())}, {"running", or_null(running_title())}});
     report(asked.error());
+}
+
+void Supervisor::watch_build(const Config& config) {
+    watched_config_ = config;
+    std::filesystem::path path = scheduler_file(config);
+    if (path == watched_build_)
+        return;
+    watched_build_ = std::move(path);
+    Result<std::unique_ptr<FileWatcher>> watcher =
+        FileWatcher::start(loop_, watched_build_, [this] { build_changed(); }, kMaxObjectBytes);
+    if (watcher)
+        build_watcher_ = *std::move(watcher);
+    else
+        listener_.on_warning(watcher.error());
+}
+
+// A file that is gone is on its way, in a build or an installation that has just begun.
+void Supervisor::build_changed() {
+    std::error_code ignored;
+    if (!std::filesystem::exists(watched_build_, ignored))
+        return;
+    emit("build-changed", {{"file", watched_build_.string()}});
+    const Result<> asked = request(watched_config_, false, {});
+    if (!asked && asked.error().kind == ErrorKind::kBusy)
+        rebuild_wanted_ = true;
+    else if (!asked)
+        report(asked.error());
 }
 
 void Supervisor::look() {

@@ -58,10 +58,11 @@ public:
 struct SupervisorSettings {
     std::optional<std::chrono::nanoseconds> duration; // unlimited when not set
     bool stay = false;                                // with nothing left to run, wait for an operator
-    std::filesystem::path config_file;                // watched; empty: there is none
-    std::function<Result<Config>()> reload;           // reads the configuration again
-    PluginLogSink plugin_log;                         // called from threads of plugins
-    std::filesystem::path runtime_dir;                // the host's own; empty: no RCU expediting
+    bool watch = false; // follow the plugin's or object's file; and wait for a better build when one fails
+    std::filesystem::path config_file;      // watched; empty: there is none
+    std::function<Result<Config>()> reload; // reads the configuration again
+    PluginLogSink plugin_log;               // called from threads of plugins
+    std::filesystem::path runtime_dir;      // the host's own; empty: no RCU expediting
 };
 
 enum class RunEnd {
@@ -176,6 +177,8 @@ private:
     void arm_interval();
     void on_hangup();
     void config_changed();
+    void watch_build(const Config& config);
+    void build_changed();
     void look();
     void left();
     void replaced(const std::string& other);
@@ -215,7 +218,8 @@ private:
     std::string stand_down_message_;
     std::deque<Event> events_; // not yet told to the lifecycle
     bool telling_ = false;
-    bool reload_wanted_ = false; // the configuration changed while a request was being prepared
+    bool reload_wanted_ = false;  // the configuration changed while a request was being prepared
+    bool rebuild_wanted_ = false; // the watched build did
     std::chrono::nanoseconds interval_{};
     std::uint64_t hotplug_seq_ = 0;
     bool ever_enabled_ = false;
@@ -226,6 +230,9 @@ private:
     EventLoop::Watch delay_timer_;
     EventLoop::Watch interval_timer_;
     std::unique_ptr<FileWatcher> config_watcher_;
+    std::unique_ptr<FileWatcher> build_watcher_;
+    std::filesystem::path watched_build_;
+    Config watched_config_;                    // what to ask for when it has changed
     std::unique_ptr<BackgroundWorker> worker_; // last: it ends first
 };
 

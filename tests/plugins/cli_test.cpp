@@ -56,7 +56,7 @@ TEST_F(CliTest, Help) {
     EXPECT_EQ(help.status, 0);
     EXPECT_THAT(help.out, AllOf(HasSubstr("Exit status: 0 done"), HasSubstr("scxhost check")));
     EXPECT_EQ(help.err, "");
-    for (const char* command : {"run", "check", "list", "inspect", "options", "info"}) {
+    for (const char* command : {"run", "check", "list", "inspect", "options", "info", "new"}) {
         const Answer answer = scxhost({command, "--help"});
         EXPECT_EQ(answer.status, 0) << command;
         EXPECT_THAT(answer.out, HasSubstr("--json")) << command;
@@ -89,6 +89,27 @@ TEST_F(CliTest, WrongUsage) {
         EXPECT_EQ(answer.out, "") << test.what;
         EXPECT_THAT(answer.err, AllOf(StartsWith("scxhost: error: "), HasSubstr(test.what), HasSubstr(test.hint)));
     }
+}
+
+TEST_F(CliTest, NewWritesAFolderAndSaysWhatIsNext) {
+    const std::string here = dir_.path().string();
+    const Answer text = scxhost({"new", "rocket", "--dir", here});
+    EXPECT_EQ(text.status, 0) << text.err;
+    EXPECT_THAT(text.out, AllOf(HasSubstr("made " + here + "/rocket:"), HasSubstr("  rocket.bpf.c\n"),
+                                HasSubstr("  cd " + here + "/rocket\n"), HasSubstr("cmake --build build")));
+    EXPECT_TRUE(fs::exists(dir_.path() / "rocket/rocket.bpf.c"));
+
+    const json document = scxhost({"new", "other", "--cpp", "--json", "--dir", here}).document();
+    EXPECT_EQ(document.value("schema", 0), 1);
+    EXPECT_EQ(document.value("folder", ""), here + "/other");
+    EXPECT_THAT(document.at("files").get<std::vector<std::string>>(), testing::Contains("other.cpp"));
+
+    const Answer again = scxhost({"new", "rocket", "--dir", here});
+    EXPECT_EQ(again.status, 2);
+    EXPECT_EQ(again.out, "");
+    EXPECT_THAT(again.err, HasSubstr("rocket exists already, and is left as it is"));
+    EXPECT_EQ(scxhost({"new", "my-sched"}).status, 2);
+    EXPECT_EQ(scxhost({"new", "rocket", "--dir", here + "/none"}).status, 2);
 }
 
 TEST_F(CliTest, ShippedConfigurationsAreGood) {

@@ -200,6 +200,29 @@ TEST_F(PluginTest, LongerAndShorterStructsOfOtherVersionsWork) {
     EXPECT_TRUE((*plugin)->call(PluginCallback::kTick)) << "a callback that the plugin does not have";
 }
 
+// As a build or an installation does it while the host runs: the code that is loaded stays, and the next build of the
+// file is loaded beside it.
+TEST_F(PluginTest, FileThatIsWrittenInto) {
+    const fs::path path = dir_.write("good.so", as_text(zoo_bytes("good.so")));
+    const PluginFile file = read_plugin_file(path).value();
+    const auto plugin = Plugin::load(file, open(file), nullptr).value();
+    dir_.write("good.so", std::string(as_text(zoo_bytes("good.so")).size(), 'x'));
+    EXPECT_TRUE(plugin->call(PluginCallback::kConfigure));
+
+    Bytes changed = zoo_bytes("good.so");
+    const std::string_view text = as_text(changed);
+    const std::size_t at = text.rfind("1.2.3"); // the version, in the information that a plugin holds once
+    ASSERT_NE(at, std::string_view::npos);
+    changed[at] = std::byte{'9'};
+    dir_.write("good.so", as_text(changed));
+    const PluginFile next = read_plugin_file(path).value();
+    EXPECT_EQ(next.info.version, "9.2.3");
+    const auto beside = Plugin::load(next, open(next), nullptr);
+    ASSERT_TRUE(beside) << beside.error().what;
+    EXPECT_TRUE((*beside)->call(PluginCallback::kConfigure));
+    EXPECT_TRUE(plugin->call(PluginCallback::kConfigure));
+}
+
 TEST_F(PluginTest, FileThatIsReplacedInBetween) {
     const fs::path path = dir_.write("good.so", as_text(zoo_bytes("good.so")));
     PluginFile file = read_plugin_file(path).value();

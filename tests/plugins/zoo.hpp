@@ -82,10 +82,9 @@ inline void add_tail(Bytes& file, std::byte last) {
 
 // Whether a file is mapped. Not asked of the loader, whose lock a hanging constructor holds.
 inline bool is_in_memory(const std::filesystem::path& path) {
-    const std::string name = std::filesystem::weakly_canonical(path).string();
     std::ifstream maps("/proc/self/maps");
     for (std::string line; std::getline(maps, line);)
-        if (line.ends_with(name))
+        if (line.ends_with("/memfd:" + path.filename().string() + " (deleted)"))
             return true;
     return false;
 }

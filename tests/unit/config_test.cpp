@@ -579,7 +579,8 @@ TEST(SelectConfigTest, GivenFoldersComeFirstAndEachIsSearchedOnce) {
     const auto twice = select_config({.what = "x", .assignments = {}, .plugin_dirs = {own, own}});
     ASSERT_TRUE(twice) << twice.error().what;
     EXPECT_THAT(twice->host.plugin_dirs, ElementsAre(own, default_plugin_dir()));
-    const auto library = select_config({.what = dir.write("x.so", "").string(), .assignments = {}, .plugin_dirs = {own}});
+    const auto library =
+        select_config({.what = dir.write("x.so", "").string(), .assignments = {}, .plugin_dirs = {own}});
     ASSERT_TRUE(library) << library.error().what;
     EXPECT_THAT(library->host.plugin_dirs, ElementsAre(own, default_plugin_dir()));
 }

@@ -75,6 +75,40 @@ TEST_F(FileWatcherTest, WhatIsKnownIsNoChange) {
     });
 }
 
+TEST_F(FileWatcherTest, WhileSomebodyWritesItIsLeftAlone) {
+    const auto watcher = watch(file_, changes_);
+    script_.run([&] {
+        std::ofstream writer(file_);
+        writer << "half of it" << std::flush;
+        settle();
+        EXPECT_EQ(changes_, 0);
+        writer << ", and the rest" << std::flush;
+        settle();
+        EXPECT_EQ(changes_, 0);
+        writer.close();
+        EXPECT_TRUE(script_.wait_until([&] { return changes_ == 1; }));
+        settle();
+        EXPECT_EQ(changes_, 1);
+    });
+}
+
+TEST_F(FileWatcherTest, AnotherNameOfAFileHasNoWriter) {
+    const auto watcher = watch(dir_.path() / "new.toml", changes_);
+    script_.run([&] {
+        fs::create_hard_link(file_, dir_.path() / "new.toml");
+        EXPECT_TRUE(script_.wait_until([&] { return changes_ == 1; }));
+    });
+}
+
+TEST_F(FileWatcherTest, LargerThanItsLimitIsGone) {
+    const auto watcher = FileWatcher::start(script_.loop(), file_, [this] { ++changes_; }, 4).value();
+    script_.run([&] {
+        dir_.write("a.toml", "larger");
+        EXPECT_TRUE(script_.wait_until([&] { return changes_ == 1; }));
+        EXPECT_FALSE(watcher->read());
+    });
+}
+
 TEST_F(FileWatcherTest, AFileInTheOldOnesPlace) {
     const auto watcher = watch(file_, changes_);
     script_.run([&] {

@@ -7,12 +7,12 @@
 # libbpf_minimum: from toolchain.list, where every minimum stands.
 libbpf_minimum() { tool_minimum libbpf; }
 
-# libbpf_ours: the newest build of our own that is new enough.
+# libbpf_ours: the newest build of our own that is new enough, and fit for a shared library: the testing kit is one.
 libbpf_ours() {
 	local dir minimum
 	minimum=$(libbpf_minimum)
 	for dir in "$cache"/libbpf-[0-9]*; do
-		if [[ -e $dir/lib/pkgconfig/libbpf.pc ]] && version_at_least "${dir##*/libbpf-}" "$minimum"; then echo "$dir"; fi
+		if [[ -e $dir/position-independent ]] && version_at_least "${dir##*/libbpf-}" "$minimum"; then echo "$dir"; fi
 	done | sort -V | tail -n 1
 }
 
@@ -71,8 +71,10 @@ libbpf_install() (
 	tar -xf libbpf_*.orig.tar.* -C source --strip-components=1
 	# The kernel's headers go along: the system's may be older than what libbpf's own headers use.
 	make -C source/src -j"$(nproc)" BUILD_STATIC_ONLY=1 OBJDIR="$dir/objects" DESTDIR="$dir/stage" PREFIX="$prefix" \
-		LIBDIR="$prefix/lib" install install_uapi_headers
+		LIBDIR="$prefix/lib" CFLAGS='-g -O2 -fPIC' install install_uapi_headers
 	# There is no shared library, so what libbpf itself needs is needed by all who link it.
 	sed -i 's/^Requires\.private:/Requires:/' "$dir/stage$prefix/lib/pkgconfig/libbpf.pc"
+	touch "$dir/stage$prefix/position-independent"
+	rm -rf "$prefix" # an older build, which was not
 	mv -T "$dir/stage$prefix" "$prefix"
 )

@@ -13,7 +13,7 @@ CONFIG is a file of this machine (default: ${run_default#"$root"/}); it is copie
   --kernel V        series or release of kernels.list, or path of an image (default: $(kernel_default))
   --cpus N          virtual CPUs (default: 2)          --threads N    threads per core
   --memory M        such as 512M or 2G (default: 1G)   --icount       the clock counts instructions
-  --add PATH        copy a file or folder to /root, CONFIG's folder in the guest; may be repeated
+  --add PATH        copy a file or folder to /root, CONFIG's folder in the guest; may be repeated. Plugins there are found
   --no-load         no tasks but scxhost's own
   --preset P        take this build (default: $default_preset)
   --native          no guest: run it on this machine, as root; its scheduler IS replaced meanwhile
@@ -21,6 +21,7 @@ CONFIG is a file of this machine (default: ${run_default#"$root"/}); it is copie
 examples:
   ./dev run
   ./dev run configs/simple.toml --for 10s
+  ./dev run my.toml --add build/lib/scxhost/plugins/my.so
   ./dev run configs/qmap.toml --cpus 4 --kernel 6.16 -- --set slice=5ms
 TEXT
 }
@@ -69,7 +70,7 @@ cmd_run() {
 		load='/root/scx-load --spread-nice & '
 	fi
 	# The load is ended with the guest. A shell's background job ignores Ctrl-C, and so does not go before scxhost.
-	exec "$tools/vm/run-guest" "${options[@]}" -- sh -c "${load}exec scxhost run \"\$@\"" sh "/root/${config##*/}" "${host_args[@]}"
+	exec "$tools/vm/run-guest" "${options[@]}" -- sh -c "${load}exec scxhost run \"\$@\"" sh "/root/${config##*/}" --plugin-dir /root "${host_args[@]}"
 }
 
 # run_native: the staged program on this machine.

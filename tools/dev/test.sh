@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 
-test_labels=(unit plugin vm tools style fuzz)
+test_labels=(unit plugin vm sdk tools style fuzz)
 
 help_test() {
 	cat <<TEXT
@@ -13,6 +13,7 @@ undefined-behaviour sanitizers, then everything but fuzz. Ends with CTest's summ
   unit      the host's parts; no root, no kernel         tools    this script and the guest runner
   plugin    loading good and broken plugins              style    formatting, shell scripts
   vm        in a guest with a real sched_ext kernel      fuzz     each fuzzer for a fixed number of inputs
+  sdk       as installed, used by plugins from outside
 
   --filter RE    only tests whose name matches
   --jobs N       tests at a time (default: $(nproc))

@@ -7,8 +7,7 @@
 # image_base DIR: folders, busybox and init.
 image_base() {
 	local dir=$1 busybox
-	busybox=$(command -v busybox) || die "busybox is missing" "./dev setup"
-	if ldd "$busybox" >/dev/null 2>&1; then die "busybox is not a static one" "install busybox-static: ./dev setup"; fi
+	busybox=$(command -v busybox)
 	mkdir -p "$dir"/{dev,proc,sys,run,tmp,root,etc,scx,usr/bin,usr/sbin,usr/lib,usr/lib64,var}
 	ln -s usr/bin usr/sbin usr/lib usr/lib64 "$dir/"
 	ln -s /run "$dir/var/run"
@@ -26,23 +25,39 @@ image_stage() {
 	image_libraries "$1" "$2"
 }
 
-# image_add DIR PATH: a file or a folder, to /root.
+# image_installation DIR PREFIX: the parts that a guest uses of an installation of this machine, to /usr.
+image_installation() {
+	local dir=$1 prefix=$2 part
+	for part in bin/scxhost lib/scxhost share/scxhost/configs; do
+		if [[ ! -e $prefix/$part ]]; then continue; fi
+		mkdir -p "$(dirname "$dir/usr/$part")"
+		cp -aT --remove-destination "$prefix/$part" "$dir/usr/$part"
+		image_libraries "$dir" "$prefix/$part"
+	done
+}
+
+# image_add DIR PATH: a file or a folder, to /root. Where it comes from, a group may be allowed to change it; in the guest
+# it is root's alone, or scxhost would not take it.
 image_add() {
 	cp -aL --remove-destination "$2" "$1/root/"
+	chmod -R go-w "$1/root/${2##*/}"
 	image_libraries "$1" "$2"
 }
 
 # image_libraries DIR PATH: the shared libraries that the ELF files in PATH name, the dynamic linker among them.
 image_libraries() {
-	local dir=$1 file library missing
+	local dir=$1 file library place missing
 	while read -r file; do
 		missing=$(ldd "$file" 2>/dev/null | awk '/=> not found/ { print $1 }')
 		if [[ $missing ]]; then warn "$file needs ${missing//$'\n'/, }, which ldd does not find; it will not start in the guest"; fi
 		ldd "$file" 2>/dev/null | awk '/=> \// { print $3 } /^\t\// { print $1 }'
 	done < <(image_elf_files "$2") | sort -u | while read -r library; do
-		if [[ ! -e $dir$library ]]; then
-			mkdir -p "$dir$(dirname "$library")"
-			cp -L "$library" "$dir$library"
+		place=$dir$library
+		# Under a build's own path a mount of the guest may hide it, /tmp for one. The linker looks here last.
+		if [[ ! $library =~ ^(/usr)?/lib ]]; then place=$dir/usr/lib/${library##*/}; fi
+		if [[ ! -e $place ]]; then
+			mkdir -p "$(dirname "$place")"
+			cp -L "$library" "$place"
 		fi
 	done
 }

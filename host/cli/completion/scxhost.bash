@@ -34,7 +34,7 @@ _scxhost() {
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
 		words=$(_scxhost_words)
-	elif [[ $previous == --plugin-dir ]]; then
+	elif [[ $previous == --plugin-dir || $previous == --dir ]]; then
 		mapfile -t COMPREPLY < <(compgen -d -- "$current")
 		return
 	elif [[ $previous == --socket || $previous == --object ]]; then

@@ -47,7 +47,10 @@ function(scxhost_compile_bpf source output)
   get_filename_component(source ${source} ABSOLUTE)
   get_filename_component(name ${output} NAME)
   file(RELATIVE_PATH shown ${CMAKE_BINARY_DIR} ${output})
-  set(includes "$<TARGET_PROPERTY:scxhost::sdk,INTERFACE_INCLUDE_DIRECTORIES>")
+  set(includes "$<TARGET_PROPERTY:scxhost::bpf,INTERFACE_INCLUDE_DIRECTORIES>")
+  # With DWARF, for a disassembler that shows source lines. The object itself appears in one step: `scxhost run --watch`
+  # may be looking.
+  set(full ${CMAKE_CURRENT_BINARY_DIR}/${name}.dwarf)
   # Without the mem* builtins neighbouring stores stay stores: clang 19 turns some into a memset, and forgets to translate
   # the address when that is in an arena, which the verifier then refuses ("invalid mem access 'scalar'").
   # Sanitizers and hardening of the host do not apply: the BPF target has its own flags.
@@ -57,10 +60,10 @@ function(scxhost_compile_bpf source output)
             -Wno-unused-parameter -Wno-missing-field-initializers
             -fno-builtin-memset -fno-builtin-memcpy -fno-ident "-fdebug-prefix-map=${CMAKE_SOURCE_DIR}=."
             "$<$<BOOL:${includes}>:-I$<JOIN:${includes},;-I>>"
-            -MD -MF ${output}.d -MT ${output} -c ${source} -o ${output}
-    COMMAND ${SCXHOST_LLVM_STRIP} -g ${output}
+            -MD -MF ${full}.d -MT ${output} -c ${source} -o ${full}
+    COMMAND ${SCXHOST_LLVM_STRIP} -g ${full} -o ${output}
     DEPENDS ${source} ${arg_DEPENDS}
-    DEPFILE ${output}.d
+    DEPFILE ${full}.d
     COMMENT "Building BPF object ${shown}"
     COMMAND_EXPAND_LISTS VERBATIM)
 endfunction()
