@@ -40,12 +40,12 @@ Answer scxhost(const std::vector<std::string>& arguments) {
 
 class CliTest : public testing::Test {
 protected:
-    static void SetUpTestSuite() { ::setenv("PATH", SCXHOST_PROGRAM_DIR ":/usr/bin:/bin", 1); }
+    static void SetUpTestSuite() { ::setenv("PATH", (std::string(kProgramDir) + ":/usr/bin:/bin").c_str(), 1); }
 
     fs::path config(const std::string& text) { return dir_.write("conf.toml", text); }
     // `check` of a configuration, with the plugins of the zoo.
     Answer check(const std::string& text) {
-        return scxhost({"check", config(text).string(), "--plugin-dir", SCXHOST_ZOO_DIR});
+        return scxhost({"check", config(text).string(), "--plugin-dir", kZooDir});
     }
 
     TempDir dir_;
@@ -113,7 +113,7 @@ TEST_F(CliTest, NewWritesAFolderAndSaysWhatIsNext) {
 }
 
 TEST_F(CliTest, ShippedConfigurationsAreGood) {
-    for (const fs::directory_entry& entry : fs::directory_iterator(fs::path(SCXHOST_SOURCE_DIR) / "configs")) {
+    for (const fs::directory_entry& entry : fs::directory_iterator(fs::path(kSourceDir) / "configs")) {
         if (entry.path().extension() != ".toml")
             continue;
         const Answer answer = scxhost({"check", entry.path().string()});
@@ -192,7 +192,7 @@ TEST_F(CliTest, MissingFilesAreNamedAsTheyWereGiven) {
 
 TEST_F(CliTest, CheckInJson) {
     const fs::path file = config("[scheduler]\nplugin = \"good\"\n[scheduler.options]\nslise = \"5ms\"\n");
-    const Answer answer = scxhost({"check", file.string(), "--plugin-dir", SCXHOST_ZOO_DIR, "--json"});
+    const Answer answer = scxhost({"check", file.string(), "--plugin-dir", kZooDir, "--json"});
     EXPECT_EQ(answer.status, 2);
     EXPECT_EQ(answer.err, "");
     const json document = answer.document();
@@ -232,7 +232,7 @@ TEST_F(CliTest, ListAndInspectRunNoCodeOfThePlugin) {
     const Environment environment(zoo::kJournal, journal.string());
     const Environment fault(zoo::kFault, "constructor:print");
     const char* const printed = "a constructor of the library ran";
-    for (const std::vector<std::string>& arguments : {std::vector<std::string>{"list", "--plugin-dir", SCXHOST_ZOO_DIR},
+    for (const std::vector<std::string>& arguments : {std::vector<std::string>{"list", "--plugin-dir", kZooDir},
                                                       {"inspect", zoo_path("good.so").string()},
                                                       {"options", zoo_path("good.so").string()}}) {
         const Answer answer = scxhost(arguments);
@@ -246,14 +246,14 @@ TEST_F(CliTest, ListAndInspectRunNoCodeOfThePlugin) {
 
 TEST_F(CliTest, List) {
     dir_.write("broken.so", "text");
-    const Answer text = scxhost({"list", "--plugin-dir", SCXHOST_ZOO_DIR, "--plugin-dir", dir_.path().string()});
+    const Answer text = scxhost({"list", "--plugin-dir", kZooDir, "--plugin-dir", dir_.path().string()});
     EXPECT_EQ(text.status, 0);
     EXPECT_THAT(text.out, ContainsRegex("good +1\\.2\\.3 +Notes what the host asks of it"));
     EXPECT_THAT(text.err,
                 AllOf(HasSubstr("warning: "), HasSubstr("broken.so is not a usable plugin: not an ELF file")));
 
     const json document =
-        scxhost({"list", "--plugin-dir", SCXHOST_ZOO_DIR, "--plugin-dir", dir_.path().string(), "--json"}).document();
+        scxhost({"list", "--plugin-dir", kZooDir, "--plugin-dir", dir_.path().string(), "--json"}).document();
     EXPECT_EQ(document["schema"], 1);
     const json& plugins = document["plugins"];
     ASSERT_GT(plugins.size(), 2U);

@@ -4,6 +4,7 @@
 #include "host/supervisor/incidents.hpp"
 #include "tests/support/temp_dir.hpp"
 #include "tests/vm/host_process.hpp"
+#include "tests/support/places.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -30,7 +31,7 @@ struct Answer {
 
 class IncidentsCliTest : public testing::Test {
 protected:
-    static void SetUpTestSuite() { ::setenv("PATH", SCXHOST_PROGRAM_DIR ":/usr/bin:/bin", 1); }
+    static void SetUpTestSuite() { ::setenv("PATH", (std::string(kProgramDir) + ":/usr/bin:/bin").c_str(), 1); }
 
     Answer incidents(std::vector<std::string> arguments) const {
         arguments.insert(arguments.begin(), {"incidents", "--dir", folder().string()});

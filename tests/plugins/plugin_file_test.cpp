@@ -33,8 +33,8 @@ TEST(PluginFile, ReadingRunsNothing) {
     const fs::path journal = dir.path() / "journal";
     const Environment environment(zoo::kJournal, journal.string());
     EXPECT_TRUE(read_plugin_file(zoo_path("good.so")));
-    EXPECT_FALSE(list_plugins({SCXHOST_ZOO_DIR}).empty());
-    EXPECT_TRUE(find_plugin({SCXHOST_ZOO_DIR}, "good"));
+    EXPECT_FALSE(list_plugins({kZooDir}).empty());
+    EXPECT_TRUE(find_plugin({kZooDir}, "good"));
     EXPECT_FALSE(fs::exists(journal)) << "a constructor of the library ran";
 }
 

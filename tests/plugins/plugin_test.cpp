@@ -94,7 +94,7 @@ TEST_F(PluginTest, CallbacksInOrderAndNothingStays) {
 TEST_F(PluginTest, ObjectIsClosedBeforeTheInstanceAndTheInstanceBeforeTheLibrary) {
     Config config;
     config.scheduler.plugin = "raw";
-    config.host.plugin_dirs = {SCXHOST_ZOO_DIR};
+    config.host.plugin_dirs = {kZooDir};
     {
         const auto scheduler = PreparedScheduler::open(config).value();
         ASSERT_TRUE(scheduler->bind_options(config, nullptr));
@@ -117,7 +117,7 @@ TEST_F(PluginTest, TwoInstancesOfOneLibrary) {
 TEST_F(PluginTest, ExactlyOneExport) {
     for (const fs::path& path :
          {zoo_path("good.so"), zoo_path("raw.so"), zoo_path("unresolved.so"),
-          fs::path(SCXHOST_PLUGINS_DIR) / "simple.so", fs::path(SCXHOST_PLUGINS_DIR) / "qmap.so"}) {
+          fs::path(kPluginsDir) / "simple.so", fs::path(kPluginsDir) / "qmap.so"}) {
         const ElfImage image = ElfImage::parse(read_binary_file(path, 64U << 20U, "plugin").value()).value();
         std::vector<std::string> exported;
         for (const ElfImage::Symbol& symbol : image.symbols(SHT_DYNSYM))

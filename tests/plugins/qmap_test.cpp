@@ -3,6 +3,7 @@
 // What qmap's user-space half says about options that do not fit together, without rights and without a kernel; and
 // that configs/qmap.toml names every option with its default.
 #include "tests/vm/host_process.hpp"
+#include "tests/support/places.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -29,10 +30,10 @@ struct Check {
 
 class QmapPlugin : public testing::Test {
 protected:
-    static void SetUpTestSuite() { ::setenv("PATH", SCXHOST_PROGRAM_DIR ":/usr/bin:/bin", 1); }
+    static void SetUpTestSuite() { ::setenv("PATH", (std::string(kProgramDir) + ":/usr/bin:/bin").c_str(), 1); }
 
     static Check check(const std::vector<std::string>& settings) {
-        std::vector<std::string> arguments = {"check", "qmap", "--plugin-dir", SCXHOST_PLUGINS_DIR};
+        std::vector<std::string> arguments = {"check", "qmap", "--plugin-dir", kPluginsDir};
         for (const std::string& setting : settings)
             arguments.insert(arguments.end(), {"--set", setting});
         HostProcess process(arguments);
@@ -63,10 +64,10 @@ TEST_F(QmapPlugin, OptionsWithoutTheirCompanionAreToldOf) {
 }
 
 TEST_F(QmapPlugin, ConfigurationHasEveryOptionWithItsDefault) {
-    HostProcess options({"options", "qmap", "--json", "--plugin-dir", SCXHOST_PLUGINS_DIR});
+    HostProcess options({"options", "qmap", "--json", "--plugin-dir", kPluginsDir});
     ASSERT_EQ(options.wait(), 0) << options.err();
     const nlohmann::json declared = nlohmann::json::parse(options.out()).at("options");
-    std::ifstream file(SCXHOST_SOURCE_DIR "/configs/qmap.toml");
+    std::ifstream file(std::string(kSourceDir) + "/configs/qmap.toml");
     std::ostringstream text;
     text << file.rdbuf();
     for (const nlohmann::json& option : declared) {

@@ -5,6 +5,7 @@
 
 #include "host/base/elf_image.hpp"
 #include "tests/support/temp_dir.hpp"
+#include "tests/support/places.hpp"
 #include <scxhost/plugin.h>
 
 #include <elf.h>
@@ -27,7 +28,7 @@ namespace scxhost {
 using Bytes = std::vector<std::byte>;
 
 inline std::filesystem::path zoo_path(const std::string& file) {
-    return std::filesystem::path(SCXHOST_ZOO_DIR) / file;
+    return std::filesystem::path(kZooDir) / file;
 }
 
 inline Bytes zoo_bytes(const std::string& file) {

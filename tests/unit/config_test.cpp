@@ -2,6 +2,7 @@
 #include "host/config/config.hpp"
 #include "host/config/selection.hpp"
 #include "tests/support/temp_dir.hpp"
+#include "tests/support/places.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -507,7 +508,7 @@ TEST_F(OverrideTest, BadOnesAreRefusedAndChangeNothing) {
 TEST(ConfigReference, TheDocumentationIsUpToDate) {
     constexpr std::string_view kMarker = "<!-- From here on generated from the host's table of keys; a unit test "
                                          "compares. -->\n\n";
-    const std::string path = SCXHOST_SOURCE_DIR "/docs/configuration.md";
+    const std::string path = std::string(kSourceDir) + "/docs/configuration.md";
     std::stringstream content;
     content << std::ifstream(path).rdbuf();
     const std::string text = content.str();

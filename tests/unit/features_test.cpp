@@ -3,6 +3,7 @@
 // The table of kernel features. That its releases are right is tested on real kernels (tests/vm/kernel_test.cpp).
 #include "host/kernel/features.hpp"
 #include "tests/unit/btf_builder.hpp"
+#include "tests/support/places.hpp"
 
 #include <fstream>
 #include <iterator>
@@ -71,7 +72,7 @@ TEST(Features, EachIsProbedOnce) {
 }
 
 TEST(Features, DocumentHoldsTheTable) {
-    std::ifstream file(SCXHOST_SOURCE_DIR "/docs/kernel-support.md");
+    std::ifstream file(std::string(kSourceDir) + "/docs/kernel-support.md");
     const std::string text{std::istreambuf_iterator<char>(file), {}};
     const std::string begin = "<!-- features: begin -->\n";
     const std::string end = "<!-- features: end -->";

@@ -2,6 +2,7 @@
 #include "host/plugins/plugin_template.hpp"
 #include "tests/support/other_user.hpp"
 #include "tests/support/temp_dir.hpp"
+#include "tests/support/places.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -28,7 +29,7 @@ std::string content(const fs::path& path) {
 class PluginTemplateTest : public testing::Test {
 protected:
     PluginTemplate plugin(const std::string& name, bool with_cpp = false) {
-        return {.templates = fs::path(SCXHOST_SOURCE_DIR) / "plugins/template", .name = name, .with_cpp = with_cpp};
+        return {.templates = fs::path(kSourceDir) / "plugins/template", .name = name, .with_cpp = with_cpp};
     }
     TempDir dir_;
 };
