@@ -27,7 +27,7 @@ std::string failure_of(const std::function<void()>& action) {
 }
 
 TEST(TestingKit, APluginAndItsOptions) {
-    const std::string good = std::string(SCXHOST_ZOO_DIR) + "/good.so";
+    const std::string good = SCXHOST_ZOO_DIR "/good.so";
     Scheduler scheduler(good, {"slice=5ms", "title=Zoo"});
     EXPECT_EQ(scheduler.name(), "good");
     EXPECT_EQ(scheduler.option("slice"), "\"5ms\"");
@@ -42,13 +42,13 @@ TEST(TestingKit, APluginAndItsOptions) {
 }
 
 TEST(TestingKit, AnObject) {
-    const Scheduler scheduler(std::string(SCXHOST_PLUGINS_DIR) + "/simple.bpf.o");
+    const Scheduler scheduler(SCXHOST_PLUGINS_DIR "/simple.bpf.o");
     EXPECT_EQ(scheduler.name(), "simple");
     EXPECT_THAT(scheduler.statistics(), Contains("queued"));
 }
 
 TEST(TestingKit, FailuresSayWhatTheHostWould) {
-    const std::string good = std::string(SCXHOST_ZOO_DIR) + "/good.so";
+    const std::string good = SCXHOST_ZOO_DIR "/good.so";
     EXPECT_THAT(failure_of([&] { Scheduler(good, {"slice=1h"}); }), HasSubstr("out of range"));
     EXPECT_THAT(failure_of([&] { Scheduler(good, {"slise=1ms"}); }), HasSubstr("did you mean \"slice\"?"));
     EXPECT_THAT(failure_of([&] { Scheduler("/no/such.so"); }), HasSubstr("/no/such.so"));
