@@ -5,7 +5,9 @@
 #include "host/base/suggest.hpp"
 #include "host/bpf/libbpf_log.hpp"
 #include "host/bpf/options.hpp"
+#include "host/bpf/struct_ops_value.hpp"
 #include "host/bpf/verifier_log.hpp"
+#include "host/kernel/kernel_btf.hpp"
 
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
@@ -511,6 +513,10 @@ Result<> SchedulerObject::load() {
         return fail(load_error(state_->name, -error, log.text()));
     state_->loaded = true;
     return state_->associate_programs();
+}
+
+Result<> SchedulerObject::commit(const KernelBtf& kernel) {
+    return commit_struct_ops(state_->ops, state_->btf->raw(), kernel.raw());
 }
 
 Result<Attachment> SchedulerObject::attach() {

@@ -26,6 +26,8 @@ struct bpf_program;
 
 namespace scxhost {
 
+class KernelBtf;
+
 // A struct_ops link: while it exists and the kernel did not eject the scheduler, the scheduler is attached. The
 // descriptor never signals an ejection.
 class Attachment {
@@ -122,6 +124,10 @@ public:
     // end of the log, kPermission, …
     Result<> load();
     [[nodiscard]] bool loaded() const;
+
+    // After load: has the kernel make ready what an attach needs, so that the attach itself is short. Optional: when it
+    // fails, attach() does it. `kernel`: the running kernel's types. Errors: kAttach.
+    Result<> commit(const KernelBtf& kernel);
 
     // Attaches the struct_ops map. Success does not mean that the scheduler runs (confirm it). kBusy: another scheduler
     // is attached, or is being disabled right now.

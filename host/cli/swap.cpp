@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <utility>
 
 namespace scxhost {
 namespace {
@@ -45,7 +46,12 @@ void print_error_of(const nlohmann::json& report) {
     const nlohmann::json& error = member(report, "error");
     if (!error.is_object())
         return;
-    print_diagnostic(Severity::kError, error_from_json(error));
+    Error shown = error_from_json(error);
+    // The kernel's dump is kept, and is more than the one line that is asked for here.
+    if (shown.kind == ErrorKind::kAttach || shown.kind == ErrorKind::kEjected)
+        if (!std::exchange(shown.detail, {}).empty() && shown.hint.empty())
+            shown.hint = "scxhost incidents show has the kernel's dump";
+    print_diagnostic(Severity::kError, shown);
 }
 
 CommandResult swap(const SwapArguments& arguments) {

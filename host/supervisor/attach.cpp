@@ -32,10 +32,12 @@ Error not_started_error(const SchedulerObject& object, const ExitReport& report)
 
 } // namespace
 
-Result<Attached> attach_and_confirm(SchedulerObject& object, const SchedExtProbe& probe) {
-    const std::uint64_t seq_before = probe.read().enable_seq;
+std::uint64_t ready_to_attach(SchedulerObject& object, const SchedExtProbe& probe) {
     object.clear_exit_record();
+    return probe.read().enable_seq;
+}
 
+Result<Attached> attach_and_confirm(SchedulerObject& object, const SchedExtProbe& probe, std::uint64_t seq_before) {
     const Clock::time_point start = Clock::now();
     Result<Attachment> link = object.attach();
     while (!link && link.error().kind == ErrorKind::kBusy) {
@@ -69,14 +71,16 @@ Result<Attached> attach_and_confirm(SchedulerObject& object, const SchedExtProbe
 PresenceReport check_presence(const SchedulerObject& object, const SchedExtProbe& probe, std::uint64_t enable_seq) {
     const SchedExtProbe::Reading reading = probe.read();
     const std::optional<ExitReport> exit = object.read_exit_record();
-    if (exit && exit->left())
-        return {Presence::kLeft, {}};
-    const bool enabled = reading.state == SchedExtState::kEnabled;
-    if (enabled && reading.ops_name() == object.ops_name() && reading.enable_seq == enable_seq)
+    const bool left = exit && exit->left();
+    if (!left && reading.state == SchedExtState::kEnabled && reading.ops_name() == object.ops_name() &&
+        reading.enable_seq == enable_seq)
         return {};
-    if (reading.enable_seq != enable_seq)
-        return {Presence::kReplaced, std::string(reading.ops_name())};
-    return {Presence::kLeft, {}};
+    if (reading.enable_seq == enable_seq)
+        return {Presence::kLeft, {}};
+    // Ours was ended for somebody else's, or left by itself before that came.
+    const bool unregistered = !left || exit->kind == static_cast<std::uint32_t>(ExitKind::kUnreg);
+    return {unregistered ? Presence::kReplaced : Presence::kLeft,
+            std::string(reading.state == SchedExtState::kEnabled ? reading.ops_name() : "")};
 }
 
 } // namespace scxhost

@@ -22,16 +22,20 @@ struct Attached {
     std::chrono::nanoseconds confirm_time; // from there to the confirmation
 };
 
+// What comes before an attach and need not be in the swap window: empties the object's exit record. The kernel's
+// enable_seq, for attach_and_confirm.
+std::uint64_t ready_to_attach(SchedulerObject& object, const SchedExtProbe& probe);
+
 // Attaches a loaded object and waits for the kernel's confirmation. On failure nothing is left attached. Errors: kBusy
 // (another scheduler runs, it is named), kAttach (the kernel refused it, or disabled it at once: the object's exit
 // record tells more). Allocates on failure only.
-Result<Attached> attach_and_confirm(SchedulerObject& object, const SchedExtProbe& probe);
+Result<Attached> attach_and_confirm(SchedulerObject& object, const SchedExtProbe& probe, std::uint64_t seq_before);
 
 // Whether the scheduler that we attached still runs.
 enum class Presence { kRunning, kLeft, kReplaced };
 struct PresenceReport {
     Presence presence = Presence::kRunning;
-    std::string other_name; // who runs instead, if somebody does
+    std::string other_name; // who runs by now, if somebody does
 };
 PresenceReport check_presence(const SchedulerObject& object, const SchedExtProbe& probe, std::uint64_t enable_seq);
 

@@ -165,9 +165,11 @@ private:
 // What a host that died while it wrote has left.
 void remove_unfinished(const fs::path& folder) {
     std::error_code error;
-    for (const fs::directory_entry& entry : fs::directory_iterator(folder, error))
-        if (entry.path().filename().native().starts_with(kUnfinished))
-            ::unlink(entry.path().c_str());
+    // A range-for would throw when the disk fails between two entries.
+    for (fs::directory_iterator entry(folder, error); !error && entry != fs::directory_iterator();
+         entry.increment(error))
+        if (entry->path().filename().native().starts_with(kUnfinished))
+            ::unlink(entry->path().c_str());
 }
 
 } // namespace

@@ -242,6 +242,8 @@ void Lifecycle::on(const event::Left& left) {
         if (!count_failure())
             return;
     }
+    if (left.overtaken)
+        return stand_down(StandDownReason::kForeign);
     // A request that is being prepared goes on: it is what the operator wants. But a kept one is there at once.
     if (pending_ && pending_->purpose == Purpose::kRequest && !(kept_ && kept_loaded_))
         return hurry();

@@ -87,6 +87,7 @@ struct SwitchFailed {
 };
 struct Left { // the running one
     LeaveClass why = LeaveClass::kError;
+    bool overtaken = false; // somebody else's scheduler runs by now
 };
 struct Replaced {}; // somebody else's scheduler runs
 struct ProbationOver {};

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include <new>
+#include <system_error>
 
 namespace scxhost {
 
@@ -85,11 +86,14 @@ Result<std::unique_ptr<PreparedScheduler>> PreparedScheduler::prepare(const Conf
         SCXHOST_TRY(scheduler->object().set_ops_member("hotplug_seq", hotplug_seq));
     SCXHOST_TRY(scheduler->configure(std::move(log)));
     SCXHOST_TRY(scheduler->load());
+    scheduler->commit(kernel);
     return scheduler;
 } catch (const std::bad_alloc&) {
     // What runs needs no more than it has; only what would have come in its place is lost.
     return fail(ErrorKind::kInternal, "out of memory while preparing the scheduler",
                 "raise the memory limit of the host, or choose options that need less");
+} catch (const std::exception& exception) {
+    return fail(ErrorKind::kInternal, fmt::format("preparing the scheduler failed: {}", exception.what()));
 }
 
 PreparedScheduler::~PreparedScheduler() {
@@ -129,6 +133,12 @@ Result<> PreparedScheduler::load() {
     SCXHOST_TRY(plugin_->call(PluginCallback::kLoaded));
     statistics_.insert(statistics_.end(), plugin_->statistics().begin(), plugin_->statistics().end());
     return {};
+}
+
+void PreparedScheduler::commit(const KernelBtf& kernel) {
+    if (const Result<> committed = object_->commit(kernel); !committed)
+        notes_.push_back(fmt::format("{} ({}), ignoring: the attach takes longer", committed.error().what,
+                                     std::generic_category().message(committed.error().sys_errno)));
 }
 
 std::string PreparedScheduler::title() const {

@@ -56,6 +56,8 @@ public:
     Result<> configure(PluginLogSink log);
     // Loads the object into the kernel: maps made, programs verified. Then the plugin may fill its maps.
     Result<> load();
+    // Has the kernel make ready what only the attach would need otherwise. A failure is a note.
+    void commit(const KernelBtf& kernel);
 
     // Those that the object declares, then, after load(), those that the plugin's user-space half sets.
     [[nodiscard]] const std::vector<StatisticDeclaration>& statistics() const { return statistics_; }

@@ -239,6 +239,17 @@ Result<> Supervisor::reload(bool force, OutcomeCallback done) {
     std::optional<std::string> content;
     if (config_watcher_)
         content = config_watcher_->read();
+    // What is asked for is on its way already: the watcher, or somebody else, was a little faster.
+    if (content && content == reloading_content_ && reloading_ != 0 && lifecycle_.pending() == reloading_ && !force) {
+        if (done)
+            specs_.at(reloading_).callbacks.push_back(std::move(done));
+        return {};
+    }
+    // For the service manager a reload lasts until what was read runs, or is known not to.
+    timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    if (ever_enabled_)
+        (void)::sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld", now.tv_sec * 1'000'000LL + now.tv_nsec / 1000);
     Result<Config> config = settings_.reload();
     Result<> asked;
     if (config)
@@ -247,7 +258,12 @@ Result<> Supervisor::reload(bool force, OutcomeCallback done) {
         asked = fail(std::move(config).error());
     // Whoever asked has the answer; what the watcher is about to notice is the same file.
     if (config_watcher_ && (asked || asked.error().kind != ErrorKind::kBusy))
-        config_watcher_->known(std::move(content));
+        config_watcher_->known(content);
+    if (asked) {
+        reloading_ = lifecycle_.pending().value_or(0);
+        reloading_content_ = std::move(content);
+    }
+    end_reload();
     return asked;
 }
 
@@ -683,12 +699,12 @@ void Supervisor::look() {
     const PresenceReport presence =
         check_presence(specs_.at(running_->id).scheduler->object(), *probe_, running_->attached.enable_seq);
     if (presence.presence == Presence::kLeft)
-        left();
+        left(presence.other_name);
     else if (presence.presence == Presence::kReplaced)
         replaced(presence.other_name);
 }
 
-void Supervisor::left() {
+void Supervisor::left(const std::string& other) {
     Spec& spec = specs_.at(running_->id);
     const std::chrono::nanoseconds after = Clock::now() - running_->start;
     // The kernel may still be at it; this waits for it, and only then the record is complete.
@@ -708,9 +724,10 @@ void Supervisor::left() {
         record_incident(spec, fields);
     running_.reset();
     outcome_.exit = std::move(exit);
+    outcome_.other_name = other;
     emit("left", std::move(fields));
     report(error);
-    tell(event::Left{why});
+    tell(event::Left{why, !other.empty()});
 }
 
 // What is known now is put together here; the disk is waited for elsewhere.
@@ -920,8 +937,17 @@ const Supervisor::Spec* Supervisor::find(SchedulerId id) const {
     return spec == specs_.end() ? nullptr : &spec->second;
 }
 
+void Supervisor::end_reload() {
+    if (!ever_enabled_ || (reloading_ != 0 && lifecycle_.pending() == reloading_))
+        return;
+    reloading_ = 0;
+    (void)::sd_notify(0, "READY=1");
+}
+
 // For the service manager's own status display.
 void Supervisor::say_state() {
+    if (reloading_ != 0)
+        end_reload();
     const std::string title = running_title();
     (void)::sd_notifyf(0, "STATUS=%s%s%s", std::string(to_string(lifecycle_.phase())).c_str(),
                        title.empty() ? "" : ": ", title.c_str());

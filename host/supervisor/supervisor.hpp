@@ -180,7 +180,7 @@ private:
     void watch_build(const Config& config);
     void build_changed();
     void look();
-    void left();
+    void left(const std::string& other);
     void replaced(const std::string& other);
     Result<std::vector<std::int64_t>> read_statistics(Spec& spec);
     void sample();
@@ -192,6 +192,7 @@ private:
     [[nodiscard]] Error ejection(const Spec& spec, const ExitReport& exit, std::chrono::nanoseconds after) const;
     [[nodiscard]] std::string running_title() const;
     [[nodiscard]] const Spec* find(SchedulerId id) const;
+    void end_reload();
     void say_state();
 
     EventLoop& loop_;
@@ -218,8 +219,10 @@ private:
     std::string stand_down_message_;
     std::deque<Event> events_; // not yet told to the lifecycle
     bool telling_ = false;
-    bool reload_wanted_ = false;  // the configuration changed while a request was being prepared
-    bool rebuild_wanted_ = false; // the watched build did
+    SchedulerId reloading_ = 0; // the request that a reload has made, while the service manager waits for it
+    std::optional<std::string> reloading_content_; // of the file that it is for
+    bool reload_wanted_ = false;                   // the configuration changed while a request was being prepared
+    bool rebuild_wanted_ = false;                  // the watched build did
     std::chrono::nanoseconds interval_{};
     std::uint64_t hotplug_seq_ = 0;
     bool ever_enabled_ = false;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // Measures the gap of a swap in a guest, in three ways within one run:
-//   floor    both objects loaded, bpf_link__detach and bpf_map__attach_struct_ops and nothing else, RCU as usual and
-//            expedited
+//   floor    both objects loaded, bpf_link__detach and bpf_map__attach_struct_ops and nothing else: RCU as usual, RCU
+//            expedited, and that with the callbacks handed to the kernel before (SchedulerObject::commit)
 //   swap     `scxhost swap`, its own report
 //   restart  what managers of loader processes do: end the old loader, start the new one (scxhost run is the loader),
 //            from the signal to the new one's confirmed start
@@ -169,13 +169,22 @@ void expedite_rcu(bool on) {
     std::ofstream("/sys/kernel/rcu_expedited") << (on ? "1" : "0") << std::flush;
 }
 
-Samples floor_gaps(const std::string& from, const std::string& to, int rounds, bool expedited) {
+enum class Floor { kUsual, kExpedited, kCommitted };
+
+Samples floor_gaps(const std::string& from, const std::string& to, int rounds, Floor floor) {
     const KernelBtf kernel = must(KernelBtf::load());
-    const SchedExtProbe probe = must(SchedExtProbe::open());
     const auto prepare = [&](const std::string& what) {
         Selection selection;
         selection.what = what;
-        return must(PreparedScheduler::prepare(must(select_config(selection)), kernel, probe.hotplug_seq(), {}));
+        const Config config = must(select_config(selection));
+        std::unique_ptr<PreparedScheduler> scheduler = must(PreparedScheduler::open(config));
+        must(scheduler->bind_options(config, &kernel));
+        must(scheduler->fit(kernel));
+        must(scheduler->configure({}));
+        must(scheduler->load());
+        if (floor == Floor::kCommitted)
+            must(scheduler->object().commit(kernel));
+        return scheduler;
     };
     Samples samples;
     for (int i = 0; i < rounds; ++i) {
@@ -183,7 +192,7 @@ Samples floor_gaps(const std::string& from, const std::string& to, int rounds, b
         const auto old = prepare(from);
         const auto next = prepare(to);
         Attachment link = must(old->object().attach());
-        expedite_rcu(expedited);
+        expedite_rcu(floor != Floor::kUsual);
         const auto start = Clock::now();
         must(link.disable());
         Attachment attached = must(next->object().attach());
@@ -281,15 +290,16 @@ int run(int argc, char** argv) {
     }
     nlohmann::json raw = nlohmann::json::array();
     if (!json)
-        fmt::print("{:>8} {:>6} {:>18} {:>18} {:>18} {:>22} {:>7} {:>7}  {}\n", "to", "tasks", "floor, RCU usual",
-                   "floor, expedited", "scxhost swap", "stop and start", "swap/fl", "st/swap",
-                   "swap: detach + attach + confirm; longest silence of a busy task, of a fork");
+        fmt::print("{:>8} {:>6} {:>18} {:>18} {:>18} {:>18} {:>22} {:>7} {:>7}  {}\n", "to", "tasks",
+                   "floor, RCU usual", "floor, expedited", "floor, committed", "scxhost swap", "stop and start",
+                   "swap/fl", "st/swap", "swap: detach + attach + confirm; longest silence of a busy task, of a fork");
     const std::vector<std::pair<std::string, std::string>> pairs = {{"qmap", "simple"}, {"simple", "qmap"}};
     for (const int count : tasks) {
         const Sleepers sleepers(count);
         for (const auto& [from, to] : pairs) {
-            const Samples usual = floor_gaps(from, to, rounds, false);
-            const Samples expedited = floor_gaps(from, to, rounds, true);
+            const Samples usual = floor_gaps(from, to, rounds, Floor::kUsual);
+            const Samples expedited = floor_gaps(from, to, rounds, Floor::kExpedited);
+            const Samples committed = floor_gaps(from, to, rounds, Floor::kCommitted);
             const SwapSamples swap = swap_gaps(from, to, rounds);
             const Samples restart = restart_gaps(from, to, std::max(1, rounds / 2));
             const double swap_to_floor = median(swap.gap) / median(expedited);
@@ -299,6 +309,7 @@ int run(int argc, char** argv) {
                            {"sleeping_tasks", count},
                            {"floor_usual_ms", usual},
                            {"floor_expedited_ms", expedited},
+                           {"floor_committed_ms", committed},
                            {"swap_gap_ms", swap.gap},
                            {"swap_detach_ms", swap.detach},
                            {"swap_attach_ms", swap.attach},
@@ -314,11 +325,11 @@ int run(int argc, char** argv) {
             const auto cell = [](const Samples& samples) {
                 return fmt::format("{:.2f} ({:.2f})", median(samples), worst(samples));
             };
-            fmt::print(
-                "{:>8} {:>6} {:>18} {:>18} {:>18} {:>22} {:>7.2f} {:>7.1f}  {:.2f} + {:.2f} + {:.2f}; {:.2f}, {:.2f}\n",
-                to, count, cell(usual), cell(expedited), cell(swap.gap), cell(restart), swap_to_floor, restart_to_swap,
-                median(swap.detach), median(swap.attach), median(swap.confirm), worst(swap.running_silence),
-                worst(swap.fork_silence));
+            fmt::print("{:>8} {:>6} {:>18} {:>18} {:>18} {:>18} {:>22} {:>7.2f} {:>7.1f}  {:.2f} + {:.2f} + {:.2f}; "
+                       "{:.2f}, {:.2f}\n",
+                       to, count, cell(usual), cell(expedited), cell(committed), cell(swap.gap), cell(restart),
+                       swap_to_floor, restart_to_swap, median(swap.detach), median(swap.attach), median(swap.confirm),
+                       worst(swap.running_silence), worst(swap.fork_silence));
             std::fflush(stdout);
         }
     }

@@ -53,10 +53,10 @@ public:
         ASSERT_TRUE(preparing);
         tell(event::PrepareFailed{*std::exchange(preparing, std::nullopt)});
     }
-    void left(LeaveClass why) {
+    void left(LeaveClass why, bool overtaken = false) {
         ASSERT_TRUE(running);
         running.reset();
-        tell(event::Left{why});
+        tell(event::Left{why, overtaken});
     }
     void delay_passes() {
         ASSERT_TRUE(delay);
@@ -441,6 +441,19 @@ TEST(LifecycleTest, ForeignSchedulerStandsDown) {
     EXPECT_EQ(world.lifecycle.stand_down_reason(), StandDownReason::kForeign);
     EXPECT_FALSE(world.preparing);
     EXPECT_THAT(world.loaded, IsEmpty());
+}
+
+// It left by itself, and somebody was faster than its successor.
+TEST(LifecycleTest, OvertakenAfterItLeftItStandsDown) {
+    for (const LeaveClass why : {LeaveClass::kError, LeaveClass::kByItself, LeaveClass::kRestart}) {
+        World world;
+        world.lifecycle.set_fallbacks({kFallback});
+        world.start(kA);
+        world.left(why, /*overtaken=*/true);
+        EXPECT_EQ(world.lifecycle.stand_down_reason(), StandDownReason::kForeign);
+        EXPECT_FALSE(world.preparing);
+        EXPECT_EQ(world.lifecycle.quarantined_builds().size(), why == LeaveClass::kError ? 1U : 0U);
+    }
 }
 
 TEST(LifecycleTest, BusyStartStandsDown) {

@@ -67,7 +67,8 @@ LivePolicy::~LivePolicy() {
 }
 
 Result<Attached> LivePolicy::try_attach() {
-    return attach_and_confirm(object(), value_of(SchedExtProbe::open()));
+    const SchedExtProbe probe = value_of(SchedExtProbe::open());
+    return attach_and_confirm(object(), probe, ready_to_attach(object(), probe));
 }
 
 void LivePolicy::attach() {

@@ -5,10 +5,10 @@ test_labels=(unit plugin vm sdk tools style fuzz)
 
 help_test() {
 	cat <<TEXT
-usage: ./dev test [LABEL]... [--filter RE] [--jobs N]
+usage: ./dev test [LABEL]... [--filter RE] [--jobs N] [--kernel V]
 
 Builds and tests. Without LABEL and --filter: all that CI runs, which is unit and plugin tests under the address and
-undefined-behaviour sanitizers, then everything but fuzz. Ends with CTest's summary.
+undefined-behaviour sanitizers, the fuzzers, then everything else. Ends with CTest's summary.
 
   unit      the host's parts; no root, no kernel         tools    this script and the guest runner
   plugin    loading good and broken plugins              style    formatting, shell scripts
@@ -17,22 +17,26 @@ undefined-behaviour sanitizers, then everything but fuzz. Ends with CTest's summ
 
   --filter RE    only tests whose name matches
   --jobs N       tests at a time (default: $(nproc))
+  --kernel V     what the tests in a guest boot, as for ./dev vm: a series or release of kernels.list, the path of an
+                 image, or all: each kernel in turn, with a table at the end (default: $(kernel_default))
 
 examples:
   ./dev test
   ./dev test unit plugin
   ./dev test vm --filter run
+  ./dev test vm --kernel all
 TEXT
 }
 
 cmd_test() {
-	local guess filter='' jobs
+	local guess filter='' jobs kernel=''
 	local -a labels=()
 	jobs=$(nproc)
 	while (($#)); do
 		case $1 in
 		--filter) need_value "$1" $# test && filter=$2 && shift ;;
 		--jobs) need_value "$1" $# test && need_number "$1" "$2" test && jobs=$2 && shift ;;
+		--kernel) need_value "$1" $# test && kernel=$2 && shift ;;
 		-*) usage_error "unknown option '$1'" test ;;
 		*)
 			if [[ " ${test_labels[*]} " != *" $1 "* ]]; then
@@ -44,14 +48,18 @@ cmd_test() {
 		esac
 		shift
 	done
-	if ((${#labels[@]} == 0)) && [[ $filter ]]; then
+	if [[ $kernel ]]; then
+		[[ ${labels[*]} == vm || ${labels[*]} == "" ]] || usage_error "--kernel is for the tests in a guest: vm" test
+		ensure build vm test
+		if [[ $kernel == all ]]; then test_on_all; else SCX_KERNEL=$kernel test_tree dev -L '^vm$'; fi
+	elif ((${#labels[@]} == 0)) && [[ $filter ]]; then
 		ensure build vm test check
 		test_tree dev -LE '^(bench|fuzz)$'
 	elif ((${#labels[@]} == 0)); then
 		test_all
 	elif [[ ${labels[*]} == fuzz ]]; then
 		ensure build test fuzz
-		test_tree fuzz -L '^fuzz$'
+		test_fuzz
 	else
 		[[ " ${labels[*]} " != *" fuzz "* ]] || usage_error "fuzz has a build of its own; name it alone" test
 		ensure build vm test check
@@ -61,30 +69,67 @@ cmd_test() {
 
 # What CI runs. The last lines are CTest's summary: of the sanitized part when that one failed, else of the rest.
 test_all() {
-	local log sanitized=0 status=0
-	ensure build vm test check
-	# Both builds first: what does not compile fails before anything runs.
+	local log sanitized=0 fuzzed=0 status=0
+	ensure build vm test check fuzz
+	# All builds first: what does not compile fails before anything runs.
 	tree_build asan-ubsan
+	tree_build fuzz fuzzers
 	tree_build dev
 	log=$(mktemp "${TMPDIR:-/tmp}/scxhost-test.XXXXXX")
 	# shellcheck disable=SC2064  # this file, whatever the variable is later
 	trap "rm -f '$log'" EXIT
 	test_tree asan-ubsan -L '^(unit|plugin)$' | tee "$log" || sanitized=$?
+	(test_fuzz) || fuzzed=$?
 	(test_tree dev -LE '^(bench|fuzz)$') || status=$?
 	if ((sanitized)); then
 		say "Under the sanitizers:"
 		sed -n '/tests passed,/,$p' "$log"
 	fi
-	exit $((status ? status : sanitized))
+	if ((fuzzed)); then warn "a fuzzer failed: ./dev test fuzz"; fi
+	exit $((status ? status : sanitized ? sanitized : fuzzed))
 }
 
-# test_tree PRESET CTEST-ARGUMENT...
+# The fuzzers' tree holds nothing else that is worth the time to build.
+test_fuzz() {
+	tree_build fuzz fuzzers
+	say "Testing build/fuzz"
+	ctest_in fuzz -L '^fuzz$'
+}
+
+# test_on_all: the tests in a guest on every kernel of the list, then a table; false when one failed. What a kernel is
+# declared not to be able to do, the tests pass over by themselves.
+test_on_all() {
+	local series started result failed=0 format='%-10s %-8s %6s\n'
+	local -a table=()
+	while read -r -u 3 series; do
+		started=$SECONDS result=ok
+		(SCX_KERNEL=$series test_tree dev -L '^vm$') 3<&- || result=failed failed=1
+		# shellcheck disable=SC2059
+		table+=("$(printf "$format" "$(kernel_cached "$series")" "$result" "$((SECONDS - started)) s")")
+	done 3< <(kernel_series)
+	# shellcheck disable=SC2059
+	printf "\n$format" kernel result time
+	printf '%s\n' "${table[@]}"
+	return "$failed"
+}
+
+# test_tree PRESET CTEST-ARGUMENT...: SCX_KERNEL names what guests boot.
 test_tree() {
 	local preset=$1
 	shift
 	tree_build "$preset"
-	# Guests boot the default kernel; fetching it is no part of a test's time.
-	if [[ $preset == dev ]]; then kernel_image "$(kernel_default)" >/dev/null || exit; fi
+	# Fetching a kernel is no part of a test's time.
+	if [[ $preset == dev ]]; then
+		export SCX_KERNEL=${SCX_KERNEL:-$(kernel_default)}
+		kernel_image "$SCX_KERNEL" >/dev/null || exit
+	fi
 	say "Testing build/$preset"
+	ctest_in "$preset" "$@"
+}
+
+# ctest_in PRESET CTEST-ARGUMENT...
+ctest_in() {
+	local preset=$1
+	shift
 	ctest --test-dir "$root/build/$preset" --output-on-failure --no-tests=error -j "$jobs" ${filter:+-R "$filter"} "$@"
 }
