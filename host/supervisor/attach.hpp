@@ -2,7 +2,8 @@
 //
 // Attaching and confirming. A link that comes back proves nothing: when init or an init_task fails, the attach call
 // succeeds and the kernel disables the scheduler right after (7.3.4, scx_enable). Running means: the kernel's state is
-// enabled, root/ops shows our name, enable_seq moved by one, and our exit record is empty.
+// enabled, root/ops shows our name, enable_seq moved by one, and our exit record is empty. For a sub-scheduler: the
+// folder of its cgroup, below its parent's, shows our name, and our exit record is empty.
 #pragma once
 
 #include "host/base/result.hpp"
@@ -15,9 +16,12 @@
 
 namespace scxhost {
 
+// The cgroup below which the object is to run as a sub-scheduler, by id; 0 for one that is to run the machine.
+std::uint64_t sub_cgroup_of(const SchedulerObject& object);
+
 struct Attached {
     Attachment link;
-    std::uint64_t enable_seq = 0;          // ours, as long as it runs
+    std::uint64_t enable_seq = 0;          // ours, as long as it runs; of a sub-scheduler the root scheduler's
     std::chrono::nanoseconds attach_time;  // the kernel's attach call, retries included
     std::chrono::nanoseconds confirm_time; // from there to the confirmation
 };
