@@ -124,12 +124,16 @@ void SCX_OP(qmap_enqueue, struct task_struct *p, u64 enq_flags)
 
 void SCX_OP(qmap_dequeue, struct task_struct *p, u64 deq_flags)
 {
-	task_ctx_t *taskc = lookup_task_ctx(p);
 	cpu_ctx_t *cpuc = this_cpu_ctx();
+	task_ctx_t *taskc;
 
 	cpuc->dequeued++;
 	if (deq_flags & SCX_DEQ_CORE_SCHED_EXEC)
 		cpuc->core_sched_execed++;
+	/* From 7.1 on also, without a flag, when a task that qmap has dispatched comes to run: it is in no queue. */
+	if (!deq_flags && bpf_core_enum_value_exists(enum scx_deq_flags, SCX_DEQ_SCHED_CHANGE))
+		return;
+	taskc = lookup_task_ctx(p);
 	if (taskc)
 		leave_queue(taskc);
 }
