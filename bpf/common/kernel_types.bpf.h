@@ -258,6 +258,7 @@ enum scx_enq_flags {
 enum scx_deq_flags {
 	SCX_DEQ_SLEEP = 1ULL << 0,
 	SCX_DEQ_CORE_SCHED_EXEC = 1ULL << 32,
+	SCX_DEQ_SCHED_CHANGE = 1ULL << 33, /* 7.1 */
 };
 
 enum scx_kick_flags {

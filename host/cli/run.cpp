@@ -167,6 +167,12 @@ Error name_the_host(Error error, const Config& config) {
     return error;
 }
 
+Result<bool> wants_sub_cgroup(const Config& config) {
+    const auto scheduler = SCXHOST_TRY(PreparedScheduler::open(config));
+    SCXHOST_TRY(scheduler->bind_options(config, nullptr));
+    return sub_cgroup_of(scheduler->object()) != 0;
+}
+
 CommandResult run(const RunArguments& arguments) {
     SupervisorSettings settings;
     if (!arguments.duration.empty()) {
@@ -184,8 +190,8 @@ CommandResult run(const RunArguments& arguments) {
     const Config config = SCXHOST_TRY(select_config(arguments.selection));
     set_log_level(config.log.level);
     // What can be said before anything is touched is said first.
-    SCXHOST_TRY(PreparedScheduler::open(config));
-    Result<KernelBtf> checked = preflight();
+    const bool is_sub_scheduler = SCXHOST_TRY(wants_sub_cgroup(config));
+    Result<KernelBtf> checked = preflight({}, is_sub_scheduler);
     if (!checked)
         return fail(name_the_host(std::move(checked).error(), config));
     const KernelBtf kernel = *std::move(checked);

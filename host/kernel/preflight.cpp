@@ -18,6 +18,8 @@
 namespace scxhost {
 namespace {
 
+constexpr std::string_view kFree = "no other scheduler"; // the last item
+
 // The inode of the initial user namespace's file; the kernel fixes it (include/linux/proc_ns.h).
 constexpr ino_t kInitialUserNamespace = 0xEFFFFFFD;
 
@@ -155,15 +157,15 @@ PreflightReport preflight_report(const PreflightPaths& paths) {
         report.items.push_back(make_item(kMinimum, check_minimum_kernel(*report.btf, release)));
     report.items.push_back(make_item("BPF JIT", check_jit(paths.jit)));
     report.items.push_back(make_item("capabilities", check_capabilities(missing_capabilities())));
-    constexpr std::string_view kFree = "no other scheduler";
     report.items.push_back(sched_ext ? make_item(kFree, check_no_scheduler(sysfs))
                                      : not_checked(kFree, "there is no sched_ext"));
     return report;
 }
 
-Result<KernelBtf> preflight(const PreflightPaths& paths) {
+Result<KernelBtf> preflight(const PreflightPaths& paths, bool is_sub_scheduler) {
     PreflightReport report = preflight_report(paths);
-    if (const PreflightItem* failure = report.first_failure())
+    const PreflightItem* failure = report.first_failure();
+    if (failure != nullptr && !(is_sub_scheduler && failure->name == kFree))
         return fail(*failure->error);
     return *std::move(report.btf);
 }

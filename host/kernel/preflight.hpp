@@ -62,7 +62,8 @@ struct PreflightReport {
 
 [[nodiscard]] PreflightReport preflight_report(const PreflightPaths& paths = {});
 
-// All of it; the error is the first failure's. Yields the kernel's BTF, which every caller needs next.
-[[nodiscard]] Result<KernelBtf> preflight(const PreflightPaths& paths = {});
+// All of it; the error is the first failure's. Yields the kernel's BTF, which every caller needs next. To a
+// sub-scheduler another scheduler is no obstacle: it runs below that one.
+[[nodiscard]] Result<KernelBtf> preflight(const PreflightPaths& paths = {}, bool is_sub_scheduler = false);
 
 } // namespace scxhost

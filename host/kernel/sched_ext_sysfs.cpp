@@ -3,12 +3,15 @@
 
 #include "host/base/unique_fd.hpp"
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <memory>
 #include <span>
 #include <system_error>
 #include <utility>
@@ -132,6 +135,34 @@ std::string_view read_line(int fd, std::span<char> buffer) {
     return text;
 }
 
+UniqueFd open_folder(int folder, const char* name) {
+    return UniqueFd(::openat(folder, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+}
+
+// The folder of the sub-scheduler of a cgroup, among those below `scheduler` and below these (7.3.4: each scheduler has
+// its children in the folder "sub", as "sub-CGROUP").
+UniqueFd find_sub_scheduler(const UniqueFd& scheduler, std::uint64_t cgroup) {
+    UniqueFd children = open_folder(scheduler.get(), "sub");
+    if (!children)
+        return {};
+    std::array<char, 32> name{"sub-"};
+    std::to_chars(name.data() + 4, name.data() + name.size() - 1, cgroup);
+    if (UniqueFd found = open_folder(children.get(), name.data()))
+        return found;
+
+    const int fd = ::dup(children.get());
+    const std::unique_ptr<DIR, int (*)(DIR*)> listing(::fdopendir(fd), ::closedir);
+    if (listing == nullptr) {
+        ::close(fd);
+        return {};
+    }
+    while (const dirent* entry = ::readdir(listing.get()))
+        if (std::string_view(entry->d_name).starts_with("sub-"))
+            if (UniqueFd found = find_sub_scheduler(open_folder(children.get(), entry->d_name), cgroup))
+                return found;
+    return {};
+}
+
 Result<UniqueFd> open_in(const UniqueFd& folder, const std::filesystem::path& root, const char* name) {
     UniqueFd fd(::openat(folder.get(), name, O_RDONLY | O_CLOEXEC));
     if (!fd)
@@ -154,10 +185,14 @@ Result<SchedExtProbe> SchedExtProbe::open(const std::filesystem::path& root) {
     return probe;
 }
 
-SchedExtProbe::Reading SchedExtProbe::read() const {
+SchedExtProbe::Reading SchedExtProbe::read(std::uint64_t sub_cgroup) const {
     Reading reading;
-    // The root scheduler's folder comes and goes with it.
-    if (const UniqueFd ops(::openat(folder_.get(), "root/ops", O_RDONLY | O_CLOEXEC)); ops) {
+    // A scheduler's folder comes and goes with it.
+    UniqueFd below;
+    if (sub_cgroup != 0)
+        below = find_sub_scheduler(open_folder(folder_.get(), "root"), sub_cgroup);
+    const int place = sub_cgroup == 0 ? folder_.get() : below.get();
+    if (const UniqueFd ops(::openat(place, sub_cgroup == 0 ? "root/ops" : "ops", O_RDONLY | O_CLOEXEC)); ops) {
         const std::string_view name = read_line(ops.get(), std::span(reading.ops).first(reading.ops.size() - 1));
         reading.ops[name.size()] = '\0';
     }

@@ -65,7 +65,7 @@ public:
     struct Reading {
         SchedExtState state = SchedExtState::kUnknown; // also when it could not be read
         std::uint64_t enable_seq = 0;
-        std::array<char, 128> ops{}; // of the root scheduler, zero-terminated; empty when there is none
+        std::array<char, 128> ops{}; // the scheduler's name, zero-terminated; empty when there is none
 
         [[nodiscard]] std::string_view ops_name() const { return ops.data(); }
     };
@@ -73,8 +73,9 @@ public:
     // Errors: as snapshot().
     static Result<SchedExtProbe> open(const std::filesystem::path& root = SchedExtSysfs::kRoot);
 
-    // The state is read last, as in a snapshot.
-    [[nodiscard]] Reading read() const;
+    // The state is read last, as in a snapshot. Of the scheduler below a cgroup, given by the cgroup's id, the kernel
+    // shows the name alone: state and enable_seq are the root scheduler's.
+    [[nodiscard]] Reading read(std::uint64_t sub_cgroup = 0) const;
     // CPU hotplug events since boot; 0 where the kernel does not count them.
     [[nodiscard]] std::uint64_t hotplug_seq() const;
 

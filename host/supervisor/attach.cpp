@@ -23,6 +23,20 @@ Error busy_error(const SchedulerObject& object, const SchedExtProbe::Reading& re
             .hint = "stop it first: only one root scheduler can run at a time"};
 }
 
+// The kernel has no number for a sub-scheduler: it cannot outlive its parent, and its exit record tells when it left.
+bool is_confirmed(const SchedulerObject& object, const SchedExtProbe::Reading& reading, std::uint64_t enable_seq,
+                  std::uint64_t sub_cgroup) {
+    return reading.state == SchedExtState::kEnabled && reading.ops_name() == object.ops_name() &&
+           (reading.enable_seq == enable_seq || sub_cgroup != 0);
+}
+
+Error no_parent_error(const SchedulerObject& object) {
+    return {.kind = ErrorKind::kAttach,
+            .what = fmt::format("cannot attach '{}' as a sub-scheduler: no scheduler runs that it could be below",
+                                object.name()),
+            .hint = "start one that takes sub-schedulers first, qmap for example"};
+}
+
 Error not_started_error(const SchedulerObject& object, const ExitReport& report) {
     std::string what = fmt::format("'{}' was attached but the kernel disabled it at once", object.name());
     if (report.left())
@@ -32,16 +46,26 @@ Error not_started_error(const SchedulerObject& object, const ExitReport& report)
 
 } // namespace
 
-std::uint64_t ready_to_attach(SchedulerObject& object, const SchedExtProbe& probe) {
-    object.clear_exit_record();
-    return probe.read().enable_seq;
+std::uint64_t sub_cgroup_of(const SchedulerObject& object) {
+    constexpr std::string_view kMember = "sub_cgroup_id";
+    return object.has_ops_member(kMember) ? object.ops_member(kMember).value_or(0) : 0;
 }
 
-Result<Attached> attach_and_confirm(SchedulerObject& object, const SchedExtProbe& probe, std::uint64_t seq_before) {
+AttachBase ready_to_attach(SchedulerObject& object, const SchedExtProbe& probe) {
+    object.clear_exit_record();
+    const SchedExtProbe::Reading reading = probe.read();
+    return {.enable_seq = reading.enable_seq,
+            .sub_cgroup = sub_cgroup_of(object),
+            .has_parent = reading.state == SchedExtState::kEnabled};
+}
+
+Result<Attached> attach_and_confirm(SchedulerObject& object, const SchedExtProbe& probe, const AttachBase& base) {
+    if (base.sub_cgroup != 0 && !base.has_parent)
+        return fail(no_parent_error(object));
     const Clock::time_point start = Clock::now();
     Result<Attachment> link = object.attach();
     while (!link && link.error().kind == ErrorKind::kBusy) {
-        const SchedExtProbe::Reading reading = probe.read();
+        const SchedExtProbe::Reading reading = probe.read(base.sub_cgroup);
         if (reading.state == SchedExtState::kEnabled || Clock::now() - start > kBusyPatience)
             return fail(busy_error(object, reading));
         std::this_thread::sleep_for(kPollPause);
@@ -53,10 +77,9 @@ Result<Attached> attach_and_confirm(SchedulerObject& object, const SchedExtProbe
 
     for (;;) {
         const std::optional<ExitReport> exit = object.read_exit_record();
-        const SchedExtProbe::Reading reading = probe.read();
+        const SchedExtProbe::Reading reading = probe.read(base.sub_cgroup);
         const bool left = exit && exit->left();
-        if (!left && reading.state == SchedExtState::kEnabled && reading.ops_name() == object.ops_name() &&
-            reading.enable_seq == seq_before + 1)
+        if (!left && is_confirmed(object, reading, base.enable_seq + 1, base.sub_cgroup))
             return Attached{*std::move(link), reading.enable_seq, attached - start, Clock::now() - attached};
         // Left, or somebody else's, or the sequence moved on: it is over. Otherwise the kernel is still at it.
         const bool settling = reading.state == SchedExtState::kEnabling || reading.state == SchedExtState::kDisabling;
@@ -69,12 +92,16 @@ Result<Attached> attach_and_confirm(SchedulerObject& object, const SchedExtProbe
 }
 
 PresenceReport check_presence(const SchedulerObject& object, const SchedExtProbe& probe, std::uint64_t enable_seq) {
-    const SchedExtProbe::Reading reading = probe.read();
+    const std::uint64_t sub_cgroup = sub_cgroup_of(object);
+    const SchedExtProbe::Reading reading = probe.read(sub_cgroup);
     const std::optional<ExitReport> exit = object.read_exit_record();
     const bool left = exit && exit->left();
-    if (!left && reading.state == SchedExtState::kEnabled && reading.ops_name() == object.ops_name() &&
-        reading.enable_seq == enable_seq)
+    if (!left && is_confirmed(object, reading, enable_seq, sub_cgroup))
         return {};
+    if (sub_cgroup != 0) {
+        const bool is_other = !left && !reading.ops_name().empty() && reading.ops_name() != object.ops_name();
+        return {is_other ? Presence::kReplaced : Presence::kLeft, std::string(is_other ? reading.ops_name() : "")};
+    }
     if (reading.enable_seq == enable_seq)
         return {Presence::kLeft, {}};
     // Ours was ended for somebody else's, or left by itself before that came.

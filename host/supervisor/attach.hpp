@@ -2,7 +2,8 @@
 //
 // Attaching and confirming. A link that comes back proves nothing: when init or an init_task fails, the attach call
 // succeeds and the kernel disables the scheduler right after (7.3.4, scx_enable). Running means: the kernel's state is
-// enabled, root/ops shows our name, enable_seq moved by one, and our exit record is empty.
+// enabled, root/ops shows our name, enable_seq moved by one, and our exit record is empty. For a sub-scheduler: the
+// folder of its cgroup, below its parent's, shows our name, and our exit record is empty.
 #pragma once
 
 #include "host/base/result.hpp"
@@ -15,21 +16,30 @@
 
 namespace scxhost {
 
+// The cgroup below which the object is to run as a sub-scheduler, by id; 0 for one that is to run the machine.
+std::uint64_t sub_cgroup_of(const SchedulerObject& object);
+
 struct Attached {
     Attachment link;
-    std::uint64_t enable_seq = 0;          // ours, as long as it runs
+    std::uint64_t enable_seq = 0;          // ours, as long as it runs; of a sub-scheduler the root scheduler's
     std::chrono::nanoseconds attach_time;  // the kernel's attach call, retries included
     std::chrono::nanoseconds confirm_time; // from there to the confirmation
 };
 
-// What comes before an attach and need not be in the swap window: empties the object's exit record. The kernel's
-// enable_seq, for attach_and_confirm.
-std::uint64_t ready_to_attach(SchedulerObject& object, const SchedExtProbe& probe);
+// What the kernel says before an attach, and what that will be.
+struct AttachBase {
+    std::uint64_t enable_seq = 0;
+    std::uint64_t sub_cgroup = 0; // sub_cgroup_of() the object
+    bool has_parent = false;      // some scheduler runs that a sub-scheduler could be below
+};
+
+// What comes before an attach and need not be in the swap window; empties the object's exit record.
+AttachBase ready_to_attach(SchedulerObject& object, const SchedExtProbe& probe);
 
 // Attaches a loaded object and waits for the kernel's confirmation. On failure nothing is left attached. Errors: kBusy
 // (another scheduler runs, it is named), kAttach (the kernel refused it, or disabled it at once: the object's exit
 // record tells more). Allocates on failure only.
-Result<Attached> attach_and_confirm(SchedulerObject& object, const SchedExtProbe& probe, std::uint64_t seq_before);
+Result<Attached> attach_and_confirm(SchedulerObject& object, const SchedExtProbe& probe, const AttachBase& base);
 
 // Whether the scheduler that we attached still runs.
 enum class Presence { kRunning, kLeft, kReplaced };

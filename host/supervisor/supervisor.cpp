@@ -489,7 +489,7 @@ void Supervisor::switch_failed(SchedulerId id, WindowResult& result) {
     to.report.running = running_title();
     outcome_.exit = exit;
     if (cause == Cause::kForeign)
-        outcome_.other_name = probe_->read().ops_name();
+        outcome_.other_name = probe_->read(sub_cgroup_of(to.scheduler->object())).ops_name();
     nlohmann::json fields = to_json(to.report);
     fields.update({{"title", to.label},
                    {"restored", restored},
@@ -874,8 +874,7 @@ nlohmann::json Supervisor::status() const {
                      {"plugin_hangs", hang ? to_json(*hang) : nlohmann::json(nullptr)},
                      {"config", or_null(spec.config.name)},
                      {"options", std::move(options)}};
-        agrees =
-            enabled && kernel.ops_name() == object.ops_name() && kernel.enable_seq == running_->attached.enable_seq;
+        agrees = check_presence(object, *probe_, running_->attached.enable_seq).presence == Presence::kRunning;
     } else {
         agrees = !enabled || lifecycle_.stand_down_reason() == StandDownReason::kForeign;
     }

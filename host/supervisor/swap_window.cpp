@@ -13,7 +13,7 @@ WindowResult swap_in(SchedulerObject& to, SchedulerObject* from, std::optional<A
     WindowResult result;
     if (from != nullptr)
         from->detach_programs(); // it runs on without them until the window opens
-    const std::uint64_t seq_before = ready_to_attach(to, probe);
+    const AttachBase base = ready_to_attach(to, probe);
     result.times.rcu_expedited = rcu != nullptr && rcu->raise();
 
     const Clock::time_point start = Clock::now();
@@ -21,7 +21,7 @@ WindowResult swap_in(SchedulerObject& to, SchedulerObject* from, std::optional<A
     if (from_attached)
         disabled = from_attached->link.disable();
     result.times.detach = Clock::now() - start;
-    Result<Attached> attached = attach_and_confirm(to, probe, seq_before);
+    Result<Attached> attached = attach_and_confirm(to, probe, base);
     const Clock::time_point end = Clock::now();
 
     if (attached) {

@@ -40,6 +40,7 @@ s32 SCX_OP_SLEEPABLE(qmap_sub_attach, struct scx_sub_attach_args *args)
 	bpf_for(i, 0, QMAP_MAX_SUBS) {
 		if (__sync_val_compare_and_swap(&qa.sub_cgroup_ids[i], 0, id))
 			continue;
+		__sync_fetch_and_add(&qa.nr_subs, 1);
 		/* What qmap does not have itself is refused, and then not missed here either. */
 		scx_bpf_sub_grant(id, SCX_ENUM(scx_cap_flags, SCX_CAP_ENQ), all_cids(), NULL);
 		scx_bpf_sub_grant(id, SCX_ENUM(scx_cap_flags, SCX_CAP_PREEMPT), all_cids(), NULL);
@@ -56,8 +57,10 @@ void SCX_OP_SLEEPABLE(qmap_sub_detach, struct scx_sub_detach_args *args)
 	u32 i;
 
 	bpf_for(i, 0, QMAP_MAX_SUBS) {
-		if (__sync_val_compare_and_swap(&qa.sub_cgroup_ids[i], id, 0) == id)
-			message("sub-scheduler below cgroup %llu detached", id);
+		if (__sync_val_compare_and_swap(&qa.sub_cgroup_ids[i], id, 0) != id)
+			continue;
+		__sync_fetch_and_sub(&qa.nr_subs, 1);
+		message("sub-scheduler below cgroup %llu detached", id);
 	}
 }
 

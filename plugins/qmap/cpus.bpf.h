@@ -84,6 +84,8 @@ static s32 claim_idle_of_word(struct task_struct *p, u32 word)
 	u64 idle = qa.idle_cids[word & (QMAP_MAX_CPUS / 64 - 1)];
 	int i;
 
+	if (!idle)
+		return -1;
 	bpf_for(i, 0, 64) {
 		s32 cid = word * 64 + i;
 
@@ -98,14 +100,17 @@ static s32 claim_idle_of_word(struct task_struct *p, u32 word)
 /* An idle CPU where the task may run, claimed, or a negative number. */
 static s32 claim_any_idle(struct task_struct *p)
 {
-	u32 word;
+	u32 word, nr;
 
 	if (!use_cids)
 		return scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
+	nr = nr_cpus();
+	if (nr <= 64)
+		return claim_idle_of_word(p, 0);
 	bpf_for(word, 0, QMAP_MAX_CPUS / 64) {
 		s32 cid;
 
-		if (word * 64 >= nr_cpus())
+		if (word * 64 >= nr)
 			break;
 		cid = claim_idle_of_word(p, word);
 		if (cid >= 0)

@@ -19,7 +19,7 @@ static __always_inline void count_dispatch(cpu_ctx_t *cpuc, u32 index)
 static bool dispatch_place(u64 place, u32 index, s32 cpu, cpu_ctx_t *cpuc)
 {
 	task_ctx_t *taskc;
-	struct task_struct *p = queue_claim(place, &taskc);
+	struct task_struct *p = queue_claim(place, cpuc, &taskc);
 
 	if (!p)
 		return false;
@@ -38,7 +38,7 @@ static bool dispatch_subs(cpu_ctx_t *cpuc)
 {
 	u32 i;
 
-	if (!use_cids)
+	if (!use_cids || !qa.nr_subs)
 		return false;
 	bpf_for(i, 0, QMAP_MAX_SUBS) {
 		u64 id = qa.sub_cgroup_ids[++cpuc->sub_cursor % QMAP_MAX_SUBS];

@@ -57,13 +57,15 @@ void SCX_OP(qmap_enqueue, struct task_struct *p, u64 enq_flags)
 {
 	u32 index = weight_to_queue(p->scx.weight);
 	bool reenqueued = enq_flags & SCX_ENQ_REENQ;
-	s32 cpu, prev_cpu = task_cpu(p);
 	task_ctx_t *taskc;
+	s32 cpu;
 
 	if (reenqueued) {
-		this_cpu_ctx()->reenqueued++;
-		if (!prev_cpu)
-			this_cpu_ctx()->reenqueued_cpu0++;
+		cpu_ctx_t *cpuc = this_cpu_ctx();
+
+		cpuc->reenqueued++;
+		if (!task_cpu(p))
+			cpuc->reenqueued_cpu0++;
 	}
 	if (lose_on_purpose(p))
 		return;
@@ -78,7 +80,7 @@ void SCX_OP(qmap_enqueue, struct task_struct *p, u64 enq_flags)
 
 	if (is_nth(&immed_stress_seen, immed_stress_nth)) {
 		taskc->force_local = false;
-		scx_dsq_insert(p, SCX_DSQ_LOCAL_ON | prev_cpu, slice_ns, enq_flags);
+		scx_dsq_insert(p, SCX_DSQ_LOCAL_ON | task_cpu(p), slice_ns, enq_flags);
 		return;
 	}
 
@@ -96,7 +98,7 @@ void SCX_OP(qmap_enqueue, struct task_struct *p, u64 enq_flags)
 
 	/* The kernel does not ask select_cpu for a task that may run on one CPU only, or that did not sleep. */
 	if (!(enq_flags & SCX_ENQ_CPU_SELECTED) && !is_lowpri(p)) {
-		cpu = pick_direct_cpu(p, prev_cpu);
+		cpu = pick_direct_cpu(p, task_cpu(p));
 		if (cpu >= 0) {
 			this_cpu_ctx()->direct_from_enqueue++;
 			scx_dsq_insert(p, SCX_DSQ_LOCAL_ON | cpu, slice_ns, enq_flags);
@@ -116,17 +118,22 @@ void SCX_OP(qmap_enqueue, struct task_struct *p, u64 enq_flags)
 	/* The kernel calls nobody for it. A CPU that is just going idle cannot be claimed yet: let its own look again. */
 	if (reenqueued) {
 		cpu = claim_any_idle(p);
-		kick(cpu >= 0 ? cpu : prev_cpu, SCX_KICK_IDLE);
+		kick(cpu >= 0 ? cpu : task_cpu(p), SCX_KICK_IDLE);
 	}
 }
 
 void SCX_OP(qmap_dequeue, struct task_struct *p, u64 deq_flags)
 {
-	task_ctx_t *taskc = find_task_ctx(p);
+	cpu_ctx_t *cpuc = this_cpu_ctx();
+	task_ctx_t *taskc;
 
-	this_cpu_ctx()->dequeued++;
+	cpuc->dequeued++;
 	if (deq_flags & SCX_DEQ_CORE_SCHED_EXEC)
-		this_cpu_ctx()->core_sched_execed++;
+		cpuc->core_sched_execed++;
+	/* From 7.1 on also, without a flag, when a task that qmap has dispatched comes to run: it is in no queue. */
+	if (!deq_flags && bpf_core_enum_value_exists(enum scx_deq_flags, SCX_DEQ_SCHED_CHANGE))
+		return;
+	taskc = lookup_task_ctx(p);
 	if (taskc)
 		leave_queue(taskc);
 }

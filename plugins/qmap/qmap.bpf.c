@@ -49,6 +49,7 @@ static void reset(void)
 		fill_all_cids();
 		bpf_for(index, 0, QMAP_MAX_SUBS)
 			qa.sub_cgroup_ids[index] = 0;
+		qa.nr_subs = 0;
 	}
 	forks_seen = 0;
 	user_tasks_seen = 0;

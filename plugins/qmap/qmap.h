@@ -74,6 +74,7 @@ struct qmap_arena {
 	/* Cid form only. */
 	__u64 idle_cids[QMAP_MAX_CPUS / 64];
 	__u64 sub_cgroup_ids[QMAP_MAX_SUBS];
+	__u64 nr_subs; /* not 0 while there are any */
 	struct qmap_cids all_cids;
 
 	struct scx_slab task_ctxs; /* the tasks' contexts; the free list's head is in it */

@@ -68,9 +68,9 @@ static u64 next_core_sched_seq(u32 index)
 }
 
 /* The task has left its queue: what was said about it there holds no longer. */
-static void left_queue(task_ctx_t *taskc)
+static void left_queue(task_ctx_t *taskc, cpu_ctx_t *cpuc)
 {
-	this_cpu_ctx()->waiting--;
+	cpuc->waiting--;
 	if (taskc->highpri)
 		__sync_fetch_and_sub(&qa.highpri_queued, 1);
 }
@@ -110,7 +110,7 @@ static bool queues_empty(void)
 static void leave_queue(task_ctx_t *taskc)
 {
 	if (taskc->ticket && __sync_lock_test_and_set(&taskc->ticket, 0))
-		left_queue(taskc);
+		left_queue(taskc, this_cpu_ctx());
 	taskc->highpri = false;
 }
 
@@ -119,29 +119,31 @@ static bool queue_push(struct task_struct *p, task_ctx_t *taskc, u32 index)
 	u32 ticket = (u32)taskc->core_sched_seq << 3 | (index + 1);
 	u64 place = (u64)ticket << 32 | (u32)p->pid;
 	void *queue = queue_of(index);
+	cpu_ctx_t *cpuc;
 
 	if (!queue)
 		return false;
+	cpuc = this_cpu_ctx();
 
 	/* Another CPU may take the task before push returns: everything is said before. */
 	taskc->highpri = boost_highpri && p->scx.weight >= HIGHPRI_WEIGHT;
 	if (taskc->highpri)
 		__sync_fetch_and_add(&qa.highpri_queued, 1);
-	this_cpu_ctx()->waiting++;
+	cpuc->waiting++;
 	taskc->ticket = ticket;
 
 	if (queue_put(index, queue, place)) {
-		this_cpu_ctx()->enqueued++;
+		cpuc->enqueued++;
 		return true;
 	}
 	taskc->ticket = 0;
-	left_queue(taskc);
+	left_queue(taskc, cpuc);
 	taskc->highpri = false;
 	return false;
 }
 
 /* The task at this place, with a reference; NULL when it is no longer there. */
-static struct task_struct *queue_claim(u64 place, task_ctx_t **found)
+static struct task_struct *queue_claim(u64 place, cpu_ctx_t *cpuc, task_ctx_t **found)
 {
 	struct task_struct *p = bpf_task_from_pid((s32)place);
 	u32 ticket = place >> 32;
@@ -154,7 +156,7 @@ static struct task_struct *queue_claim(u64 place, task_ctx_t **found)
 		bpf_task_release(p);
 		return NULL;
 	}
-	left_queue(taskc);
+	left_queue(taskc, cpuc);
 	*found = taskc;
 	return p;
 }

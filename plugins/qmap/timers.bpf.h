@@ -129,10 +129,11 @@ static int monitor(void *map, u32 *key, struct timer_slot *slot)
 	return 0;
 }
 
-/* Nobody serves LOWPRI: every 10 ms the kernel hands its tasks back to enqueue, which sends them to SHARED. */
+/* Nobody serves LOWPRI: every 10 ms the kernel hands its tasks back to enqueue, which sends them to queue 0. */
 static int reenqueue_lowpri(void *map, u32 *key, struct timer_slot *slot)
 {
-	scx_dsq_reenq(LOWPRI_DSQ, 0);
+	if (scx_bpf_dsq_nr_queued(LOWPRI_DSQ) > 0)
+		scx_dsq_reenq(LOWPRI_DSQ, 0);
 	bpf_timer_start(&slot->timer, LOWPRI_NS, 0);
 	return 0;
 }

@@ -98,5 +98,30 @@ TEST_F(SchedExtSysfsTest, GarbageWhereANumberBelongsIsAnError) {
     }
 }
 
+TEST_F(SchedExtSysfsTest, ProbeFindsSubSchedulersByTheirCgroupAtAnyDepth) {
+    write_idle_tree();
+    write("state", "enabled\n");
+    write("enable_seq", "5\n");
+    write("root/ops", "root_1\n");
+    write("root/sub/sub-42/ops", "child_2\n");
+    write("root/sub/sub-42/sub/sub-4/ops", "grandchild_3\n");
+    const auto probe = SchedExtProbe::open(dir_.path());
+    ASSERT_TRUE(probe);
+    EXPECT_EQ(probe->read().ops_name(), "root_1");
+    EXPECT_EQ(probe->read(42).ops_name(), "child_2");
+    EXPECT_EQ(probe->read(4).ops_name(), "grandchild_3");
+    EXPECT_EQ(probe->read(2).ops_name(), "");
+    EXPECT_EQ(probe->read(42).state, SchedExtState::kEnabled);
+    EXPECT_EQ(probe->read(42).enable_seq, 5U);
+}
+
+TEST_F(SchedExtSysfsTest, ProbeFindsNoSubSchedulersWhereThereAreNone) {
+    write_idle_tree();
+    const auto probe = SchedExtProbe::open(dir_.path());
+    ASSERT_TRUE(probe);
+    EXPECT_EQ(probe->read(42).ops_name(), "");
+    EXPECT_EQ(probe->read(42).state, SchedExtState::kDisabled);
+}
+
 } // namespace
 } // namespace scxhost

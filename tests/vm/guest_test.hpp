@@ -4,6 +4,7 @@
 // before and after.
 #pragma once
 
+#include "host/kernel/features.hpp"
 #include "host/kernel/sched_ext_sysfs.hpp"
 #include "tests/vm/children.hpp"
 
@@ -12,6 +13,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -31,6 +33,23 @@ inline testing::AssertionResult on_its_own_scheduler() {
     return testing::AssertionFailure() << "state is " << status.state_text << ", scheduler "
                                        << status.ops.value_or("none");
 }
+
+// What the running kernel says about a feature, by its key in docs/kernel-support.md.
+inline Availability availability(std::string_view key) {
+    const auto kernel = KernelBtf::load();
+    if (!kernel)
+        return Availability::kAbsent;
+    for (const Feature& feature : known_features())
+        if (feature.key == key)
+            return probe(*kernel, feature.kind, feature.name);
+    ADD_FAILURE() << "there is no feature '" << key << "'";
+    return Availability::kAbsent;
+}
+
+// Skips a test on a kernel that lacks what it is about, and on no other.
+#define SCX_SKIP_WITHOUT(key)                                                                                          \
+    if (const Availability found = availability(key); found != Availability::kPresent)                                 \
+    GTEST_SKIP() << "in this kernel " << (key) << " is " << to_string(found)
 
 // Maps and programs that the kernel holds: what a leak would add to.
 inline std::size_t count_bpf_objects() {

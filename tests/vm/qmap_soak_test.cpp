@@ -26,7 +26,10 @@ constexpr const char* kCpu1 = "/sys/devices/system/cpu/cpu1/online";
 
 class QmapSoak : public testing::Test {
 protected:
-    void SetUp() override { ASSERT_TRUE(on_its_own_scheduler()); }
+    void SetUp() override {
+        SCX_SKIP_WITHOUT("dsq-create"); // malformed in some kernels: qmap is refused there
+        ASSERT_TRUE(on_its_own_scheduler());
+    }
     void TearDown() override { EXPECT_TRUE(on_its_own_scheduler()); }
 };
 
