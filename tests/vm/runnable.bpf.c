@@ -5,6 +5,9 @@
  */
 #include "../../plugins/simple/simple.bpf.c"
 
+/* Not static: libbpf maps a section only when somebody else can name a variable in it. */
+u64 calls;
+
 struct vtime_test {
 	u64 now;
 	u64 fifo;
@@ -13,6 +16,7 @@ struct vtime_test {
 SEC("syscall")
 int test_vtime(struct vtime_test *test)
 {
+	calls++;
 	vtime_now = test->now;
 	test->now = slice_ns;
 	test->fifo = fifo;

@@ -24,6 +24,7 @@ TEST(TestingKitVm, ProgramsRunWithOptions) {
     EXPECT_EQ(test.now, 7'000'000U);
     EXPECT_EQ(test.fifo, 1U);
     EXPECT_EQ(scheduler.get<std::uint64_t>("vtime_now"), 5U) << "live memory";
+    EXPECT_EQ(scheduler.get<std::uint64_t>("calls"), 1U);
     scheduler.set<std::uint64_t>("vtime_now", 100);
     EXPECT_EQ(scheduler.get<std::uint64_t>("vtime_now"), 100U);
     test.now = 50;

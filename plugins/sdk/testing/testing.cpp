@@ -195,7 +195,8 @@ std::span<std::byte> Scheduler::bytes(std::string_view variable) const {
         state_->loaded ? variable_bytes(state_->loaded.get(), *place) : state_->object->variable_bytes(*place);
     if (!bytes.empty())
         return bytes;
-    throw Failure(fmt::format("variable {} is in no mapped section", variable), {});
+    throw Failure(fmt::format("variable {} is in no mapped section", variable),
+                  "libbpf maps a section only when one of its variables is not static");
 }
 
 } // namespace scxhost::testing
