@@ -149,7 +149,8 @@ TEST_F(ZooVm, TwoHalvesTalk) {
     EXPECT_TRUE(statistics.contains("enqueued")) << "those of the BPF side too";
 
     bool found = false;
-    for (const nlohmann::json& entry : ask("stats").at("statistics"))
+    const nlohmann::json answer = ask("stats");
+    for (const nlohmann::json& entry : answer.at("statistics"))
         if (entry.at("name") == "last") {
             found = true;
             EXPECT_EQ(entry.at("kind"), "gauge");
