@@ -270,6 +270,7 @@ Result<> Plugin::State::call(PluginCallback callback) {
 }
 
 void Plugin::State::release_object() {
+    PluginThread::unwatch();
     ring.reset();
     object.reset();
 }
@@ -302,12 +303,13 @@ Plugin::Plugin(std::shared_ptr<State> state, std::unique_ptr<PluginThread> threa
 
 Plugin::~Plugin() {
     const std::optional<PluginHang> known = hang();
-    bool ended = thread_->end("destroy", known ? std::chrono::nanoseconds{} : allowances_.preparing,
-                              [state = state_]() -> Result<> {
-                                  state->end();
-                                  return {};
-                              },
-                              [state = state_] { state->library.unload(); });
+    bool ended = thread_->end(
+        "destroy", known ? std::chrono::nanoseconds{} : allowances_.preparing,
+        [state = state_]() -> Result<> {
+            state->end();
+            return {};
+        },
+        [state = state_] { state->library.unload(); });
     // What nobody has heard of yet: detaching() after an ejection, for one.
     for (const PluginThread::Outcome& outcome : thread_->outcomes())
         if (!outcome.result)
@@ -330,10 +332,13 @@ bool Plugin::unload() {
     if (!thread)
         return true; // with the state, here
     thread_ = *std::move(thread);
-    return thread_->end(kUnloading, allowances_.preparing, [state = state_]() -> Result<> {
-        state->library.unload();
-        return {};
-    }, [] {});
+    return thread_->end(
+        kUnloading, allowances_.preparing,
+        [state = state_]() -> Result<> {
+            state->library.unload();
+            return {};
+        },
+        [] {});
 }
 
 Result<std::unique_ptr<Plugin>> Plugin::load(const PluginFile& file, std::shared_ptr<SchedulerObject> object,
@@ -543,23 +548,22 @@ std::int32_t Plugin::State::watch_events(void* context, const char* map, scxhost
         if (!is_new)
             return -EEXIST;
         int error = 0;
-        if (state.ring != nullptr)
+        if (state.ring != nullptr) {
             error = ring_buffer__add(state.ring.get(), found.fd, take_record, &entry->second);
-        else if (ring_buffer* made = ring_buffer__new(found.fd, take_record, &entry->second, nullptr))
+        } else if (ring_buffer* made = ring_buffer__new(found.fd, take_record, &entry->second, nullptr)) {
             state.ring.reset(made);
-        else
+            // By the plugin's own thread: however many records come, the event loop has no part in it.
+            PluginThread::watch(ring_buffer__epoll_fd(made), kEvents, state.allowances.running,
+                                [&state] { return state.deliver_events(); });
+        } else {
             error = -errno;
-        if (error != 0) {
-            state.watched.erase(entry);
-            return error;
         }
-        // It is watched by the plugin's own thread: however many records come, the event loop has no part in it.
-        PluginThread::watch(ring_buffer__epoll_fd(state.ring.get()), kEvents, state.allowances.running,
-                            [&state] { return state.deliver_events(); });
+        if (error != 0)
+            state.watched.erase(entry);
+        return error;
     } catch (...) {
         return -ENOMEM;
     }
-    return 0;
 }
 
 Result<> Plugin::State::deliver_events() {

@@ -296,6 +296,10 @@ void PluginThread::watch(int fd, const char* callback, nanoseconds allowance, Ca
     Shared::own->watched = {fd, callback, allowance, std::move(call)};
 }
 
+void PluginThread::unwatch() {
+    Shared::own->watched = {};
+}
+
 unsigned PluginThread::left_behind() {
     return nr_left_behind.load();
 }

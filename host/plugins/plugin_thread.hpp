@@ -64,6 +64,8 @@ public:
     // Only from within a call: from now on, whenever `fd` is readable and no call waits, `call` is made. It must leave
     // the descriptor unreadable, sooner or later. Failures are among the outcomes, one a second at most.
     static void watch(int fd, const char* callback, std::chrono::nanoseconds allowance, Call call);
+    // Only from within another call: no longer. Before the descriptor is closed.
+    static void unwatch();
 
     // Threads of this process that were left behind and have not ended. While there are any, the process must end
     // without its libraries' destructors (std::_Exit): what hangs still uses them.

@@ -5,10 +5,9 @@
 //   BPF         time and number of runs of each callback meanwhile, a second time, with kernel.bpf_stats_enabled
 //   attach      of loaded objects, RCU expedited as in a swap: simple, and qmap with a small and a large `max_tasks`
 // Prints tables of medians; with --json all figures.
+#include "host/base/unique_fd.hpp"
 #include "tests/vm/children.hpp"
 #include "tests/vm/live_policy.hpp"
-
-#include "host/base/unique_fd.hpp"
 
 #include <bpf/bpf.h>
 #include <fmt/format.h>
@@ -174,7 +173,7 @@ UniqueFd enable_bpf_statistics() {
 
 struct Figures {
     Samples operations_per_second;
-    Samples bpf_ns; // per operation
+    Samples bpf_ns;                         // per operation
     std::map<std::string, Samples> calls;   // per operation
     std::map<std::string, Samples> call_ns; // of one call
 };

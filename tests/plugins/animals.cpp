@@ -243,10 +243,10 @@ std::vector<Animal> objects() {
                    std::memset(file.data() + begin, 'x', 64);
                }),
                "'good' is not a BPF object: not an ELF file", ""),
-        object(
-            "ObjectThatLiesInItsTags", built("lying.so"),
-            "option 'slice' is of kind string, which needs an array of char, but variable 'slice_ns' is unsigned long long",
-            "", "lying"),
+        object("ObjectThatLiesInItsTags", built("lying.so"),
+               "option 'slice' is of kind string, which needs an array of char, but variable 'slice_ns' is unsigned "
+               "long long",
+               "", "lying"),
         object("ObjectWithoutAScheduler", built("no_scheduler.so"),
                "'no_scheduler' is no sched_ext scheduler: it has no struct_ops map of type sched_ext_ops", "",
                "no_scheduler"),

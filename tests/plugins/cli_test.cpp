@@ -44,9 +44,7 @@ protected:
 
     fs::path config(const std::string& text) { return dir_.write("conf.toml", text); }
     // `check` of a configuration, with the plugins of the zoo.
-    Answer check(const std::string& text) {
-        return scxhost({"check", config(text).string(), "--plugin-dir", kZooDir});
-    }
+    Answer check(const std::string& text) { return scxhost({"check", config(text).string(), "--plugin-dir", kZooDir}); }
 
     TempDir dir_;
 };

@@ -2,9 +2,9 @@
 //
 // `scxhost incidents` as a user sees it. The records are written here, as a host writes them.
 #include "host/supervisor/incidents.hpp"
+#include "tests/support/places.hpp"
 #include "tests/support/temp_dir.hpp"
 #include "tests/vm/host_process.hpp"
-#include "tests/support/places.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

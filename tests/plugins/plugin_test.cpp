@@ -115,9 +115,8 @@ TEST_F(PluginTest, TwoInstancesOfOneLibrary) {
 }
 
 TEST_F(PluginTest, ExactlyOneExport) {
-    for (const fs::path& path :
-         {zoo_path("good.so"), zoo_path("raw.so"), zoo_path("unresolved.so"),
-          fs::path(kPluginsDir) / "simple.so", fs::path(kPluginsDir) / "qmap.so"}) {
+    for (const fs::path& path : {zoo_path("good.so"), zoo_path("raw.so"), zoo_path("unresolved.so"),
+                                 fs::path(kPluginsDir) / "simple.so", fs::path(kPluginsDir) / "qmap.so"}) {
         const ElfImage image = ElfImage::parse(read_binary_file(path, 64U << 20U, "plugin").value()).value();
         std::vector<std::string> exported;
         for (const ElfImage::Symbol& symbol : image.symbols(SHT_DYNSYM))

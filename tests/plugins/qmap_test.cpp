@@ -2,8 +2,8 @@
 //
 // What qmap's user-space half says about options that do not fit together, without rights and without a kernel; and
 // that configs/qmap.toml names every option with its default.
-#include "tests/vm/host_process.hpp"
 #include "tests/support/places.hpp"
+#include "tests/vm/host_process.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -4,8 +4,8 @@
 #pragma once
 
 #include "host/base/elf_image.hpp"
-#include "tests/support/temp_dir.hpp"
 #include "tests/support/places.hpp"
+#include "tests/support/temp_dir.hpp"
 #include <scxhost/plugin.h>
 
 #include <elf.h>

@@ -2,8 +2,8 @@
 //
 // The table of kernel features. That its releases are right is tested on real kernels (tests/vm/kernel_test.cpp).
 #include "host/kernel/features.hpp"
-#include "tests/unit/btf_builder.hpp"
 #include "tests/support/places.hpp"
+#include "tests/unit/btf_builder.hpp"
 
 #include <fstream>
 #include <iterator>

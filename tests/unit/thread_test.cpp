@@ -38,7 +38,9 @@ TEST(Thread, SignalsAreBlockedInItAndNotHere) {
 
 TEST(Thread, EndOfTheOwnerJoins) {
     std::atomic<bool> done = false;
-    { const Thread thread = Thread::start([&] { done = true; }).value(); }
+    {
+        const Thread thread = Thread::start([&] { done = true; }).value();
+    }
     EXPECT_TRUE(done);
 }
 

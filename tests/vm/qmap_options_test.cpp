@@ -259,9 +259,12 @@ protected:
     }
 
     static std::vector<std::string> child_arguments() {
-        return {"run",   "qmap",
-                "--json", "--set",
-                "sub_cgroup=/qmap-below", "--set",
+        return {"run",
+                "qmap",
+                "--json",
+                "--set",
+                "sub_cgroup=/qmap-below",
+                "--set",
                 "control.socket=/run/scxhost-below/control.sock"};
     }
 
@@ -274,7 +277,7 @@ TEST_F(QmapBelow, AHostConfirmsAndWatchesASubScheduler) {
     HostProcess child(child_arguments());
     const auto enabled = child.wait_for_event("enabled");
     ASSERT_TRUE(enabled) << child.out() << child.err();
-    struct stat cgroup {};
+    struct stat cgroup{};
     ASSERT_EQ(::stat(kCgroup, &cgroup), 0);
     EXPECT_EQ(read_text("/sys/kernel/sched_ext/root/sub/sub-" + std::to_string(cgroup.st_ino) + "/ops"),
               enabled->at("ops").get<std::string>() + "\n");
