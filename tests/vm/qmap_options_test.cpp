@@ -136,8 +136,9 @@ TEST_F(QmapOptions, MessagesAndQueuesGoToTheTrace) {
     })) << trace;
     EXPECT_THAT(trace, HasSubstr("initialised with weight 100"));
     EXPECT_THAT(trace, HasSubstr(": weight 55"));
-    if (availability("cgroup-bandwidth") == Availability::kPresent)
+    if (availability("cgroup-bandwidth") == Availability::kPresent) {
         EXPECT_THAT(trace, HasSubstr(": bandwidth 50000 us of 100000 us"));
+    }
     EXPECT_THAT(trace, HasSubstr("[" + std::to_string(moved) + "] moves from cgroup"));
     EXPECT_TRUE(qmap.running()) << qmap.exit_record().message;
     crowd.end_all();
