@@ -13,7 +13,6 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <set>
 #include <string>
 #include <string_view>
@@ -184,29 +183,6 @@ TEST_F(QmapOrder, HighPriorityTasksOvertakeInTheSharedQueue) {
     EXPECT_TRUE(qmap.running()) << qmap.exit_record().message;
     crowd.end_all();
     EXPECT_TRUE(wait_until([&] { return qmap.statistic("highpri_queued") == 0; })) << qmap.statistic("highpri_queued");
-    qmap.detach();
-}
-
-// Behind one that does not sleep for a second, others wait in HIGHPRI. Nobody asks there until the CPU is free, but the
-// timer does.
-TEST_F(QmapOrder, TheTimerExpeditesWhoWaitsForLong) {
-    LivePolicy qmap("qmap", {"slice=5s", "dispatch_batch=16", "boost_highpri=true"});
-    qmap.attach();
-    Children crowd;
-    for (int i = 0; i < 3; ++i)
-        crowd.start(
-            [](Board& board, std::size_t index) {
-                for (;;) {
-                    const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(2500);
-                    while (std::chrono::steady_clock::now() < end)
-                        board.work[index].fetch_add(1, std::memory_order_relaxed);
-                    ::usleep(100'000);
-                }
-            },
-            {.nice = -20});
-    EXPECT_TRUE(wait_until([&] { return qmap.statistic("expedited_from_timer") > 0; }));
-    EXPECT_TRUE(qmap.running()) << qmap.exit_record().message;
-    crowd.end_all();
     qmap.detach();
 }
 
