@@ -122,15 +122,6 @@ TEST(Declarations, PlainOptionsOfStructsAndArrays) {
     EXPECT_EQ(found, expected);
 }
 
-TEST(Declarations, PlainEnumHasTheWordsOfItsSource) {
-    ObjectBtf b;
-    b.option("mode", b.mode, {});
-    b.option("nothing", b.empty_enum, {});
-    const Declarations found = b.read().value();
-    ASSERT_EQ(found.options.size(), 1U);
-    EXPECT_EQ(found.options[0].words, (std::vector<std::string>{"MODE_FIFO", "MODE_VTIME"}));
-}
-
 TEST(Declarations, NumbersOfVariablesThatAreNamed) {
     ObjectBtf b;
     const int place =
@@ -349,10 +340,10 @@ TEST(Declarations, PlainVariablesAreOptionsOfAnObjectWithoutTags) {
         kinds.push_back(option.kind);
         EXPECT_FALSE(option.tagged);
     }
-    EXPECT_THAT(keys, ElementsAre("slice", "name", "mode", "mask", "flag"));
+    EXPECT_THAT(keys, ElementsAre("slice", "name", "mode", "mask", "flag", "structure.m"));
     EXPECT_THAT(kinds, ElementsAre(OptionKind::kInteger, OptionKind::kString, OptionKind::kEnum, OptionKind::kIntegers,
-                                   OptionKind::kBool));
-    EXPECT_THAT(found.options[2].words, ElementsAre("mode_fifo", "mode_vtime"));
+                                   OptionKind::kBool, OptionKind::kInteger));
+    EXPECT_THAT(found.options[2].words, ElementsAre("MODE_FIFO", "MODE_VTIME"));
 }
 
 TEST(Declarations, PlainVariablesAreNoOptionsBesideDeclaredOnes) {
