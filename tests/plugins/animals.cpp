@@ -252,7 +252,7 @@ std::vector<Animal> objects() {
                "no_scheduler"),
         object("TwoSchedulersAndNoChoice", built("two_ops.so"),
                "'two_ops' has 2 struct_ops maps: first_ops and second_ops",
-               "choose one with struct_ops = \"first_ops\"", "two_ops"),
+               "choose one with struct_ops = \"first_ops\", or --set scheduler.struct_ops=first_ops", "two_ops"),
     };
 }
 

@@ -112,8 +112,9 @@ TEST(Declarations, PlainOptionsOfStructsAndArrays) {
     b.variable(".bss", "writable", b.const_volatile(b.u64));
     b.variable(".rodata", "twice", b.const_volatile(b.u64));
     b.variable(".rodata", "twice", b.const_volatile(b.u64));
+    const Declarations read = b.read().value();
     std::map<std::string, std::uint32_t> found;
-    for (const OptionDeclaration& option : b.read().value().options)
+    for (const OptionDeclaration& option : read.options)
         found[option.key] = option.variable.offset;
     const std::map<std::string, std::uint32_t> expected = {
         {"outer.first", 0}, {"outer.named.deep", 8}, {"outer.named.text", 12}, {"outer.deep", 16}, {"outer.text", 20},
