@@ -278,7 +278,7 @@ TEST_F(QmapBelow, AHostConfirmsAndWatchesASubScheduler) {
     HostProcess child(child_arguments());
     const auto enabled = child.wait_for_event("enabled");
     ASSERT_TRUE(enabled) << child.out() << child.err();
-    struct stat cgroup {};
+    struct stat cgroup{};
     ASSERT_EQ(::stat(kCgroup, &cgroup), 0);
     EXPECT_EQ(read_text("/sys/kernel/sched_ext/root/sub/sub-" + std::to_string(cgroup.st_ino) + "/ops"),
               enabled->at("ops").get<std::string>() + "\n");
