@@ -180,25 +180,28 @@ void Lifecycle::on(const event::Switched&) {
     pending_.reset();
     const std::optional<SchedulerId> previous = std::exchange(running_, id);
     stand_down_.reset();
-    // Going back to the last good one is no trial.
+    // Going back to one that has proven itself is no trial.
     const bool back = kept_ == id;
+    const bool proven = back && kept_is_good_;
     if (back) {
         kept_.reset();
         kept_loaded_ = false;
     }
     if (previous) {
-        // Of two to go back to, the one that has proven itself is kept.
-        if (before_switch_ == Phase::kGood) {
+        // Of two to go back to, the one that has proven itself is kept; one that has not is better than none.
+        const bool was_good = before_switch_ == Phase::kGood;
+        if (was_good || !kept_) {
             release_kept();
             kept_ = previous;
             kept_loaded_ = true;
+            kept_is_good_ = was_good;
         } else {
             act(action::Release{*previous});
         }
     }
     if (asked_ && asked_ != id)
         settle(back ? SwapOutcome::kRolledBack : SwapOutcome::kFailed);
-    if (back || settings_.probation.count() <= 0)
+    if (proven || settings_.probation.count() <= 0)
         return become_good();
     phase_ = Phase::kProbation;
     act(action::StartProbation{});

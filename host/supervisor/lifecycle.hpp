@@ -221,6 +221,7 @@ private:
     std::optional<SchedulerId> running_;
     std::optional<SchedulerId> kept_;   // during probation, the one to go back to
     bool kept_loaded_ = false;          // it can be attached at once
+    bool kept_is_good_ = false;         // it had proven itself
     std::optional<Pending> pending_;    // being prepared, waited for, or switched to
     bool waiting_ = false;              // pending_ waits for DelayOver
     std::optional<SchedulerId> asked_;  // whose outcome somebody waits for

@@ -525,6 +525,23 @@ TEST(LifecycleTest, SwapDuringProbationKeepsTheProvenOne) {
     EXPECT_EQ(world.running, kA);
 }
 
+// Nothing has proven itself yet: what ran so far is all that there is to go back to, and goes on proving itself.
+TEST(LifecycleTest, SwapDuringTheFirstProbationKeepsWhatRan) {
+    World world;
+    world.tell(event::Requested{kA});
+    world.prepared();
+    world.tell(event::Requested{kB});
+    world.prepared();
+    EXPECT_THAT(world.loaded, ElementsAre(kA, kB));
+    world.left(LeaveClass::kError);
+    EXPECT_EQ(world.running, kA);
+    EXPECT_EQ(world.settled[kB], SwapOutcome::kRolledBack);
+    EXPECT_EQ(world.lifecycle.phase(), Phase::kProbation);
+    world.tell(event::ProbationOver{});
+    EXPECT_EQ(world.lifecycle.phase(), Phase::kGood);
+    EXPECT_THAT(world.loaded, ElementsAre(kA));
+}
+
 TEST(LifecycleTest, RunningOneLeavesWhileTheNextIsPrepared) {
     World world;
     world.start(kA);

@@ -147,7 +147,7 @@ TEST_F(BareVm, GoesWithItsProgramsAndComesBackWithThem) {
 
     // On probation the one before is kept as it is: what it saw is still there when it comes back.
     const Answer ejected =
-        swap({"/root/faulty.so", "--set", "fault=error", "--set", "after=2", "--set", "swap.probation=1h"});
+        swap({"/root/faulty.so", "--force", "--set", "fault=error", "--set", "after=2", "--set", "swap.probation=1h"});
     EXPECT_EQ(ejected.report.value("outcome", ""), "rolled-back") << ejected.report << ejected.err;
     expect_runs("bare");
     expect_traced();
