@@ -4,6 +4,7 @@
 // each of them the kernel runs what the table in docs/supervision.md says. Runs as root in a guest.
 #include "host/base/unique_fd.hpp"
 #include "host/control/client.hpp"
+#include "host/kernel/preflight.hpp"
 #include "tests/vm/children.hpp"
 #include "tests/vm/guest_test.hpp"
 #include "tests/vm/host_commands.hpp"
@@ -650,6 +651,8 @@ TEST_F(EndingSwapVm, KilledHostIsPutRightByTheNextOne) {
 }
 
 TEST_F(EndingSwapVm, KilledAtAnyTimeItLeavesNothing) {
+    if (kernel_release().starts_with("6.16."))
+        GTEST_SKIP() << "6.16 crashes when a process is killed in its attach call (docs/kernel-support.md)";
     HostProcess({"run", "simple", "--for", "100ms"}).wait();
     const std::size_t objects = count_bpf_objects();
     for (int i = 0; i < 8; ++i) {
