@@ -16,6 +16,17 @@
 
 namespace scxhost {
 
+// Only a kernel build that lacks what qmap needs excuses it.
+inline bool has_qmap() {
+    HostProcess check({"check", "qmap"});
+    const int status = check.wait();
+    if (status != 0) {
+        EXPECT_EQ(status, 3) << check.out() << check.err();
+        EXPECT_THAT(check.out() + check.err(), testing::HasSubstr("malformed in this kernel's BTF"));
+    }
+    return status == 0;
+}
+
 struct Answer {
     int status = -1;
     nlohmann::json report;

@@ -54,17 +54,6 @@ void write_config(const std::string& scheduler, const std::string& rest = {}) {
     std::filesystem::rename("/root/swap.toml.new", kConfig);
 }
 
-// Only a kernel build that lacks what qmap needs excuses it.
-bool has_qmap() {
-    HostProcess check({"check", "qmap"});
-    const int status = check.wait();
-    if (status != 0) {
-        EXPECT_EQ(status, 3) << check.out() << check.err();
-        EXPECT_THAT(check.out() + check.err(), HasSubstr("malformed in this kernel's BTF"));
-    }
-    return status == 0;
-}
-
 class SwapVm : public QuietGuestTest {
 protected:
     void TearDown() override {
