@@ -36,8 +36,13 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_L
   target_compile_options(scxhost_warnings INTERFACE -Wno-restrict)
 endif()
 
-# ccache has to see what a precompiled header holds.
+# clang's -Wextra has it also for designated initialisers, which are there to leave members out.
+target_compile_options(scxhost_warnings INTERFACE
+  $<$<COMPILE_LANG_AND_ID:CXX,Clang>:-Wno-missing-designated-field-initializers>)
+
+# What ccache needs to know a precompiled header by what it holds.
 add_compile_options($<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fpch-preprocess>)
+add_compile_options("$<$<COMPILE_LANG_AND_ID:CXX,Clang>:SHELL:-Xclang -fno-pch-timestamp>")
 
 set(SCXHOST_SANITIZE "" CACHE STRING "Sanitizers, as in -fsanitize=")
 if(SCXHOST_SANITIZE)

@@ -360,16 +360,16 @@ TEST_F(PluginTest, HangingOnesDoNotPileUp) {
     {
         const Environment at(zoo::kGate, gate.string());
         const Environment environment(zoo::kFault, "create:hang");
-        for (int i = 0; i < 4; ++i)
-            EXPECT_THAT(load(zoo_path("good.so"), {.preparing = 5ms, .running = 5ms}).error().what,
-                        StartsWith("plugin 'good' hangs in its create() callback"));
+        const auto nr_hanging = [this] { return std::ranges::count(journal(), "hangs"); };
+        // On a slow machine some do not come as far as their create().
+        for (auto allowance = 20ms; nr_hanging() < 4; allowance *= 2)
+            ASSERT_FALSE(load(zoo_path("good.so"), {.preparing = allowance, .running = allowance}));
+        ASSERT_TRUE(comes_true([] { return PluginThread::left_behind() == 4; }));
         const auto refused = load(zoo_path("good.so"));
         ASSERT_FALSE(refused);
         EXPECT_EQ(refused.error().what, "cannot use plugin " + zoo_path("good.so").string() +
                                             ": 4 plugins that hang are in this process already");
         EXPECT_EQ(refused.error().hint, "restart scxhost to be rid of them");
-        EXPECT_TRUE(comes_true([&] { return std::ranges::count(journal(), "hangs") == 4; }))
-            << "the environment is read";
         fs::remove(gate);
     }
     EXPECT_TRUE(comes_true([] { return PluginThread::left_behind() == 0; }));

@@ -45,7 +45,7 @@ protected:
     static void expect_runs(const nlohmann::json& enabled) {
         const SchedExtStatus kernel = kernel_status();
         EXPECT_EQ(kernel.state, SchedExtState::kEnabled);
-        EXPECT_EQ(kernel.ops.value_or(""), enabled.at("ops"));
+        EXPECT_EQ(kernel.ops.value_or(""), enabled.at("ops").get<std::string>());
     }
     static void end(HostProcess& host) {
         host.signal(SIGINT);

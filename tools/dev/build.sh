@@ -27,9 +27,9 @@ cmd_build() {
 	done
 	check_preset "$preset" build
 	case $preset in
-	release) ;;
+	release | release-strict) ;;
 	bench) purposes+=(bench) ;;
-	fuzz) purposes+=(test fuzz) ;;
+	fuzz | asan-ubsan) purposes+=(test fuzz) ;;
 	*) purposes+=(test) ;;
 	esac
 	ensure "${purposes[@]}"

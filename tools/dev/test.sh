@@ -7,8 +7,8 @@ help_test() {
 	cat <<TEXT
 usage: ./dev test [LABEL]... [--filter RE] [--jobs N] [--kernel V]
 
-Builds and tests. Without LABEL and --filter: all that CI runs, which is unit and plugin tests under the address and
-undefined-behaviour sanitizers, the fuzzers, then everything else. Ends with CTest's summary.
+Builds and tests. Without LABEL and --filter: all that CI runs, which is a build of what is installed with warnings as
+errors, unit and plugin tests under the address and undefined-behaviour sanitizers, the fuzzers, then everything else. Ends with CTest's summary.
 
   unit      the host's parts; no root, no kernel         tools    this script and the guest runner
   plugin    loading good and broken plugins              style    formatting, shell scripts
@@ -72,6 +72,7 @@ test_all() {
 	local log sanitized=0 fuzzed=0 status=0
 	ensure build vm test check fuzz
 	# All builds first: what does not compile fails before anything runs.
+	tree_build release-strict # the rest is not built with g++
 	tree_build asan-ubsan
 	tree_build fuzz fuzzers
 	tree_build dev

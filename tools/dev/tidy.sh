@@ -46,7 +46,7 @@ cmd_tidy() {
 }
 
 # tidy_cxx [FILE | FOLDER]...: all that the build compiles when none is named. The commands alone are needed: no C++
-# source includes a file that the build makes. They are g++'s, so that clang meets options that it does not know.
+# source includes a file that the build makes.
 tidy_cxx() {
 	local tree=$root/build/tidy place
 	local -a files=()
@@ -60,6 +60,5 @@ tidy_cxx() {
 	say "clang-tidy on ${#files[@]} files"
 	printf '%s\0' "${files[@]}" |
 		xargs -0 -P "$(nproc)" -n 1 clang-tidy-19 -p "$tree" --quiet --warnings-as-errors='*' \
-			--extra-arg=-Wno-unknown-warning-option --extra-arg=-Wno-unused-command-line-argument \
 			2> >(grep -vE '^[0-9]+ warnings? (generated|treated)|^Suppressed|^Use -header-filter' >&2)
 }
