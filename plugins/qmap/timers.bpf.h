@@ -107,6 +107,17 @@ static void print_events(void)
 	print_event(BYPASS_DURATION);
 	print_event(BYPASS_DISPATCH);
 	print_event(BYPASS_ACTIVATE);
+	print_event(REENQ_REPEAT);
+	print_event(SLICE_CLAMPED);
+	print_event(SLICE_DENIED);
+	print_event(INSERT_NOT_OWNED);
+	print_event(SUB_BYPASS_DISPATCH);
+	print_event(SUB_FORCED_ADMIT);
+	print_event(SUB_PREEMPT_DENIED);
+	print_event(SUB_KICK_DENIED);
+	print_event(SUB_REENQ_DENIED);
+	print_event(SUB_CIDPERF_DENIED);
+	print_event(SUB_RESCUE);
 }
 
 static int monitor(void *map, u32 *key, struct timer_slot *slot)

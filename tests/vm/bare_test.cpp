@@ -14,6 +14,12 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <sstream>
+#include <string>
+#include <vector>
 
 namespace scxhost {
 namespace {
@@ -171,6 +177,32 @@ TEST_F(BareVm, FailsOnProbationAndTheOneBeforeComesBack) {
     expect_runs("simple");
     EXPECT_THAT(linked_programs(), Not(Contains("bare_fork")));
     end(host);
+}
+
+// Every command line that docs/bare-objects.md begins with, in its order: what runs stays for those after it.
+TEST_F(BareVm, CommandsOfThePageWork) {
+    std::filesystem::copy_file(kBare, "/root/mine.bpf.o");
+    std::unique_ptr<HostProcess> host;
+    std::ifstream page("/root/bare-objects.md");
+    unsigned count = 0;
+    for (std::string line; std::getline(page, line);) {
+        if (!line.starts_with("scxhost "))
+            continue;
+        ++count;
+        std::istringstream words(line.substr(0, line.find('#')));
+        const std::vector<std::string> arguments(std::next(std::istream_iterator<std::string>(words)), {});
+        auto command = std::make_unique<HostProcess>(arguments);
+        if (arguments.front() == "run") {
+            host = std::move(command);
+            EXPECT_TRUE(host->wait_for_output([](const std::string& out) { return out.contains("enabled: bare"); }))
+                << host->err();
+        } else {
+            EXPECT_EQ(command->wait(), 0) << line << '\n' << command->err();
+        }
+    }
+    EXPECT_EQ(count, 4U);
+    ASSERT_TRUE(host);
+    end(*host);
 }
 
 // The kernel takes the scheduler, but one of its other programs has no place in it.

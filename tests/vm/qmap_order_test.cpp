@@ -9,6 +9,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -183,6 +184,28 @@ TEST_F(QmapOrder, HighPriorityTasksOvertakeInTheSharedQueue) {
     EXPECT_TRUE(qmap.running()) << qmap.exit_record().message;
     crowd.end_all();
     EXPECT_TRUE(wait_until([&] { return qmap.statistic("highpri_queued") == 0; })) << qmap.statistic("highpri_queued");
+    qmap.detach();
+}
+
+// Of two urgent tasks one waits for as long as the other one's slice is, were it not for the timer that looks once a
+// second.
+TEST_F(QmapOrder, TheTimerExpeditesWhoWaitsBehindALongSlice) {
+    LivePolicy qmap("qmap", {"slice=2s", "dispatch_batch=16", "boost_highpri=true"});
+    qmap.attach();
+    Children crowd;
+    for (int i = 0; i < 2; ++i)
+        crowd.start(
+            [](Board& board, std::size_t) {
+                while (board.last == 0)
+                    ::usleep(10'000);
+                for (timespec used{}; used.tv_sec < 4;)
+                    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+            },
+            {.nice = -20});
+    crowd.board().last = 1;
+    crowd.join();
+    EXPECT_TRUE(qmap.running()) << qmap.exit_record().message;
+    EXPECT_GT(qmap.statistic("expedited_from_timer"), 0);
     qmap.detach();
 }
 
