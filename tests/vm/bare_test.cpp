@@ -194,7 +194,7 @@ TEST_F(BareVm, CommandsOfThePageWork) {
         auto command = std::make_unique<HostProcess>(arguments);
         if (arguments.front() == "run") {
             host = std::move(command);
-            EXPECT_TRUE(host->wait_for_output([](const std::string& out) { return out.contains("enabled: bare"); }))
+            EXPECT_TRUE(host->wait_for_output([](const std::string& out) { return out.contains("enabled: mine"); }))
                 << host->err();
         } else {
             EXPECT_EQ(command->wait(), 0) << line << '\n' << command->err();

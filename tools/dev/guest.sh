@@ -3,13 +3,13 @@
 #
 # What ./dev run and ./dev vm share: getting everything ready for a guest, and running a command on all kernels.
 
-default_preset=${SCXHOST_PRESET:-release}
+default_preset=${SCXHOST_PRESET:-dev}
 
 # guest_ready PRESET COMMAND: tools, build, stage; sets $stage.
 guest_ready() {
 	check_preset "$1" "$2"
 	if [[ $1 == release ]]; then ensure build vm; else ensure build vm test; fi
-	tree_build "$1"
+	tree_build "$1" installed
 	stage=$(tree_stage "$1") || exit
 }
 

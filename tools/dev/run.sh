@@ -30,7 +30,7 @@ run_default=$root/configs/qmap.toml
 if [[ ! -e $run_default ]]; then run_default=$root/configs/simple.toml; fi
 
 cmd_run() {
-	local preset=$default_preset config='' kernel='' native='' load=1 stage
+	local preset='' config='' kernel='' native='' load=1 stage
 	local -a options=() host_args=() guest_only=()
 	while (($#)); do
 		case $1 in
@@ -63,6 +63,7 @@ cmd_run() {
 		if ((${#guest_only[@]})); then usage_error "--native has no guest for ${guest_only[*]}" run; fi
 		run_native
 	fi
+	preset=${preset:-$default_preset}
 	guest_ready "$preset" run
 	options+=(--kernel "${kernel:-$(kernel_default)}" --stage "$stage" --add "$config" --timeout 0)
 	if [[ $load ]]; then
@@ -75,11 +76,12 @@ cmd_run() {
 
 # run_native: the staged program on this machine.
 run_native() {
+	preset=${preset:-release}
 	[[ $(id -u) -eq 0 ]] || die "--native attaches a scheduler to this machine, which takes root" \
 		"sudo ./dev run --native ..., or leave --native out: a guest needs no rights"
 	check_preset "$preset" run
 	ensure build
-	tree_build "$preset"
+	tree_build "$preset" installed
 	stage=$(tree_stage "$preset") || exit
 	warn "this machine's scheduler is replaced until Ctrl-C"
 	exec "$stage/usr/bin/scxhost" run "$config" "${host_args[@]}"

@@ -72,7 +72,7 @@ test_all() {
 	local log sanitized=0 fuzzed=0 status=0
 	ensure build vm test check fuzz
 	# All builds first: what does not compile fails before anything runs.
-	tree_build release-strict # the rest is not built with g++
+	tree_build release-strict # with g++, unlike the rest
 	tree_build asan-ubsan
 	tree_build fuzz fuzzers
 	tree_build dev

@@ -35,7 +35,7 @@ tree_configure() {
 }
 
 # tree_compilers PRESET: the C and the C++ compiler, if $CC and $CXX do not name them. clang takes half of g++'s time for
-# the trees with tests, and has the fuzzer. What is installed is g++'s.
+# the trees with tests, and has the fuzzer. What is installed is g++'s, as in distributions.
 tree_compilers() {
 	local clang
 	if [[ ! ${CC:-}${CXX:-} && " dev asan-ubsan fuzz tidy " == *" $1 "* ]] && clang=$(tool_program clang) &&
