@@ -15,7 +15,7 @@ CONFIG is a file of this machine (default: ${run_default#"$root"/}); it is copie
   --memory M        such as 512M or 2G (default: 1G)   --icount       the clock counts instructions
   --add PATH        copy a file or folder to /root, CONFIG's folder in the guest; may be repeated. Plugins there are found
   --no-load         no tasks but scxhost's own
-  --preset P        take this build (default: $default_preset)
+  --preset P        take this build (default: $default_preset; with --native: release)
   --native          no guest: run it on this machine, as root; its scheduler IS replaced meanwhile
 
 examples:
