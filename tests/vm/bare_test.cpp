@@ -179,6 +179,17 @@ TEST_F(BareVm, FailsOnProbationAndTheOneBeforeComesBack) {
     end(host);
 }
 
+// qmap without its declarations' help: an array in its arena, whose element 2 counts the tasks of ordinary weight.
+TEST_F(BareVm, NumbersInAnArenaAreShown) {
+    if (!has_qmap())
+        GTEST_SKIP() << "qmap needs kfuncs that are malformed in this kernel's BTF";
+    HostProcess host({"run", "--object", "/usr/lib/scxhost/plugins/qmap.bpf.o", "--json", "--set",
+                      "stats.variables=qa.core_sched_tail_seqs"});
+    ASSERT_TRUE(host.next_event("enabled")) << host.out() << host.err();
+    EXPECT_TRUE(wait_until([] { return statistic("qa.core_sched_tail_seqs[2]") > 0; }));
+    end(host);
+}
+
 // Every command line that docs/bare-objects.md begins with, in its order: what runs stays for those after it.
 TEST_F(BareVm, CommandsOfThePageWork) {
     std::filesystem::copy_file(kBare, "/root/mine.bpf.o");
