@@ -36,7 +36,7 @@ guest_on_all() {
 		result=ok note=
 		if ((status)); then
 			result=failed note=$(guest_note "$all_logs/$series")
-			if kernel_has_flag "$series" btf-kfuncs && [[ $note == *"$btf_defect"* ]]; then result=defect; else failed=1; fi
+			if kernel_has_flag "$series" btf-kfuncs && grep -qsF "$btf_defect" "$all_logs/$series/stderr.log"; then result=defect; else failed=1; fi
 		fi
 		release=$(kernel_cached "$series")
 		# shellcheck disable=SC2059
@@ -60,6 +60,6 @@ guest_note() {
 		head -n 1 "$1/failure"
 	elif [[ -s $stderr ]]; then
 		{ grep -F -m 1 "$btf_defect" "$stderr" || grep -i 'error' "$stderr" || grep '[^[:space:]]' "$stderr" || true; } |
-			tail -n 1 | tr -cd '[:print:]' | cut -c -160
+			tail -n 1 | tr -cd '[:print:]' | cut -c -400
 	fi
 }
