@@ -201,7 +201,7 @@ Result<> Plugin::State::guarded(std::string_view method, std::string_view goal, 
 }
 
 Result<> Plugin::State::load(const PluginFile& file) {
-    copy = SCXHOST_TRY(make_memory_file(file.path.filename().string(), file.library));
+    copy = SCXHOST_TRY(make_memory_file(file.path.filename().string(), file.bytes));
     const std::string path = fmt::format("/proc/self/fd/{}", copy.get());
     // rtld_now: an unresolved symbol shows here and not in the middle of a swap.
     boost::dll::fs::error_code error;

@@ -146,7 +146,7 @@ Result<PluginFile> parse_plugin_file(const std::filesystem::path& path, std::vec
         return refuse(std::move(exports).error());
     const std::span<const std::byte> object = image->contents(*object_section);
     PluginFile file{path, *std::move(info), {object.begin(), object.end()}, {}};
-    file.library = std::move(*image).release();
+    file.bytes = std::move(*image).release();
     return file;
 }
 

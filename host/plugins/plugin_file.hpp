@@ -35,8 +35,8 @@ struct PluginInfo {
 struct PluginFile {
     std::filesystem::path path;
     PluginInfo info;
-    std::vector<std::byte> object;  // the BPF object's bytes
-    std::vector<std::byte> library; // the whole file: what was checked is what is loaded
+    std::vector<std::byte> object; // the BPF object's bytes
+    std::vector<std::byte> bytes;  // the whole file: what was checked is what is loaded
 };
 
 // Reads a plugin from its library file. Errors (kPlugin unless said otherwise): unreadable (kIo), no ELF shared

@@ -10,7 +10,9 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <fstream>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -25,6 +27,17 @@ inline bool has_qmap() {
         EXPECT_THAT(check.out() + check.err(), testing::HasSubstr("malformed in this kernel's BTF"));
     }
     return status == 0;
+}
+
+// The lines of a page that begin with `prompt`, without it: the commands that it shows.
+inline std::vector<std::string> commands_of(const std::string& page, std::string_view prompt) {
+    std::ifstream file(page);
+    std::vector<std::string> commands;
+    for (std::string line; std::getline(file, line);)
+        if (line.starts_with(prompt))
+            commands.push_back(line.substr(prompt.size()));
+    EXPECT_FALSE(commands.empty()) << page;
+    return commands;
 }
 
 struct Answer {

@@ -180,15 +180,8 @@ TEST_F(ZooVm, PluginOfContract1_0Runs) {
 TEST(ContractDocVm, CommandsWork) {
     if (!has_qmap())
         GTEST_SKIP() << "the page shows qmap, which needs kfuncs that are malformed in this kernel's BTF";
-    std::ifstream file("/root/contract.md");
-    unsigned count = 0;
-    for (std::string line; std::getline(file, line);) {
-        if (!line.starts_with("$ "))
-            continue;
-        ++count;
-        EXPECT_EQ(std::system((line.substr(2) + " > /dev/null").c_str()), 0) << line;
-    }
-    EXPECT_GT(count, 0U);
+    for (const std::string& command : commands_of("/root/contract.md", "$ "))
+        EXPECT_EQ(std::system((command + " > /dev/null").c_str()), 0) << command;
 }
 
 } // namespace

@@ -22,8 +22,8 @@ tree_configure() {
 	read -r CC CXX < <(tree_compilers "$preset")
 	if have ccache; then
 		export CMAKE_C_COMPILER_LAUNCHER=ccache CMAKE_CXX_COMPILER_LAUNCHER=ccache
-		# Another checkout of the same source shares the cache, precompiled headers do not shut it off, and what is
-		# not in it is not preprocessed first.
+		# Precompiled headers do not shut the cache off, and what is not in it is not preprocessed first. Another checkout
+		# of the same source shares it but for what clang compiles with such a header, whose path counts.
 		export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1 CCACHE_DEPEND=1
 		export CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
 	fi
