@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
 #include <thread>
 
 namespace scxhost {
@@ -20,7 +21,7 @@ Error busy_error(const SchedulerObject& object, const SchedExtProbe::Reading& re
     return {.kind = ErrorKind::kBusy,
             .what = fmt::format("cannot attach '{}': another scheduler is attached: {}", object.name(),
                                 reading.ops_name().empty() ? "(without a name)" : reading.ops_name()),
-            .hint = "stop it first: only one root scheduler can run at a time"};
+            .hint = "stop it first: only one scheduler at a time can have the machine, or a cgroup"};
 }
 
 // The kernel has no number for a sub-scheduler: it cannot outlive its parent, and its exit record tells when it left.
@@ -30,11 +31,20 @@ bool is_confirmed(const SchedulerObject& object, const SchedExtProbe::Reading& r
            (reading.enable_seq == enable_seq || sub_cgroup != 0);
 }
 
-Error no_parent_error(const SchedulerObject& object) {
-    return {.kind = ErrorKind::kAttach,
-            .what = fmt::format("cannot attach '{}' as a sub-scheduler: no scheduler runs that it could be below",
-                                object.name()),
-            .hint = "start one that takes sub-schedulers first, qmap for example"};
+// Why a sub-scheduler has no place; `error` is the kernel's (7.3.4, find_parent_sched).
+Error no_place_error(const SchedulerObject& object, int error) {
+    const auto because = [&](std::string_view why, std::string hint) {
+        return Error{.kind = error == EBUSY ? ErrorKind::kBusy : ErrorKind::kAttach,
+                     .what = fmt::format("cannot attach '{}' as a sub-scheduler: {}", object.name(), why),
+                     .hint = std::move(hint),
+                     .sys_errno = error};
+    };
+    if (error == EBUSY)
+        return because("a cgroup further down has one already", "stop that first: they are attached from the top down");
+    if (error == EOPNOTSUPP)
+        return because("the scheduler above it takes no sub-schedulers", "choose one there that does, qmap for example");
+    return because("no scheduler runs that it could be below",
+                   "start one that takes sub-schedulers first, qmap for example");
 }
 
 Error not_started_error(const SchedulerObject& object, const ExitReport& report) {
@@ -61,16 +71,19 @@ AttachBase ready_to_attach(SchedulerObject& object, const SchedExtProbe& probe) 
 
 Result<Attached> attach_and_confirm(SchedulerObject& object, const SchedExtProbe& probe, const AttachBase& base) {
     if (base.sub_cgroup != 0 && !base.has_parent)
-        return fail(no_parent_error(object));
+        return fail(no_place_error(object, ENODEV));
     const Clock::time_point start = Clock::now();
     Result<Attachment> link = object.attach();
     while (!link && link.error().kind == ErrorKind::kBusy) {
         const SchedExtProbe::Reading reading = probe.read(base.sub_cgroup);
         if (reading.state == SchedExtState::kEnabled || Clock::now() - start > kBusyPatience)
-            return fail(busy_error(object, reading));
+            return fail(base.sub_cgroup != 0 && reading.ops_name().empty() ? no_place_error(object, EBUSY)
+                                                                           : busy_error(object, reading));
         std::this_thread::sleep_for(kPollPause);
         link = object.attach();
     }
+    if (!link && base.sub_cgroup != 0 && link.error().sys_errno == EOPNOTSUPP)
+        return fail(no_place_error(object, EOPNOTSUPP));
     if (!link)
         return fail(std::move(link).error());
     const Clock::time_point attached = Clock::now();

@@ -71,6 +71,7 @@ LeaveClass classify(const ExitReport& exit) {
     case ExitKind::kSysrq:
         return LeaveClass::kOperator;
     case ExitKind::kUnregKernel:
+    case ExitKind::kParent: // swapped, most likely: there is another one to be below
         return LeaveClass::kTopology;
     default:
         break;

@@ -50,7 +50,7 @@ enum class StandDownReason {
 // How a scheduler left, as far as the next step depends on it.
 enum class LeaveClass {
     kRestart,  // it asks to be started again
-    kTopology, // a CPU or cgroup came or went: load it again for what is there now
+    kTopology, // a CPU, its cgroup or the scheduler above it went: load it again for what is there now
     kByItself, // it, or somebody, ended it without an error
     kOperator, // SysRq-S
     kError,

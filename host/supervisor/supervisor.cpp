@@ -796,7 +796,9 @@ Error Supervisor::ejection(const Spec& spec, const ExitReport& exit, std::chrono
                                     exit.message.empty() ? "" : ": ", exit.message),
                 .hint = {},
                 .detail = exit.dump};
-    if (exit.asks_for_restart())
+    if (exit.kind == static_cast<std::uint32_t>(ExitKind::kParent))
+        error.hint = "the scheduler above it left: it is loaded again, to be below the next one";
+    else if (exit.asks_for_restart())
         error.hint = exit.is_hotplug() ? "a CPU came or went: it is loaded again for the new topology"
                                        : "it asks to be started again";
     return error;

@@ -186,10 +186,11 @@ static void queues_drain(void)
  */
 static s64 core_sched_distance(struct task_struct *p)
 {
-	task_ctx_t *taskc = lookup_task_ctx(p);
+	task_ctx_t *taskc = find_task_ctx(p);
 	u32 index = weight_to_queue(p->scx.weight);
 	s64 distance;
 
+	/* A child's task: the kernel (7.3.4, scx_prio_less) asks the parent when two schedulers' tasks meet. */
 	if (!taskc)
 		return 0;
 	distance = taskc->core_sched_seq - qa.core_sched_head_seqs[index];

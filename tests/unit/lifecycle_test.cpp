@@ -592,6 +592,8 @@ TEST(LifecycleTest, LeavesAreClassified) {
     EXPECT_EQ(classify(exit(static_cast<ExitKind>(4711))), LeaveClass::kError) << "a kind of a newer kernel";
     EXPECT_EQ(classify(exit(ExitKind::kSysrq)), LeaveClass::kOperator);
     EXPECT_EQ(classify(exit(ExitKind::kUnregKernel, kRestartCode | kHotplugCode)), LeaveClass::kTopology);
+    EXPECT_EQ(classify(exit(ExitKind::kParent)), LeaveClass::kTopology);
+    EXPECT_EQ(classify(exit(ExitKind::kParentKill)), LeaveClass::kByItself);
     EXPECT_EQ(classify(exit(ExitKind::kUnregBpf, kRestartCode)), LeaveClass::kRestart);
     EXPECT_EQ(classify(exit(ExitKind::kUnregBpf, kRestartCode | kHotplugCode)), LeaveClass::kTopology);
     EXPECT_EQ(classify(exit(ExitKind::kUnregBpf, 3)), LeaveClass::kByItself);

@@ -77,10 +77,6 @@ void LivePolicy::attach() {
     enable_seq_ = attached.enable_seq;
 }
 
-void LivePolicy::attach_unconfirmed() {
-    link_ = value_of(object().attach());
-}
-
 void LivePolicy::detach() {
     value_of(link_->detach());
     link_.reset();
@@ -95,12 +91,21 @@ ExitReport LivePolicy::exit_record() const {
     return scheduler_->object().read_exit_record().value_or(ExitReport{});
 }
 
-std::int64_t LivePolicy::statistic(const std::string& name) {
+std::vector<std::int64_t> LivePolicy::statistics(const std::vector<std::string>& names) {
     const auto& declared = object().declarations().statistics;
-    const auto found = std::ranges::find(declared, name, &StatisticDeclaration::name);
-    if (found == declared.end())
-        throw std::runtime_error("no statistic '" + name + "'");
-    return value_of(statistics_->read())[static_cast<std::size_t>(found - declared.begin())];
+    const std::vector<std::int64_t> values = value_of(statistics_->read());
+    std::vector<std::int64_t> wanted;
+    for (const std::string& name : names) {
+        const auto found = std::ranges::find(declared, name, &StatisticDeclaration::name);
+        if (found == declared.end())
+            throw std::runtime_error("no statistic '" + name + "'");
+        wanted.push_back(values[static_cast<std::size_t>(found - declared.begin())]);
+    }
+    return wanted;
+}
+
+std::int64_t LivePolicy::statistic(const std::string& name) {
+    return statistics({name}).front();
 }
 
 int LivePolicy::run_program(const std::string& name) const {

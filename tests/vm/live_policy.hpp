@@ -28,8 +28,6 @@ public:
     ~LivePolicy(); // detaches
 
     void attach();
-    // A sub-scheduler has no place in root/ops to be confirmed at.
-    void attach_unconfirmed();
     void detach();
 
     // The attach call's own result, for attaches that are to fail.
@@ -39,6 +37,8 @@ public:
     [[nodiscard]] ExitReport exit_record() const;
     [[nodiscard]] SchedulerObject& object() { return scheduler_->object(); }
     [[nodiscard]] std::int64_t statistic(const std::string& name);
+    // Of one moment, in the order of the names: between two calls the policy may do much.
+    [[nodiscard]] std::vector<std::int64_t> statistics(const std::vector<std::string>& names);
     // Runs a syscall program of the object without an argument; its return value.
     [[nodiscard]] int run_program(const std::string& name) const;
 

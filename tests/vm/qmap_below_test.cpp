@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// qmap below qmap: a scheduler hands CPUs down to one that has a cgroup's tasks. What both make of it, and what the
+// hosts of either do when the other, or the cgroup, goes. Runs as root in a guest.
+#include "tests/vm/children.hpp"
+#include "tests/vm/guest_test.hpp"
+#include "tests/vm/host_commands.hpp"
+#include "tests/vm/live_policy.hpp"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+#include <vector>
+
+namespace scxhost {
+namespace {
+
+using testing::HasSubstr;
+using testing::StartsWith;
+
+constexpr const char* kCgroup = "/sys/fs/cgroup/qmap-below";
+constexpr const char* kCgroupBelow = "/sys/fs/cgroup/qmap-below/further";
+constexpr const char* kSocket = "/run/scxhost-below/control.sock";
+
+class QmapBelow : public testing::Test {
+protected:
+    void SetUp() override {
+        SCX_SKIP_WITHOUT("dsq-create"); // malformed in some kernels: qmap is refused there
+        SCX_SKIP_WITHOUT("sub-capabilities");
+        ASSERT_TRUE(on_its_own_scheduler());
+        ASSERT_EQ(::mkdir(kCgroup, 0755), 0);
+    }
+    void TearDown() override {
+        remove_cgroup(kCgroup);
+        EXPECT_TRUE(on_its_own_scheduler());
+    }
+
+    // A cgroup is busy until the last of its tasks has been reaped.
+    static void remove_cgroup(const char* cgroup) {
+        EXPECT_TRUE(wait_until([&] { return ::rmdir(cgroup) == 0 || errno == ENOENT; })) << cgroup;
+    }
+
+    static std::string folder_of(const char* cgroup, const std::string& above = "/sys/kernel/sched_ext/root") {
+        struct stat file{};
+        EXPECT_EQ(::stat(cgroup, &file), 0) << cgroup;
+        return fmt::format("{}/sub/sub-{}", above, file.st_ino);
+    }
+
+    static std::vector<std::string> child_arguments() {
+        return {"run",   "qmap",
+                "--json", "--set",
+                "sub_cgroup=/qmap-below", "--set",
+                fmt::format("control.socket={}", kSocket)};
+    }
+};
+
+// So many enqueues say that it was given the CPU again and again.
+bool serves(LivePolicy& policy) {
+    const std::int64_t before = policy.statistic("enqueued");
+    return wait_until([&] { return policy.statistic("enqueued") >= before + 20; });
+}
+
+// Tasks that never sleep, as many as there are CPUs: nothing is left over for anybody by chance.
+void fill_cpus(Children& crowd) {
+    for (long i = 0; i < ::sysconf(_SC_NPROCESSORS_ONLN); ++i)
+        crowd.spinner();
+}
+
+pid_t spinner_in(Children& crowd, const std::string& cgroup) {
+    const pid_t pid = crowd.spinner();
+    write_text(cgroup + "/cgroup.procs", std::to_string(pid));
+    return pid;
+}
+
+TEST_F(QmapBelow, SubSchedulerServesItsCgroup) {
+    LivePolicy parent("qmap");
+    parent.attach();
+    LivePolicy child("qmap", {"sub_cgroup=/qmap-below"});
+    child.attach();
+    Children crowd;
+    spinner_in(crowd, kCgroup);
+    fill_cpus(crowd);
+    EXPECT_TRUE(serves(child));
+    const std::uint64_t work = crowd.board().work[0].load();
+    EXPECT_TRUE(wait_until([&] { return crowd.board().work[0].load() > work; }));
+    EXPECT_EQ(child.statistic("in_use"), 1);
+    EXPECT_EQ(child.exit_record().kind, 0U) << child.exit_record().message;
+    EXPECT_EQ(child.check_slab(), 0);
+    // The child goes first: its task goes back to the parent.
+    child.detach();
+    EXPECT_EQ(child.exit_record().kind_name(), "UNREG");
+    EXPECT_EQ(child.statistic("in_use"), 0);
+    EXPECT_TRUE(parent.running()) << parent.exit_record().message;
+    crowd.end_all();
+    parent.detach();
+}
+
+// Three schedulers, one below the other: each serves its own tasks, and hands CPUs down.
+TEST_F(QmapBelow, AChildHasAChildOfItsOwn) {
+    ASSERT_EQ(::mkdir(kCgroupBelow, 0755), 0);
+    {
+        LivePolicy root("qmap");
+        root.attach();
+        LivePolicy child("qmap", {"sub_cgroup=/qmap-below"});
+        child.attach();
+        LivePolicy grandchild("qmap", {"sub_cgroup=/qmap-below/further"});
+        grandchild.attach();
+        EXPECT_EQ(::access(folder_of(kCgroupBelow, folder_of(kCgroup)).c_str(), F_OK), 0);
+
+        Children crowd;
+        spinner_in(crowd, kCgroup);
+        spinner_in(crowd, kCgroupBelow);
+        fill_cpus(crowd);
+        EXPECT_TRUE(serves(grandchild));
+        EXPECT_TRUE(serves(child));
+        EXPECT_TRUE(serves(root));
+        EXPECT_EQ(grandchild.statistic("in_use"), 1);
+        EXPECT_EQ(child.statistic("in_use"), 1);
+
+        // Who leaves takes along whoever is below, and hands its tasks to the one above.
+        child.detach();
+        EXPECT_EQ(child.exit_record().kind_name(), "UNREG");
+        EXPECT_EQ(grandchild.exit_record().kind_name(), "PARENT");
+        EXPECT_FALSE(grandchild.running());
+        EXPECT_EQ(grandchild.statistic("in_use"), 0);
+        EXPECT_EQ(child.statistic("in_use"), 0);
+        EXPECT_TRUE(root.running()) << root.exit_record().message;
+        EXPECT_TRUE(serves(root));
+        for (const LivePolicy* policy : {&root, &child, &grandchild})
+            EXPECT_EQ(policy->check_slab(), 0);
+        crowd.end_all();
+        root.detach();
+    }
+    remove_cgroup(kCgroupBelow);
+}
+
+// A cgroup has one scheduler: its tasks change hands when they move.
+TEST_F(QmapBelow, TasksChangeHandsWithTheirCgroup) {
+    LivePolicy parent("qmap");
+    parent.attach();
+    LivePolicy child("qmap", {"sub_cgroup=/qmap-below"});
+    child.attach();
+    Children crowd;
+    const pid_t moving = crowd.spinner();
+    fill_cpus(crowd);
+    for (int round = 0; round < 5; ++round) {
+        write_text(std::string(kCgroup) + "/cgroup.procs", std::to_string(moving));
+        EXPECT_EQ(child.statistic("in_use"), 1);
+        EXPECT_TRUE(serves(child));
+        write_text("/sys/fs/cgroup/cgroup.procs", std::to_string(moving));
+        EXPECT_EQ(child.statistic("in_use"), 0);
+    }
+    EXPECT_TRUE(child.running()) << child.exit_record().message;
+    EXPECT_EQ(parent.check_slab(), 0);
+    EXPECT_EQ(child.check_slab(), 0);
+    child.detach();
+    EXPECT_TRUE(parent.running()) << parent.exit_record().message;
+    crowd.end_all();
+    parent.detach();
+}
+
+TEST_F(QmapBelow, AHostConfirmsAndWatchesASubScheduler) {
+    HostProcess parent({"run", "qmap", "--json"});
+    ASSERT_TRUE(parent.wait_for_event("enabled")) << parent.out() << parent.err();
+    HostProcess child(child_arguments());
+    const auto enabled = child.wait_for_event("enabled");
+    ASSERT_TRUE(enabled) << child.out() << child.err();
+    EXPECT_EQ(read_text(folder_of(kCgroup) + "/ops"), enabled->at("ops").get<std::string>() + "\n");
+
+    // A second one has no place there.
+    HostProcess second({"run", "qmap", "--json", "--set", "sub_cgroup=/qmap-below", "--set",
+                        "control.socket=/run/scxhost-second/control.sock"});
+    EXPECT_NE(second.wait(), 0);
+    EXPECT_THAT(second.err(), HasSubstr(enabled->at("ops").get<std::string>()));
+
+    end(child);
+    EXPECT_NE(::access(folder_of(kCgroup).c_str(), F_OK), 0);
+    end(parent);
+}
+
+// Another scheduler above, by whatever way, takes this one along. Its host has it below the new one soon after.
+TEST_F(QmapBelow, ASwapAboveBringsItBackBelowTheNewOne) {
+    HostProcess parent({"run", "qmap", "--json", "--set", "swap.probation=0s"});
+    ASSERT_TRUE(parent.next_event("enabled")) << parent.out() << parent.err();
+    HostProcess child(child_arguments());
+    ASSERT_TRUE(child.next_event("enabled")) << child.out() << child.err();
+    const Answer answer = swap({"qmap", "--set", "slice=5ms"});
+    EXPECT_EQ(answer.status, 0) << answer.report << answer.err;
+    const auto left = child.next_event("left");
+    ASSERT_TRUE(left) << child.out() << child.err();
+    EXPECT_EQ(left->at("exit").at("kind"), "PARENT") << left->dump(1);
+    ASSERT_TRUE(child.next_event("enabled")) << child.out() << child.err();
+    EXPECT_EQ(::access(folder_of(kCgroup).c_str(), F_OK), 0);
+    end(child);
+    end(parent);
+}
+
+TEST_F(QmapBelow, ItEndsWithTheLastSchedulerAbove) {
+    HostProcess parent({"run", "qmap", "--json"});
+    ASSERT_TRUE(parent.wait_for_event("enabled")) << parent.out() << parent.err();
+    HostProcess child(child_arguments());
+    ASSERT_TRUE(child.wait_for_event("enabled")) << child.out() << child.err();
+    end(parent);
+    const auto left = child.wait_for_event("left");
+    ASSERT_TRUE(left) << child.out() << child.err();
+    EXPECT_EQ(left->at("exit").at("kind"), "PARENT") << left->dump(1);
+    EXPECT_EQ(child.wait(), 1) << child.err();
+    EXPECT_THAT(child.err(), HasSubstr("no scheduler runs that it could be below"));
+}
+
+TEST_F(QmapBelow, ItGoesWithItsCgroup) {
+    HostProcess parent({"run", "qmap", "--json"});
+    ASSERT_TRUE(parent.wait_for_event("enabled")) << parent.out() << parent.err();
+    HostProcess child(child_arguments());
+    ASSERT_TRUE(child.wait_for_event("enabled")) << child.out() << child.err();
+    EXPECT_EQ(::rmdir(kCgroup), 0);
+    const auto left = child.wait_for_event("left");
+    ASSERT_TRUE(left) << child.out() << child.err();
+    EXPECT_EQ(left->at("exit").at("kind"), "UNREG_KERN") << left->dump(1);
+    EXPECT_EQ(child.wait(), 1) << child.err();
+    EXPECT_THAT(child.err(), HasSubstr("/qmap-below"));
+    expect_runs("qmap");
+    end(parent);
+}
+
+// A swap of the lower one touches nothing above, and a new one that errs gives its place back to the old one.
+TEST_F(QmapBelow, ASwapBelowLeavesTheOneAboveAlone) {
+    HostProcess parent({"run", "qmap", "--json"});
+    ASSERT_TRUE(parent.wait_for_event("enabled")) << parent.out() << parent.err();
+    // Files of their own: a host follows the one that it has.
+    const auto configured = [](const std::string& name, const std::string& options) {
+        std::string path = fmt::format("/root/{}.toml", name);
+        write_text(path, fmt::format("[scheduler]\nplugin = \"qmap\"\n[scheduler.options]\n"
+                                     "sub_cgroup = \"/qmap-below\"\n{}\n"
+                                     "[control]\nsocket = \"{}\"\n[swap]\nprobation = \"0s\"\n",
+                                     options, kSocket));
+        return path;
+    };
+    HostProcess child({"run", configured("below", ""), "--json", "--stay"});
+    const auto first = child.next_event("enabled");
+    ASSERT_TRUE(first) << child.out() << child.err();
+    const std::uint64_t enable_seq = kernel_status().enable_seq;
+
+    const Answer good = swap({configured("shorter", "slice = \"5ms\""), "--socket", kSocket});
+    EXPECT_EQ(good.status, 0) << good.report << good.err;
+    EXPECT_EQ(good.report.value("outcome", ""), "good") << good.report;
+    EXPECT_EQ(read_text(folder_of(kCgroup) + "/ops"), first->at("ops").get<std::string>() + "\n");
+
+    // One entry for three tasks.
+    Children crowd;
+    for (int i = 0; i < 3; ++i)
+        spinner_in(crowd, kCgroup);
+    const Answer refused = swap({configured("too-few", "max_tasks = 1"), "--socket", kSocket});
+    EXPECT_EQ(refused.status, 1) << refused.report << refused.err;
+    EXPECT_EQ(refused.report.value("outcome", ""), "rolled-back") << refused.report;
+    EXPECT_THAT(refused.err + refused.report.dump(), HasSubstr("task_ctx slab exhausted (max_tasks=1)"));
+    EXPECT_EQ(read_text(folder_of(kCgroup) + "/ops"), first->at("ops").get<std::string>() + "\n");
+    EXPECT_EQ(kernel_status().enable_seq, enable_seq);
+    crowd.end_all();
+    end(child);
+    expect_runs("qmap");
+    end(parent);
+}
+
+TEST_F(QmapBelow, WithoutAParentThereIsNothingToBeBelow) {
+    HostProcess child(child_arguments());
+    EXPECT_EQ(child.wait(), 1) << child.out();
+    EXPECT_FALSE(child.wait_for_event("enabled")) << child.out();
+    EXPECT_THAT(child.err(), HasSubstr("sub-scheduler"));
+}
+
+// `simple` takes nobody below it.
+TEST_F(QmapBelow, BelowOneThatTakesNoSubSchedulersItIsRefused) {
+    HostProcess parent({"run", "simple", "--json"});
+    ASSERT_TRUE(parent.wait_for_event("enabled")) << parent.out() << parent.err();
+    HostProcess child(child_arguments());
+    EXPECT_EQ(child.wait(), 1) << child.out();
+    EXPECT_FALSE(child.wait_for_event("enabled")) << child.out();
+    EXPECT_THAT(child.err(), HasSubstr("takes no sub-schedulers"));
+    expect_runs("simple");
+    end(parent);
+}
+
+} // namespace
+} // namespace scxhost
