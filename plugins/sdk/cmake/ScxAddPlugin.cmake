@@ -90,11 +90,19 @@ function(scx_add_plugin name)
   set(object ${SCXHOST_PLUGIN_OUTPUT_DIR}/${name}.bpf.o)
   scxhost_compile_bpf(${arg_BPF} ${object} DEPENDS ${arg_DEPENDS})
 
+  set(hash ${CMAKE_CURRENT_BINARY_DIR}/${name}.object_hash.h)
+  add_custom_command(
+    OUTPUT ${hash}
+    COMMAND ${CMAKE_COMMAND} -DOBJECT=${object} -DOUTPUT=${hash} -P ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/object_hash.cmake
+    DEPENDS ${object}
+    VERBATIM)
+
   set(SCXHOST_GENERATED_NAME "${name}")
   set(SCXHOST_GENERATED_VERSION "${arg_VERSION}")
   string(REGEX REPLACE "([\\\"])" "\\\\\\1" SCXHOST_GENERATED_SUMMARY "${arg_SUMMARY}") # a C string
   set(SCXHOST_GENERATED_STRUCT_OPS "${arg_STRUCT_OPS}")
   set(SCXHOST_GENERATED_OBJECT "${object}")
+  set(SCXHOST_GENERATED_OBJECT_HASH "${hash}")
   if(arg_SOURCES)
     set(SCXHOST_GENERATED_HAS_CALLBACKS 1)
   else()
@@ -102,7 +110,7 @@ function(scx_add_plugin name)
   endif()
   set(descriptor ${CMAKE_CURRENT_BINARY_DIR}/${name}.plugin.c)
   configure_file(${CMAKE_CURRENT_FUNCTION_LIST_DIR}/plugin_descriptor.c.in ${descriptor} @ONLY)
-  set_source_files_properties(${descriptor} PROPERTIES OBJECT_DEPENDS ${object})
+  set_source_files_properties(${descriptor} PROPERTIES OBJECT_DEPENDS "${object};${hash}")
 
   add_library(${name} MODULE ${descriptor} ${arg_SOURCES})
   set(map ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/plugin.map)
