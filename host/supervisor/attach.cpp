@@ -42,7 +42,8 @@ Error no_place_error(const SchedulerObject& object, int error) {
     if (error == EBUSY)
         return because("a cgroup further down has one already", "stop that first: they are attached from the top down");
     if (error == EOPNOTSUPP)
-        return because("the scheduler above it takes no sub-schedulers", "choose one there that does, qmap for example");
+        return because("the scheduler above it takes no sub-schedulers",
+                       "choose one there that does, qmap for example");
     return because("no scheduler runs that it could be below",
                    "start one that takes sub-schedulers first, qmap for example");
 }

@@ -64,7 +64,7 @@ static bool is_lowpri(struct task_struct *p)
 
 static u64 next_core_sched_seq(u32 index)
 {
-	return qa.core_sched_tail_seqs[index]++;
+	return __sync_fetch_and_add(&qa.core_sched_tail_seqs[index], 1);
 }
 
 /* The task has left its queue: what was said about it there holds no longer. */

@@ -53,9 +53,12 @@ protected:
     }
 
     static std::vector<std::string> child_arguments() {
-        return {"run",   "qmap",
-                "--json", "--set",
-                "sub_cgroup=/qmap-below", "--set",
+        return {"run",
+                "qmap",
+                "--json",
+                "--set",
+                "sub_cgroup=/qmap-below",
+                "--set",
                 fmt::format("control.socket={}", kSocket)};
     }
 };
@@ -273,6 +276,24 @@ TEST_F(QmapBelow, WithoutAParentThereIsNothingToBeBelow) {
     EXPECT_EQ(child.wait(), 1) << child.out();
     EXPECT_FALSE(child.wait_for_event("enabled")) << child.out();
     EXPECT_THAT(child.err(), HasSubstr("sub-scheduler"));
+}
+
+// They come from the top down: there is no way in between two.
+TEST_F(QmapBelow, AboveOneThatIsThereAlreadyItIsRefused) {
+    ASSERT_EQ(::mkdir(kCgroupBelow, 0755), 0);
+    {
+        LivePolicy root("qmap");
+        root.attach();
+        LivePolicy lower("qmap", {"sub_cgroup=/qmap-below/further"});
+        lower.attach();
+        HostProcess upper(child_arguments());
+        EXPECT_EQ(upper.wait(), 1) << upper.out();
+        EXPECT_THAT(upper.err(), HasSubstr("a cgroup further down has one already"));
+        EXPECT_TRUE(lower.running()) << lower.exit_record().message;
+        lower.detach();
+        root.detach();
+    }
+    remove_cgroup(kCgroupBelow);
 }
 
 // `simple` takes nobody below it.

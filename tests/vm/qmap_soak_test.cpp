@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // qmap under everything at once for a while: processes come and go, tasks change their nice value, their CPUs and their
-// cgroup, a CPU leaves and returns. And core scheduling, for guests with two threads a core. Runs as root in a guest.
+// cgroup, a CPU leaves and returns. Runs as root in a guest.
 #include "tests/vm/children.hpp"
 #include "tests/vm/guest_test.hpp"
 #include "tests/vm/live_policy.hpp"
@@ -9,7 +9,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sched.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -108,41 +107,6 @@ TEST_F(QmapSoak, BalancesAfterMixedLoad) {
     EXPECT_EQ(qmap.check_slab(), 0);
     for (const std::string& cgroup : {cgroups[1], cgroups[2]})
         EXPECT_EQ(::rmdir(cgroup.c_str()), 0);
-}
-
-// Two groups that may not share a core. The kernel then asks core_sched_before, and takes tasks out of the policy's
-// queues by itself, which the dequeue callback counts.
-TEST_F(QmapSoak, CoreSchedulingRunsBothGroups) {
-    ASSERT_NE(read_text("/sys/devices/system/cpu/cpu0/topology/thread_siblings_list"), "0\n")
-        << "this test is for a guest with two threads a core";
-    if (read_text("/proc/kallsyms").find(" sched_core_share_pid\n") == std::string::npos)
-        GTEST_SKIP() << "this kernel was built without core scheduling (CONFIG_SCHED_CORE)";
-    LivePolicy qmap("qmap", {"slice=4ms"});
-    qmap.attach();
-    Children crowd;
-    for (int i = 0; i < 6; ++i)
-        crowd.spinner();
-    for (std::size_t i = 0; i < 6; i += 3) {
-        const auto leader = crowd.pids()[i];
-        ASSERT_EQ(::prctl(PR_SCHED_CORE, PR_SCHED_CORE_CREATE, leader, 0 /* one thread */, 0), 0);
-        ASSERT_EQ(::prctl(PR_SCHED_CORE, PR_SCHED_CORE_SHARE_FROM, leader, 0, 0), 0);
-        for (std::size_t follower = i + 1; follower < i + 3; ++follower)
-            ASSERT_EQ(::prctl(PR_SCHED_CORE, PR_SCHED_CORE_SHARE_TO, crowd.pids()[follower], 0, 0), 0);
-    }
-    std::vector<std::uint64_t> work;
-    for (std::size_t i = 0; i < 6; ++i)
-        work.push_back(crowd.board().work[i].load());
-    EXPECT_TRUE(wait_until([&] {
-        for (std::size_t i = 0; i < 6; ++i)
-            if (crowd.board().work[i].load() == work[i])
-                return false;
-        return qmap.statistic("core_sched_execed") > 0;
-    })) << qmap.statistic("core_sched_execed")
-        << " run by core scheduling's choice";
-    EXPECT_TRUE(qmap.running()) << qmap.exit_record().message;
-    EXPECT_EQ(qmap.check_slab(), 0);
-    crowd.end_all();
-    qmap.detach();
 }
 
 } // namespace
