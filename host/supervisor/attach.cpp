@@ -31,10 +31,11 @@ bool is_confirmed(const SchedulerObject& object, const SchedExtProbe::Reading& r
            (reading.enable_seq == enable_seq || sub_cgroup != 0);
 }
 
-// Why a sub-scheduler has no place; `error` is the kernel's (7.3.4, find_parent_sched).
+// Why a sub-scheduler has no place. The kernel (7.3.4) answers ENODEV in scx_sub_enable_workfn, the others in
+// find_parent_sched.
 Error no_place_error(const SchedulerObject& object, int error) {
     const auto because = [&](std::string_view why, std::string hint) {
-        return Error{.kind = error == EBUSY ? ErrorKind::kBusy : ErrorKind::kAttach,
+        return Error{.kind = ErrorKind::kAttach,
                      .what = fmt::format("cannot attach '{}' as a sub-scheduler: {}", object.name(), why),
                      .hint = std::move(hint),
                      .sys_errno = error};
@@ -43,7 +44,7 @@ Error no_place_error(const SchedulerObject& object, int error) {
         return because("a cgroup further down has one already", "stop that first: they are attached from the top down");
     if (error == EOPNOTSUPP)
         return because("the scheduler above it takes no sub-schedulers",
-                       "choose one there that does, qmap for example");
+                       "choose one there that does: qmap in its cid form, for example");
     return because("no scheduler runs that it could be below",
                    "start one that takes sub-schedulers first, qmap for example");
 }
@@ -59,7 +60,9 @@ Error not_started_error(const SchedulerObject& object, const ExitReport& report)
 
 std::uint64_t sub_cgroup_of(const SchedulerObject& object) {
     constexpr std::string_view kMember = "sub_cgroup_id";
-    return object.has_ops_member(kMember) ? object.ops_member(kMember).value_or(0) : 0;
+    constexpr std::uint64_t kRootCgroup = 1; // the kernel takes that for the machine (7.3.4, scx_enable)
+    const std::uint64_t id = object.has_ops_member(kMember) ? object.ops_member(kMember).value_or(0) : 0;
+    return id > kRootCgroup ? id : 0;
 }
 
 AttachBase ready_to_attach(SchedulerObject& object, const SchedExtProbe& probe) {
@@ -77,14 +80,18 @@ Result<Attached> attach_and_confirm(SchedulerObject& object, const SchedExtProbe
     Result<Attachment> link = object.attach();
     while (!link && link.error().kind == ErrorKind::kBusy) {
         const SchedExtProbe::Reading reading = probe.read(base.sub_cgroup);
-        if (reading.state == SchedExtState::kEnabled || Clock::now() - start > kBusyPatience)
-            return fail(base.sub_cgroup != 0 && reading.ops_name().empty() ? no_place_error(object, EBUSY)
-                                                                           : busy_error(object, reading));
+        const bool in_the_way =
+            base.sub_cgroup == 0 ? reading.state == SchedExtState::kEnabled : !reading.ops_name().empty();
+        if (base.sub_cgroup != 0 && !in_the_way && Clock::now() - start > kBusyPatience)
+            return fail(no_place_error(object, EBUSY));
+        if (in_the_way || Clock::now() - start > kBusyPatience)
+            return fail(busy_error(object, reading));
         std::this_thread::sleep_for(kPollPause);
         link = object.attach();
     }
-    if (!link && base.sub_cgroup != 0 && link.error().sys_errno == EOPNOTSUPP)
-        return fail(no_place_error(object, EOPNOTSUPP));
+    if (const int error = link ? 0 : link.error().sys_errno;
+        base.sub_cgroup != 0 && (error == EOPNOTSUPP || error == ENODEV))
+        return fail(no_place_error(object, error));
     if (!link)
         return fail(std::move(link).error());
     const Clock::time_point attached = Clock::now();

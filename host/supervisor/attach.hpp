@@ -37,8 +37,8 @@ struct AttachBase {
 AttachBase ready_to_attach(SchedulerObject& object, const SchedExtProbe& probe);
 
 // Attaches a loaded object and waits for the kernel's confirmation. On failure nothing is left attached. Errors: kBusy
-// (another scheduler runs, it is named), kAttach (the kernel refused it, or disabled it at once: the object's exit
-// record tells more). Allocates on failure only.
+// (another scheduler runs, it is named), kAttach (the kernel refused it, a sub-scheduler has no place, or the kernel
+// disabled it at once: the object's exit record tells more). Allocates on failure only.
 Result<Attached> attach_and_confirm(SchedulerObject& object, const SchedExtProbe& probe, const AttachBase& base);
 
 // Whether the scheduler that we attached still runs.

@@ -71,7 +71,7 @@ LeaveClass classify(const ExitReport& exit) {
     case ExitKind::kSysrq:
         return LeaveClass::kOperator;
     case ExitKind::kUnregKernel:
-    case ExitKind::kParent: // swapped, most likely: there is another one to be below
+    case ExitKind::kParent: // swapped, most likely: there will be another one to be below
         return LeaveClass::kTopology;
     default:
         break;
@@ -222,6 +222,12 @@ void Lifecycle::on(const event::SwitchFailed& failed) {
         kept_.reset();
     if (failed.cause == Cause::kTopology)
         return start_again(pending);
+    // The scheduler above it went, and may be on its way back: it is tried as often as anything may fail.
+    if (failed.cause == Cause::kPlace && pending.purpose == Purpose::kRestart) {
+        if (count_failure())
+            start_again(pending);
+        return;
+    }
     if (failed.cause == Cause::kForeign && !failed.restored)
         return stand_down(StandDownReason::kForeign);
     if (failed.cause == Cause::kBuild)

@@ -50,7 +50,7 @@ enum class StandDownReason {
 // How a scheduler left, as far as the next step depends on it.
 enum class LeaveClass {
     kRestart,  // it asks to be started again
-    kTopology, // a CPU, its cgroup or the scheduler above it went: load it again for what is there now
+    kTopology, // a CPU came or went, or its cgroup or the scheduler above it went: load it for what is there now
     kByItself, // it, or somebody, ended it without an error
     kOperator, // SysRq-S
     kError,
@@ -81,7 +81,8 @@ struct PrepareFailed {
 };
 struct Switched {}; // the kernel confirms it
 struct SwitchFailed {
-    enum class Cause { kBuild, kMachine, kForeign, kTopology };
+    // kPlace: a sub-scheduler's cannot be had, and it is not its build's fault.
+    enum class Cause { kBuild, kMachine, kForeign, kTopology, kPlace };
     Cause cause = Cause::kBuild;
     bool restored = false; // what ran before runs again
 };

@@ -49,6 +49,14 @@ void rise_above_sched_ext() {
     (void)::sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &parameter);
 }
 
+// Whether a sub-scheduler failed for its place and not by itself: the system call failed, or the kernel ended it on its
+// parent's account (7.3.4: "parent bypassing", "parent disabled", "parent rejected").
+bool lost_its_place(const Error& error, const ExitReport& exit) {
+    return exit.left()
+               ? exit.kind == static_cast<std::uint32_t>(ExitKind::kError) && exit.message.starts_with("parent ")
+               : error.sys_errno != 0;
+}
+
 // Threads on the machine: /proc/loadavg holds "0.00 0.01 0.05 1/123 4567".
 std::size_t count_tasks() {
     std::ifstream file("/proc/loadavg");
@@ -325,7 +333,9 @@ void Supervisor::carry_out(const action::Prepare& step) {
     unload(spec);
     ++spec.preparing;
     emit("preparing", {{"scheduler", spec.label}});
-    worker_->submit([this, id = step.id, config = spec.config, log = settings_.plugin_log] {
+    const auto owner = specs_.find(spec.settings_of);
+    const bool stands_in_below = owner != specs_.end() && owner->second.sub_cgroup != 0;
+    worker_->submit([this, id = step.id, config = spec.config, log = settings_.plugin_log, stands_in_below] {
         const Clock::time_point begin = Clock::now();
         const std::uint64_t hotplug_seq = probe_->hotplug_seq();
         auto loaded = std::make_shared<Loaded>();
@@ -335,6 +345,11 @@ void Supervisor::carry_out(const action::Prepare& step) {
         else
             loaded->scheduler = PreparedScheduler::prepare(config, kernel_, hotplug_seq, log);
         loaded->hotplug_seq = hotplug_seq;
+        if (loaded->scheduler && stands_in_below && sub_cgroup_of((*loaded->scheduler)->object()) == 0)
+            loaded->scheduler =
+                fail(ErrorKind::kConfig,
+                     fmt::format("'{}' would take the whole machine in place of a sub-scheduler", label_of(config)),
+                     "leave host.fallback empty here: the scheduler above takes the cgroup's tasks");
         if (loaded->scheduler) {
             Result<StatisticsReader> statistics = StatisticsReader::make((*loaded->scheduler)->object());
             if (statistics)
@@ -361,6 +376,7 @@ void Supervisor::prepared(SchedulerId id, Loaded loaded) {
     }
     unload(spec);
     spec.scheduler = *std::move(loaded.scheduler);
+    spec.sub_cgroup = sub_cgroup_of(spec.scheduler->object());
     spec.statistics = std::move(loaded.statistics);
     spec.hotplug_seq = loaded.hotplug_seq;
     if (const Plugin* plugin = spec.scheduler->plugin()) {
@@ -471,6 +487,8 @@ void Supervisor::switch_failed(SchedulerId id, WindowResult& result) {
     Cause cause = Cause::kBuild;
     if (result.error->kind == ErrorKind::kBusy)
         cause = Cause::kForeign;
+    else if (to.sub_cgroup != 0 && lost_its_place(*result.error, exit))
+        cause = Cause::kPlace;
     else if (exit.left() && classify(exit) == LeaveClass::kTopology)
         cause = Cause::kTopology;
     else if (!exit.left() && result.error->sys_errno != 0)
@@ -489,13 +507,13 @@ void Supervisor::switch_failed(SchedulerId id, WindowResult& result) {
     to.report.running = running_title();
     outcome_.exit = exit;
     if (cause == Cause::kForeign)
-        outcome_.other_name = probe_->read(sub_cgroup_of(to.scheduler->object())).ops_name();
+        outcome_.other_name = probe_->read(to.sub_cgroup).ops_name();
     nlohmann::json fields = to_json(to.report);
     fields.update({{"title", to.label},
                    {"restored", restored},
                    {"exit", to_json(exit)},
                    {"restore_error", result.restore_error ? to_json(*result.restore_error) : nlohmann::json(nullptr)}});
-    if (cause == Cause::kBuild || cause == Cause::kMachine)
+    if (cause == Cause::kBuild || cause == Cause::kMachine || cause == Cause::kPlace)
         record_incident(to, fields);
     emit("switch-failed", std::move(fields));
     report(*to.report.error);
@@ -772,7 +790,7 @@ void Supervisor::replaced(const std::string& other) {
         .what = fmt::format("{} was replaced after {} s by another scheduler: {}", spec.label,
                             std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - running_->start).count(),
                             other.empty() ? "(gone already)" : other),
-        .hint = "somebody else attached it; only one root scheduler can run at a time"};
+        .hint = "somebody else attached it; only one scheduler at a time can have the machine, or a cgroup"};
     spec.report.error = error;
     outcome_.exit = spec.scheduler->object().read_exit_record().value_or(ExitReport{});
     outcome_.other_name = other;
@@ -797,7 +815,7 @@ Error Supervisor::ejection(const Spec& spec, const ExitReport& exit, std::chrono
                 .hint = {},
                 .detail = exit.dump};
     if (exit.kind == static_cast<std::uint32_t>(ExitKind::kParent))
-        error.hint = "the scheduler above it left: it is loaded again, to be below the next one";
+        error.hint = "the scheduler above it left; the host tries to load it again, below the next one";
     else if (exit.asks_for_restart())
         error.hint = exit.is_hotplug() ? "a CPU came or went: it is loaded again for the new topology"
                                        : "it asks to be started again";

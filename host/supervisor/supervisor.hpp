@@ -132,6 +132,7 @@ private:
         EventLoop::Watch plugin_answers; // after the scheduler, whose plugin's descriptor it is
         std::optional<StatisticsReader> statistics;
         std::uint64_t hotplug_seq = 0; // as of when it was loaded
+        std::uint64_t sub_cgroup = 0;  // sub_cgroup_of() it, when it has been loaded
         SwapReport report;
         std::vector<OutcomeCallback> callbacks;
     };

@@ -190,7 +190,10 @@ static s64 core_sched_distance(struct task_struct *p)
 	u32 index = weight_to_queue(p->scx.weight);
 	s64 distance;
 
-	/* A child's task: the kernel (7.3.4, scx_prio_less) asks the parent when two schedulers' tasks meet. */
+	/*
+	 * A child's task: the kernel (7.3.4, scx_prio_less) asks the parent where tasks of two schedulers meet. It counts as
+	 * the head of a queue: before all that waits in one, and after those whose turn has passed them by.
+	 */
 	if (!taskc)
 		return 0;
 	distance = taskc->core_sched_seq - qa.core_sched_head_seqs[index];

@@ -337,6 +337,45 @@ TEST(LifecycleTest, TopologyChangesAreNoFailureButAStormWaits) {
     EXPECT_EQ(world.lifecycle.recent_failures(), 0U);
 }
 
+// The scheduler above comes back a little later: that is waited for, as often as anything may fail.
+TEST(LifecycleTest, ALostPlaceIsTriedAgainWithinTheLimit) {
+    World world({.probation = 0s, .failure_limit = 3});
+    world.start(kA);
+    world.refusals[kA] = {Cause::kPlace, Cause::kPlace};
+    world.left(LeaveClass::kTopology);
+    world.prepared();
+    world.prepared();
+    world.delay_passes();
+    world.prepared();
+    EXPECT_EQ(world.running, kA);
+    EXPECT_THAT(world.log,
+                ElementsAre("prepare 1", "fail 1", "prepare 1", "fail 1", "wait 500ms", "prepare 1", "run 1"));
+
+    world.now += 1h;
+    world.refusals[kA] = std::vector(4, Cause::kPlace);
+    world.left(LeaveClass::kTopology);
+    world.prepared();
+    world.prepared();
+    for (int i = 0; i < 2; ++i) {
+        world.delay_passes();
+        world.prepared();
+    }
+    EXPECT_EQ(world.lifecycle.phase(), Phase::kStoodDown);
+    EXPECT_THAT(world.loaded, IsEmpty());
+}
+
+// Who asks for a place that is not there hears so, and the build is as good as before.
+TEST(LifecycleTest, ARequestWithoutAPlaceIsRefusedOnce) {
+    World world;
+    world.start(kA);
+    world.refusals[kB] = {Cause::kPlace};
+    world.tell(event::Requested{kB});
+    world.prepared();
+    EXPECT_EQ(world.running, kA);
+    EXPECT_EQ(world.settled[kB], SwapOutcome::kRolledBack);
+    EXPECT_THAT(world.lifecycle.quarantined_builds(), IsEmpty());
+}
+
 TEST(LifecycleTest, TopologyChangeMakesWhatIsPreparedOutOfDate) {
     World world;
     world.start(kA);
@@ -617,7 +656,7 @@ TEST(LifecycleTest, PromiseHoldsInRandomLives) {
                 world.refusals[id].clear();
             for (SchedulerId id : {next, next - 1, kFallback, kFallback + 1})
                 if (pick(4) == 0)
-                    world.refusals[id] = {static_cast<Cause>(pick(4))};
+                    world.refusals[id] = {static_cast<Cause>(pick(5))};
             switch (pick(9)) {
             case 0:
                 asked.insert(++next);

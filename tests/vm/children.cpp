@@ -190,6 +190,16 @@ std::string read_text(const std::string& path) {
     return text.str();
 }
 
+void fill_cpus(Children& crowd, long more) {
+    for (long i = 0; i < ::sysconf(_SC_NPROCESSORS_ONLN) + more; ++i)
+        crowd.spinner();
+}
+
+void remove_cgroup(const std::string& path) {
+    if (!wait_until([&] { return ::rmdir(path.c_str()) == 0 || errno == ENOENT; }))
+        throw std::runtime_error("cannot remove the cgroup " + path);
+}
+
 void write_text(const std::string& path, const std::string& text) {
     std::ofstream file(path);
     file << text << std::flush;

@@ -58,6 +58,9 @@ private:
 // tried again after a short while and not counted as one of the processes.
 std::uint64_t fork_storm(std::uint64_t count, unsigned at_once);
 
+// Tasks that never sleep, one for each CPU and `more`: with one more something is always queued.
+void fill_cpus(Children& crowd, long more);
+
 // Threads that exist, as /proc shows them.
 std::uint64_t count_tasks();
 
@@ -69,6 +72,9 @@ std::optional<bool> scheduled_by_ext(pid_t pid);
 
 std::string read_text(const std::string& path);
 void write_text(const std::string& path, const std::string& text); // throws when it cannot
+
+// A cgroup is busy until the last of its tasks has been reaped. One that is not there is fine; throws when it stays.
+void remove_cgroup(const std::string& path);
 
 // Waits until the condition holds; false at the deadline, which is far beyond what anything takes.
 bool wait_until(const std::function<bool()>& condition);

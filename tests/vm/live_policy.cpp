@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "tests/vm/live_policy.hpp"
 
-#include "host/base/unique_fd.hpp"
 #include "host/config/config.hpp"
 #include "host/kernel/kernel_btf.hpp"
 #include "host/kernel/sched_ext_sysfs.hpp"
 
 #include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -27,20 +27,6 @@ T value_of(Result<T> result) {
         throw std::runtime_error(result.error().what + "\n" + result.error().detail);
     if constexpr (!std::is_void_v<T>)
         return *std::move(result);
-}
-
-// The program of this name that was loaded last: the host itself has no use for an object's syscall programs.
-UniqueFd open_program(const std::string& name) {
-    UniqueFd found;
-    for (std::uint32_t id = 0; ::bpf_prog_get_next_id(id, &id) == 0;) {
-        UniqueFd program(::bpf_prog_get_fd_by_id(id));
-        bpf_prog_info info{};
-        std::uint32_t size = sizeof info;
-        if (program.get() >= 0 && ::bpf_obj_get_info_by_fd(program.get(), &info, &size) == 0 &&
-            name.substr(0, sizeof info.name - 1) == info.name)
-            found = std::move(program);
-    }
-    return found;
 }
 
 } // namespace
@@ -109,10 +95,10 @@ std::int64_t LivePolicy::statistic(const std::string& name) {
 }
 
 int LivePolicy::run_program(const std::string& name) const {
-    const UniqueFd program = open_program(name);
+    const bpf_program* program = scheduler_->object().find_program(name.c_str());
     bpf_test_run_opts options{};
     options.sz = sizeof options;
-    if (::bpf_prog_test_run_opts(program.get(), &options) != 0)
+    if (program == nullptr || ::bpf_prog_test_run_opts(::bpf_program__fd(program), &options) != 0)
         throw std::runtime_error("cannot run the program '" + name + "': " + std::strerror(errno));
     return static_cast<int>(options.retval);
 }

@@ -37,7 +37,7 @@ public:
     [[nodiscard]] ExitReport exit_record() const;
     [[nodiscard]] SchedulerObject& object() { return scheduler_->object(); }
     [[nodiscard]] std::int64_t statistic(const std::string& name);
-    // Of one moment, in the order of the names: between two calls the policy may do much.
+    // Read in one go, in the order of the names: between two calls the policy may do much.
     [[nodiscard]] std::vector<std::int64_t> statistics(const std::vector<std::string>& names);
     // Runs a syscall program of the object without an argument; its return value.
     [[nodiscard]] int run_program(const std::string& name) const;

@@ -10,7 +10,6 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,7 +21,6 @@ namespace scxhost {
 namespace {
 
 using testing::HasSubstr;
-using testing::StartsWith;
 
 constexpr const char* kCgroup = "/sys/fs/cgroup/qmap-below";
 constexpr const char* kCgroupBelow = "/sys/fs/cgroup/qmap-below/further";
@@ -37,13 +35,9 @@ protected:
         ASSERT_EQ(::mkdir(kCgroup, 0755), 0);
     }
     void TearDown() override {
+        remove_cgroup(kCgroupBelow);
         remove_cgroup(kCgroup);
         EXPECT_TRUE(on_its_own_scheduler());
-    }
-
-    // A cgroup is busy until the last of its tasks has been reaped.
-    static void remove_cgroup(const char* cgroup) {
-        EXPECT_TRUE(wait_until([&] { return ::rmdir(cgroup) == 0 || errno == ENOENT; })) << cgroup;
     }
 
     static std::string folder_of(const char* cgroup, const std::string& above = "/sys/kernel/sched_ext/root") {
@@ -69,12 +63,6 @@ bool serves(LivePolicy& policy) {
     return wait_until([&] { return policy.statistic("enqueued") >= before + 20; });
 }
 
-// Tasks that never sleep, as many as there are CPUs: nothing is left over for anybody by chance.
-void fill_cpus(Children& crowd) {
-    for (long i = 0; i < ::sysconf(_SC_NPROCESSORS_ONLN); ++i)
-        crowd.spinner();
-}
-
 pid_t spinner_in(Children& crowd, const std::string& cgroup) {
     const pid_t pid = crowd.spinner();
     write_text(cgroup + "/cgroup.procs", std::to_string(pid));
@@ -88,7 +76,7 @@ TEST_F(QmapBelow, SubSchedulerServesItsCgroup) {
     child.attach();
     Children crowd;
     spinner_in(crowd, kCgroup);
-    fill_cpus(crowd);
+    fill_cpus(crowd, 0);
     EXPECT_TRUE(serves(child));
     const std::uint64_t work = crowd.board().work[0].load();
     EXPECT_TRUE(wait_until([&] { return crowd.board().work[0].load() > work; }));
@@ -107,40 +95,38 @@ TEST_F(QmapBelow, SubSchedulerServesItsCgroup) {
 // Three schedulers, one below the other: each serves its own tasks, and hands CPUs down.
 TEST_F(QmapBelow, AChildHasAChildOfItsOwn) {
     ASSERT_EQ(::mkdir(kCgroupBelow, 0755), 0);
-    {
-        LivePolicy root("qmap");
-        root.attach();
-        LivePolicy child("qmap", {"sub_cgroup=/qmap-below"});
-        child.attach();
-        LivePolicy grandchild("qmap", {"sub_cgroup=/qmap-below/further"});
-        grandchild.attach();
-        EXPECT_EQ(::access(folder_of(kCgroupBelow, folder_of(kCgroup)).c_str(), F_OK), 0);
+    LivePolicy root("qmap");
+    root.attach();
+    LivePolicy child("qmap", {"sub_cgroup=/qmap-below"});
+    child.attach();
+    LivePolicy grandchild("qmap", {"sub_cgroup=/qmap-below/further"});
+    grandchild.attach();
+    EXPECT_EQ(::access(folder_of(kCgroupBelow, folder_of(kCgroup)).c_str(), F_OK), 0);
 
-        Children crowd;
-        spinner_in(crowd, kCgroup);
-        spinner_in(crowd, kCgroupBelow);
-        fill_cpus(crowd);
-        EXPECT_TRUE(serves(grandchild));
-        EXPECT_TRUE(serves(child));
-        EXPECT_TRUE(serves(root));
-        EXPECT_EQ(grandchild.statistic("in_use"), 1);
-        EXPECT_EQ(child.statistic("in_use"), 1);
+    Children crowd;
+    spinner_in(crowd, kCgroup);
+    spinner_in(crowd, kCgroupBelow);
+    fill_cpus(crowd, 0);
+    EXPECT_TRUE(serves(grandchild));
+    EXPECT_TRUE(serves(child));
+    EXPECT_TRUE(serves(root));
+    EXPECT_EQ(grandchild.statistic("in_use"), 1);
+    EXPECT_EQ(child.statistic("in_use"), 1);
 
-        // Who leaves takes along whoever is below, and hands its tasks to the one above.
-        child.detach();
-        EXPECT_EQ(child.exit_record().kind_name(), "UNREG");
-        EXPECT_EQ(grandchild.exit_record().kind_name(), "PARENT");
-        EXPECT_FALSE(grandchild.running());
-        EXPECT_EQ(grandchild.statistic("in_use"), 0);
-        EXPECT_EQ(child.statistic("in_use"), 0);
-        EXPECT_TRUE(root.running()) << root.exit_record().message;
-        EXPECT_TRUE(serves(root));
-        for (const LivePolicy* policy : {&root, &child, &grandchild})
-            EXPECT_EQ(policy->check_slab(), 0);
-        crowd.end_all();
-        root.detach();
-    }
-    remove_cgroup(kCgroupBelow);
+    // Who leaves takes along whoever is below, and hands its tasks to the one above.
+    child.detach();
+    EXPECT_EQ(child.exit_record().kind_name(), "UNREG");
+    // The kernel detaches those below in threads of their own.
+    EXPECT_TRUE(wait_until([&] { return grandchild.exit_record().left() && !grandchild.running(); }));
+    EXPECT_EQ(grandchild.exit_record().kind_name(), "PARENT");
+    EXPECT_EQ(grandchild.statistic("in_use"), 0);
+    EXPECT_EQ(child.statistic("in_use"), 0);
+    EXPECT_TRUE(root.running()) << root.exit_record().message;
+    EXPECT_TRUE(serves(root));
+    for (const LivePolicy* policy : {&root, &child, &grandchild})
+        EXPECT_EQ(policy->check_slab(), 0);
+    crowd.end_all();
+    root.detach();
 }
 
 // A cgroup has one scheduler: its tasks change hands when they move.
@@ -151,7 +137,7 @@ TEST_F(QmapBelow, TasksChangeHandsWithTheirCgroup) {
     child.attach();
     Children crowd;
     const pid_t moving = crowd.spinner();
-    fill_cpus(crowd);
+    fill_cpus(crowd, 0);
     for (int round = 0; round < 5; ++round) {
         write_text(std::string(kCgroup) + "/cgroup.procs", std::to_string(moving));
         EXPECT_EQ(child.statistic("in_use"), 1);
@@ -180,7 +166,7 @@ TEST_F(QmapBelow, AHostConfirmsAndWatchesASubScheduler) {
     HostProcess second({"run", "qmap", "--json", "--set", "sub_cgroup=/qmap-below", "--set",
                         "control.socket=/run/scxhost-second/control.sock"});
     EXPECT_NE(second.wait(), 0);
-    EXPECT_THAT(second.err(), HasSubstr(enabled->at("ops").get<std::string>()));
+    EXPECT_THAT(second.err(), HasSubstr("another scheduler is attached: " + enabled->at("ops").get<std::string>()));
 
     end(child);
     EXPECT_NE(::access(folder_of(kCgroup).c_str(), F_OK), 0);
@@ -201,6 +187,41 @@ TEST_F(QmapBelow, ASwapAboveBringsItBackBelowTheNewOne) {
     ASSERT_TRUE(child.next_event("enabled")) << child.out() << child.err();
     EXPECT_EQ(::access(folder_of(kCgroup).c_str(), F_OK), 0);
     end(child);
+    end(parent);
+}
+
+// Stopped above, and resumed: the one below waits for that, and starts again.
+TEST_F(QmapBelow, ItWaitsForTheOneAboveToComeBack) {
+    HostProcess parent({"run", "qmap", "--json", "--stay", "--set", "swap.probation=0s"});
+    ASSERT_TRUE(parent.next_event("enabled")) << parent.out() << parent.err();
+    std::vector<std::string> arguments = child_arguments();
+    arguments.insert(arguments.end(), {"--set", "restart.limit=100", "--set", "restart.max_delay=1s"});
+    HostProcess child(arguments);
+    ASSERT_TRUE(child.next_event("enabled")) << child.out() << child.err();
+    EXPECT_EQ(HostProcess({"stop"}).wait(), 0);
+    for (int attempt = 0; attempt < 2; ++attempt)
+        ASSERT_TRUE(child.next_event("switch-failed")) << child.out() << child.err();
+    EXPECT_EQ(HostProcess({"resume"}).wait(), 0);
+    ASSERT_TRUE(child.next_event("enabled")) << child.out() << child.err();
+    EXPECT_EQ(::access(folder_of(kCgroup).c_str(), F_OK), 0);
+    end(child);
+    end(parent);
+}
+
+// A fallback has no cgroup: it would be one for the whole machine, which nobody has asked for.
+TEST_F(QmapBelow, NoFallbackTakesTheMachineInItsPlace) {
+    const std::string config = "/root/fallback.toml";
+    write_text(config, fmt::format("[scheduler]\nplugin = \"qmap\"\n[scheduler.options]\nsub_cgroup = \"/qmap-below\"\n"
+                                   "[host]\nfallback = [\"simple\"]\n[control]\nsocket = \"{}\"\n"
+                                   "[restart]\nlimit = 1\n",
+                                   kSocket));
+    HostProcess parent({"run", "qmap", "--json"});
+    ASSERT_TRUE(parent.wait_for_event("enabled")) << parent.out() << parent.err();
+    HostProcess child({"run", config, "--json"});
+    ASSERT_TRUE(child.wait_for_event("enabled")) << child.out() << child.err();
+    EXPECT_EQ(::rmdir(kCgroup), 0);
+    EXPECT_EQ(child.wait(), 1) << child.err();
+    EXPECT_THAT(child.err(), HasSubstr("'simple' would take the whole machine"));
     end(parent);
 }
 
@@ -281,19 +302,16 @@ TEST_F(QmapBelow, WithoutAParentThereIsNothingToBeBelow) {
 // They come from the top down: there is no way in between two.
 TEST_F(QmapBelow, AboveOneThatIsThereAlreadyItIsRefused) {
     ASSERT_EQ(::mkdir(kCgroupBelow, 0755), 0);
-    {
-        LivePolicy root("qmap");
-        root.attach();
-        LivePolicy lower("qmap", {"sub_cgroup=/qmap-below/further"});
-        lower.attach();
-        HostProcess upper(child_arguments());
-        EXPECT_EQ(upper.wait(), 1) << upper.out();
-        EXPECT_THAT(upper.err(), HasSubstr("a cgroup further down has one already"));
-        EXPECT_TRUE(lower.running()) << lower.exit_record().message;
-        lower.detach();
-        root.detach();
-    }
-    remove_cgroup(kCgroupBelow);
+    LivePolicy root("qmap");
+    root.attach();
+    LivePolicy lower("qmap", {"sub_cgroup=/qmap-below/further"});
+    lower.attach();
+    HostProcess upper(child_arguments());
+    EXPECT_EQ(upper.wait(), 1) << upper.out();
+    EXPECT_THAT(upper.err(), HasSubstr("a cgroup further down has one already"));
+    EXPECT_TRUE(lower.running()) << lower.exit_record().message;
+    lower.detach();
+    root.detach();
 }
 
 // `simple` takes nobody below it.

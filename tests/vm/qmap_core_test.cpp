@@ -7,11 +7,11 @@
 #include "tests/vm/guest_test.hpp"
 #include "tests/vm/live_policy.hpp"
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -32,7 +32,12 @@ protected:
         if (read_text("/proc/kallsyms").find(" sched_core_share_pid\n") == std::string::npos)
             GTEST_SKIP() << "this kernel was built without core scheduling (CONFIG_SCHED_CORE)";
     }
-    void TearDown() override { EXPECT_TRUE(on_its_own_scheduler()); }
+    void TearDown() override {
+        remove_cgroup(kCgroup);
+        EXPECT_TRUE(on_its_own_scheduler());
+    }
+
+    static constexpr const char* kCgroup = "/sys/fs/cgroup/qmap-core";
 };
 
 // Tasks that never sleep, one group for core scheduling.
@@ -53,13 +58,7 @@ public:
             CPU_SET(1, &core);
             EXPECT_EQ(::sched_setaffinity(pid, sizeof core, &core), 0);
         }
-        const auto control = [](int command, pid_t pid) {
-            EXPECT_EQ(::prctl(PR_SCHED_CORE, command, pid, 0 /* one thread */, 0), 0) << "errno " << errno;
-        };
-        control(PR_SCHED_CORE_CREATE, pids_[0]);
-        control(PR_SCHED_CORE_SHARE_FROM, pids_[0]);
-        for (std::size_t i = 1; i < count; ++i)
-            control(PR_SCHED_CORE_SHARE_TO, pids_[i]);
+        make_group();
     }
 
     [[nodiscard]] const std::vector<pid_t>& pids() const { return pids_; }
@@ -77,6 +76,23 @@ public:
     }
 
 private:
+    // In a process of its own: who takes a group's cookie to give it on is of that group from then on.
+    void make_group() const {
+        const pid_t helper = ::fork();
+        if (helper == 0) {
+            const auto control = [](int command, pid_t pid) {
+                return ::prctl(PR_SCHED_CORE, command, pid, 0 /* one thread */, 0) == 0;
+            };
+            bool done = control(PR_SCHED_CORE_CREATE, pids_[0]) && control(PR_SCHED_CORE_SHARE_FROM, pids_[0]);
+            for (std::size_t i = 1; i < pids_.size(); ++i)
+                done = done && control(PR_SCHED_CORE_SHARE_TO, pids_[i]);
+            ::_exit(done ? 0 : 1);
+        }
+        int status = -1;
+        EXPECT_EQ(::waitpid(helper, &status, 0), helper);
+        EXPECT_EQ(status, 0) << "the tasks are no group";
+    }
+
     Children& crowd_;
     std::size_t first_;
     std::vector<pid_t> pids_;
@@ -137,30 +153,26 @@ TEST_F(QmapCore, WhoseQueueComesMoreOftenRunsMore) {
 // Whose turn it is between tasks of two schedulers, the one above both is asked: about tasks that it does not have.
 TEST_F(QmapCore, GroupsOfTwoSchedulersShareACore) {
     SCX_SKIP_WITHOUT("sub-capabilities");
-    const std::string cgroup = "/sys/fs/cgroup/qmap-core";
-    ASSERT_EQ(::mkdir(cgroup.c_str(), 0755), 0);
-    {
-        LivePolicy parent("qmap", {"slice=4ms"});
-        parent.attach();
-        LivePolicy child("qmap", {"slice=4ms", "sub_cgroup=/qmap-core"});
-        child.attach();
-        Children crowd;
-        const Group above(crowd, 2, 0, true);
-        const Group below(crowd, 2, 0, true);
-        for (const pid_t pid : below.pids())
-            write_text(cgroup + "/cgroup.procs", std::to_string(pid));
-        expect_all_run({&above, &below});
-        EXPECT_TRUE(child.running()) << child.exit_record().message;
-        EXPECT_TRUE(parent.running()) << parent.exit_record().message;
-        child.detach();
-        EXPECT_EQ(child.statistic("in_use"), 0);
-        expect_all_run({&above, &below});
-        EXPECT_TRUE(parent.running()) << parent.exit_record().message;
-        crowd.end_all();
-        parent.detach();
-        EXPECT_EQ(parent.check_slab(), 0);
-    }
-    EXPECT_TRUE(wait_until([&] { return ::rmdir(cgroup.c_str()) == 0; }));
+    ASSERT_EQ(::mkdir(kCgroup, 0755), 0);
+    LivePolicy parent("qmap", {"slice=4ms"});
+    parent.attach();
+    LivePolicy child("qmap", {"slice=4ms", "sub_cgroup=/qmap-core"});
+    child.attach();
+    Children crowd;
+    const Group above(crowd, 2, 0, true);
+    const Group below(crowd, 2, 0, true);
+    for (const pid_t pid : below.pids())
+        write_text(std::string(kCgroup) + "/cgroup.procs", std::to_string(pid));
+    expect_all_run({&above, &below});
+    EXPECT_TRUE(child.running()) << child.exit_record().message;
+    EXPECT_TRUE(parent.running()) << parent.exit_record().message;
+    child.detach();
+    EXPECT_EQ(child.statistic("in_use"), 0);
+    expect_all_run({&above, &below});
+    EXPECT_TRUE(parent.running()) << parent.exit_record().message;
+    crowd.end_all();
+    parent.detach();
+    EXPECT_EQ(parent.check_slab(), 0);
 }
 
 } // namespace

@@ -39,12 +39,6 @@ protected:
     void TearDown() override { EXPECT_TRUE(on_its_own_scheduler()); }
 };
 
-// Tasks that never sleep, one more than there are CPUs: without them nothing is queued.
-void fill_cpus(Children& crowd) {
-    for (long i = 0; i <= ::sysconf(_SC_NPROCESSORS_ONLN); ++i)
-        crowd.spinner();
-}
-
 // On a kernel build that describes kfuncs wrongly qmap is refused, with their names.
 TEST(QmapRefused, NamesTheMalformedKfuncs) {
     if (availability("dsq-create") != Availability::kMalformed)
@@ -104,7 +98,7 @@ TEST_F(QmapOptions, ImmediateEnqueueHandsTasksOfBusyCpusBack) {
         LivePolicy qmap("qmap", {always, "immed_stress_nth=3"});
         qmap.attach();
         Children crowd;
-        fill_cpus(crowd);
+        fill_cpus(crowd, 1);
         // As many turns as show it; the stress knob's queue goes past the counter of the five queues.
         EXPECT_TRUE(wait_until([&] { return qmap.statistic("enqueued") >= 50 || qmap.statistic("reenqueued") >= 20; }));
         const std::int64_t result = qmap.statistic("reenqueued");
@@ -125,7 +119,7 @@ TEST_F(QmapOptions, MessagesAndQueuesGoToTheTrace) {
     ASSERT_EQ(::mkdir(cgroup.c_str(), 0755), 0);
     Children crowd;
     const pid_t moved = crowd.sleeper();
-    fill_cpus(crowd);
+    fill_cpus(crowd, 1);
     write_text(cgroup + "/cpu.weight", "55");
     write_text(cgroup + "/cpu.max", "50000 100000");
     write_text(cgroup + "/cgroup.procs", std::to_string(moved));
@@ -186,7 +180,7 @@ TEST_F(QmapOptions, HighPriorityTasksGoToTheCpuWhereTheyMayRun) {
     LivePolicy qmap("qmap", {"slice=2ms", "dispatch_batch=8", "boost_highpri=true"});
     qmap.attach();
     Children crowd;
-    fill_cpus(crowd);
+    fill_cpus(crowd, 1);
     start_waker(crowd, {.nice = -20, .cpu = 1});
     EXPECT_TRUE(wait_until([&] { return qmap.statistic("expedited_remote") > 0; }));
     EXPECT_TRUE(qmap.running()) << qmap.exit_record().message;
@@ -199,7 +193,7 @@ TEST_F(QmapOptions, AChangedTaskIsDequeued) {
     LivePolicy qmap("qmap");
     qmap.attach();
     Children crowd;
-    fill_cpus(crowd);
+    fill_cpus(crowd, 1);
     int nice = 0;
     const std::int64_t before = qmap.statistic("dequeued");
     EXPECT_TRUE(wait_until([&] {
@@ -232,7 +226,7 @@ nlohmann::json exit_of(const std::vector<std::string>& options) {
     // Only now: preparing would take several times as long beside them.
     EXPECT_TRUE(host.wait_for_event("enabled")) << host.out() << host.err();
     Children crowd;
-    fill_cpus(crowd);
+    fill_cpus(crowd, 1);
     EXPECT_EQ(host.wait(), 1) << host.out() << host.err();
     const auto ended = host.wait_for_event("ended");
     EXPECT_TRUE(ended) << host.out() << host.err();
@@ -259,7 +253,7 @@ TEST_F(QmapOptions, ImmediateStressAloneIsSurvived) {
     LivePolicy qmap("qmap", {"immed_stress_nth=2"});
     qmap.attach();
     Children crowd;
-    fill_cpus(crowd);
+    fill_cpus(crowd, 1);
     EXPECT_TRUE(wait_until([&] { return qmap.statistic("enqueued") >= 50; }));
     EXPECT_EQ(fork_storm(100, 4), 0U);
     EXPECT_TRUE(qmap.running()) << qmap.exit_record().message;
@@ -302,7 +296,7 @@ TEST_P(QmapChange, CgroupsAndCpusComeAndGo) {
     qmap.attach();
     Children crowd;
     const pid_t moved = crowd.spinner();
-    fill_cpus(crowd);
+    fill_cpus(crowd, 1);
     for (int round = 0; round < 3; ++round) {
         ASSERT_EQ(::mkdir(cgroup.c_str(), 0755), 0);
         write_text(cgroup + "/cpu.weight", std::to_string(50 + round));
