@@ -184,25 +184,28 @@ TEST_F(QmapOrder, HighPriorityTasksOvertakeInTheSharedQueue) {
     qmap.detach();
 }
 
-// Of two urgent tasks one waits for as long as the other one's slice is, were it not for the timer that looks once a
-// second.
+// Two urgent tasks wake up while another one has the CPU, and leave the queue together. One runs, and the other one
+// would wait for as long as that one's slice is, were it not for the timer that looks once a second.
 TEST_F(QmapOrder, TheTimerExpeditesWhoWaitsBehindALongSlice) {
-    LivePolicy qmap("qmap", {"slice=2s", "dispatch_batch=16", "boost_highpri=true"});
+    LivePolicy qmap("qmap", {"slice=1200ms", "dispatch_batch=16", "boost_highpri=true", "timeout=20s"});
     qmap.attach();
-    Children crowd;
+    Children urgent;
     for (int i = 0; i < 2; ++i)
-        crowd.start(
+        urgent.start(
             [](Board& board, std::size_t) {
                 while (board.last == 0)
                     ::usleep(10'000);
-                for (timespec used{}; used.tv_sec < 4;)
+                for (timespec used{}; used.tv_sec < 2;)
                     ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
             },
             {.nice = -20});
-    crowd.board().last = 1;
-    crowd.join();
+    Children busy;
+    busy.spinner();
+    urgent.board().last = 1;
+    urgent.join();
     EXPECT_TRUE(qmap.running()) << qmap.exit_record().message;
     EXPECT_GT(qmap.statistic("expedited_from_timer"), 0);
+    busy.end_all();
     qmap.detach();
 }
 
