@@ -21,7 +21,7 @@ Error busy_error(const SchedulerObject& object, const SchedExtProbe::Reading& re
     return {.kind = ErrorKind::kBusy,
             .what = fmt::format("cannot attach '{}': another scheduler is attached: {}", object.name(),
                                 reading.ops_name().empty() ? "(without a name)" : reading.ops_name()),
-            .hint = "stop it first: only one scheduler at a time can have the machine, or a cgroup"};
+            .hint = fmt::format("stop it first: {}", kOneAtATime)};
 }
 
 // The kernel has no number for a sub-scheduler: it cannot outlive its parent, and its exit record tells when it left.
@@ -82,10 +82,9 @@ Result<Attached> attach_and_confirm(SchedulerObject& object, const SchedExtProbe
         const SchedExtProbe::Reading reading = probe.read(base.sub_cgroup);
         const bool in_the_way =
             base.sub_cgroup == 0 ? reading.state == SchedExtState::kEnabled : !reading.ops_name().empty();
-        if (base.sub_cgroup != 0 && !in_the_way && Clock::now() - start > kBusyPatience)
-            return fail(no_place_error(object, EBUSY));
         if (in_the_way || Clock::now() - start > kBusyPatience)
-            return fail(busy_error(object, reading));
+            return fail(in_the_way || base.sub_cgroup == 0 ? busy_error(object, reading)
+                                                           : no_place_error(object, EBUSY));
         std::this_thread::sleep_for(kPollPause);
         link = object.attach();
     }

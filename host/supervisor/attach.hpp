@@ -13,8 +13,12 @@
 
 #include <chrono>
 #include <string>
+#include <string_view>
 
 namespace scxhost {
+
+// Why one is in another one's way, for hints.
+inline constexpr std::string_view kOneAtATime = "only one scheduler at a time can have the machine, or a cgroup";
 
 // The cgroup below which the object is to run as a sub-scheduler, by id; 0 for one that is to run the machine.
 std::uint64_t sub_cgroup_of(const SchedulerObject& object);

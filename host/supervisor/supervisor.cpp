@@ -333,6 +333,7 @@ void Supervisor::carry_out(const action::Prepare& step) {
     unload(spec);
     ++spec.preparing;
     emit("preparing", {{"scheduler", spec.label}});
+    // A fallback has all of its owner's settings but the scheduler's own, and so not its cgroup.
     const auto owner = specs_.find(spec.settings_of);
     const bool stands_in_below = owner != specs_.end() && owner->second.sub_cgroup != 0;
     worker_->submit([this, id = step.id, config = spec.config, log = settings_.plugin_log, stands_in_below] {
@@ -790,7 +791,7 @@ void Supervisor::replaced(const std::string& other) {
         .what = fmt::format("{} was replaced after {} s by another scheduler: {}", spec.label,
                             std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - running_->start).count(),
                             other.empty() ? "(gone already)" : other),
-        .hint = "somebody else attached it; only one scheduler at a time can have the machine, or a cgroup"};
+        .hint = fmt::format("somebody else attached it; {}", kOneAtATime)};
     spec.report.error = error;
     outcome_.exit = spec.scheduler->object().read_exit_record().value_or(ExitReport{});
     outcome_.other_name = other;

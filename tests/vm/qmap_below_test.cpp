@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -35,7 +37,10 @@ protected:
         ASSERT_EQ(::mkdir(kCgroup, 0755), 0);
     }
     void TearDown() override {
-        remove_cgroup(kCgroupBelow);
+        std::error_code ignored;
+        for (const auto& entry : std::filesystem::directory_iterator(kCgroup, ignored))
+            if (entry.is_directory())
+                remove_cgroup(entry.path());
         remove_cgroup(kCgroup);
         EXPECT_TRUE(on_its_own_scheduler());
     }
@@ -45,6 +50,15 @@ protected:
         EXPECT_EQ(::stat(cgroup, &file), 0) << cgroup;
         return fmt::format("{}/sub/sub-{}", above, file.st_ino);
     }
+
+    static std::unique_ptr<HostProcess> start(const std::vector<std::string>& arguments) {
+        auto host = std::make_unique<HostProcess>(arguments);
+        EXPECT_TRUE(host->next_event("enabled")) << host->out() << host->err();
+        return host;
+    }
+
+    // The name by which the kernel shows what the host started with.
+    static std::string ops_name(HostProcess& host) { return host.wait_for_event("enabled").value().at("ops"); }
 
     static std::vector<std::string> child_arguments() {
         return {"run",
@@ -155,57 +169,51 @@ TEST_F(QmapBelow, TasksChangeHandsWithTheirCgroup) {
 }
 
 TEST_F(QmapBelow, AHostConfirmsAndWatchesASubScheduler) {
-    HostProcess parent({"run", "qmap", "--json"});
-    ASSERT_TRUE(parent.wait_for_event("enabled")) << parent.out() << parent.err();
-    HostProcess child(child_arguments());
-    const auto enabled = child.wait_for_event("enabled");
-    ASSERT_TRUE(enabled) << child.out() << child.err();
-    EXPECT_EQ(read_text(folder_of(kCgroup) + "/ops"), enabled->at("ops").get<std::string>() + "\n");
+    const auto parent = start({"run", "qmap", "--json"});
+    const auto child = start(child_arguments());
+    const std::string name = ops_name(*child);
+    EXPECT_EQ(read_text(folder_of(kCgroup) + "/ops"), name + "\n");
 
     // A second one has no place there.
     HostProcess second({"run", "qmap", "--json", "--set", "sub_cgroup=/qmap-below", "--set",
                         "control.socket=/run/scxhost-second/control.sock"});
     EXPECT_NE(second.wait(), 0);
-    EXPECT_THAT(second.err(), HasSubstr("another scheduler is attached: " + enabled->at("ops").get<std::string>()));
+    EXPECT_THAT(second.err(), HasSubstr("another scheduler is attached: " + name));
 
-    end(child);
+    end(*child);
     EXPECT_NE(::access(folder_of(kCgroup).c_str(), F_OK), 0);
-    end(parent);
+    end(*parent);
 }
 
 // Another scheduler above, by whatever way, takes this one along. Its host has it below the new one soon after.
 TEST_F(QmapBelow, ASwapAboveBringsItBackBelowTheNewOne) {
-    HostProcess parent({"run", "qmap", "--json", "--set", "swap.probation=0s"});
-    ASSERT_TRUE(parent.next_event("enabled")) << parent.out() << parent.err();
-    HostProcess child(child_arguments());
-    ASSERT_TRUE(child.next_event("enabled")) << child.out() << child.err();
+    const auto parent = start({"run", "qmap", "--json", "--set", "swap.probation=0s"});
+    const auto child = start(child_arguments());
     const Answer answer = swap({"qmap", "--set", "slice=5ms"});
     EXPECT_EQ(answer.status, 0) << answer.report << answer.err;
-    const auto left = child.next_event("left");
-    ASSERT_TRUE(left) << child.out() << child.err();
+    const auto left = child->next_event("left");
+    ASSERT_TRUE(left) << child->out() << child->err();
     EXPECT_EQ(left->at("exit").at("kind"), "PARENT") << left->dump(1);
-    ASSERT_TRUE(child.next_event("enabled")) << child.out() << child.err();
+    ASSERT_TRUE(child->next_event("enabled")) << child->out() << child->err();
     EXPECT_EQ(::access(folder_of(kCgroup).c_str(), F_OK), 0);
-    end(child);
-    end(parent);
+    end(*child);
+    end(*parent);
 }
 
 // Stopped above, and resumed: the one below waits for that, and starts again.
 TEST_F(QmapBelow, ItWaitsForTheOneAboveToComeBack) {
-    HostProcess parent({"run", "qmap", "--json", "--stay", "--set", "swap.probation=0s"});
-    ASSERT_TRUE(parent.next_event("enabled")) << parent.out() << parent.err();
+    const auto parent = start({"run", "qmap", "--json", "--stay", "--set", "swap.probation=0s"});
     std::vector<std::string> arguments = child_arguments();
     arguments.insert(arguments.end(), {"--set", "restart.limit=100", "--set", "restart.max_delay=1s"});
-    HostProcess child(arguments);
-    ASSERT_TRUE(child.next_event("enabled")) << child.out() << child.err();
+    const auto child = start(arguments);
     EXPECT_EQ(HostProcess({"stop"}).wait(), 0);
     for (int attempt = 0; attempt < 2; ++attempt)
-        ASSERT_TRUE(child.next_event("switch-failed")) << child.out() << child.err();
+        ASSERT_TRUE(child->next_event("switch-failed")) << child->out() << child->err();
     EXPECT_EQ(HostProcess({"resume"}).wait(), 0);
-    ASSERT_TRUE(child.next_event("enabled")) << child.out() << child.err();
+    ASSERT_TRUE(child->next_event("enabled")) << child->out() << child->err();
     EXPECT_EQ(::access(folder_of(kCgroup).c_str(), F_OK), 0);
-    end(child);
-    end(parent);
+    end(*child);
+    end(*parent);
 }
 
 // A fallback has no cgroup: it would be one for the whole machine, which nobody has asked for.
@@ -215,48 +223,41 @@ TEST_F(QmapBelow, NoFallbackTakesTheMachineInItsPlace) {
                                    "[host]\nfallback = [\"simple\"]\n[control]\nsocket = \"{}\"\n"
                                    "[restart]\nlimit = 1\n",
                                    kSocket));
-    HostProcess parent({"run", "qmap", "--json"});
-    ASSERT_TRUE(parent.wait_for_event("enabled")) << parent.out() << parent.err();
-    HostProcess child({"run", config, "--json"});
-    ASSERT_TRUE(child.wait_for_event("enabled")) << child.out() << child.err();
+    const auto parent = start({"run", "qmap", "--json"});
+    const auto child = start({"run", config, "--json"});
     EXPECT_EQ(::rmdir(kCgroup), 0);
-    EXPECT_EQ(child.wait(), 1) << child.err();
-    EXPECT_THAT(child.err(), HasSubstr("'simple' would take the whole machine"));
-    end(parent);
+    EXPECT_EQ(child->wait(), 1) << child->err();
+    EXPECT_THAT(child->err(), HasSubstr("'simple' would take the whole machine"));
+    end(*parent);
 }
 
 TEST_F(QmapBelow, ItEndsWithTheLastSchedulerAbove) {
-    HostProcess parent({"run", "qmap", "--json"});
-    ASSERT_TRUE(parent.wait_for_event("enabled")) << parent.out() << parent.err();
-    HostProcess child(child_arguments());
-    ASSERT_TRUE(child.wait_for_event("enabled")) << child.out() << child.err();
-    end(parent);
-    const auto left = child.wait_for_event("left");
-    ASSERT_TRUE(left) << child.out() << child.err();
+    const auto parent = start({"run", "qmap", "--json"});
+    const auto child = start(child_arguments());
+    end(*parent);
+    const auto left = child->wait_for_event("left");
+    ASSERT_TRUE(left) << child->out() << child->err();
     EXPECT_EQ(left->at("exit").at("kind"), "PARENT") << left->dump(1);
-    EXPECT_EQ(child.wait(), 1) << child.err();
-    EXPECT_THAT(child.err(), HasSubstr("no scheduler runs that it could be below"));
+    EXPECT_EQ(child->wait(), 1) << child->err();
+    EXPECT_THAT(child->err(), HasSubstr("no scheduler runs that it could be below"));
 }
 
 TEST_F(QmapBelow, ItGoesWithItsCgroup) {
-    HostProcess parent({"run", "qmap", "--json"});
-    ASSERT_TRUE(parent.wait_for_event("enabled")) << parent.out() << parent.err();
-    HostProcess child(child_arguments());
-    ASSERT_TRUE(child.wait_for_event("enabled")) << child.out() << child.err();
+    const auto parent = start({"run", "qmap", "--json"});
+    const auto child = start(child_arguments());
     EXPECT_EQ(::rmdir(kCgroup), 0);
-    const auto left = child.wait_for_event("left");
-    ASSERT_TRUE(left) << child.out() << child.err();
+    const auto left = child->wait_for_event("left");
+    ASSERT_TRUE(left) << child->out() << child->err();
     EXPECT_EQ(left->at("exit").at("kind"), "UNREG_KERN") << left->dump(1);
-    EXPECT_EQ(child.wait(), 1) << child.err();
-    EXPECT_THAT(child.err(), HasSubstr("/qmap-below"));
+    EXPECT_EQ(child->wait(), 1) << child->err();
+    EXPECT_THAT(child->err(), HasSubstr("/qmap-below"));
     expect_runs("qmap");
-    end(parent);
+    end(*parent);
 }
 
 // A swap of the lower one touches nothing above, and a new one that errs gives its place back to the old one.
 TEST_F(QmapBelow, ASwapBelowLeavesTheOneAboveAlone) {
-    HostProcess parent({"run", "qmap", "--json"});
-    ASSERT_TRUE(parent.wait_for_event("enabled")) << parent.out() << parent.err();
+    const auto parent = start({"run", "qmap", "--json"});
     // Files of their own: a host follows the one that it has.
     const auto configured = [](const std::string& name, const std::string& options) {
         std::string path = fmt::format("/root/{}.toml", name);
@@ -266,15 +267,14 @@ TEST_F(QmapBelow, ASwapBelowLeavesTheOneAboveAlone) {
                                      options, kSocket));
         return path;
     };
-    HostProcess child({"run", configured("below", ""), "--json", "--stay"});
-    const auto first = child.next_event("enabled");
-    ASSERT_TRUE(first) << child.out() << child.err();
+    const auto child = start({"run", configured("below", ""), "--json", "--stay"});
+    const std::string name = ops_name(*child);
     const std::uint64_t enable_seq = kernel_status().enable_seq;
 
     const Answer good = swap({configured("shorter", "slice = \"5ms\""), "--socket", kSocket});
     EXPECT_EQ(good.status, 0) << good.report << good.err;
     EXPECT_EQ(good.report.value("outcome", ""), "good") << good.report;
-    EXPECT_EQ(read_text(folder_of(kCgroup) + "/ops"), first->at("ops").get<std::string>() + "\n");
+    EXPECT_EQ(read_text(folder_of(kCgroup) + "/ops"), name + "\n");
 
     // One entry for three tasks.
     Children crowd;
@@ -284,12 +284,12 @@ TEST_F(QmapBelow, ASwapBelowLeavesTheOneAboveAlone) {
     EXPECT_EQ(refused.status, 1) << refused.report << refused.err;
     EXPECT_EQ(refused.report.value("outcome", ""), "rolled-back") << refused.report;
     EXPECT_THAT(refused.err + refused.report.dump(), HasSubstr("task_ctx slab exhausted (max_tasks=1)"));
-    EXPECT_EQ(read_text(folder_of(kCgroup) + "/ops"), first->at("ops").get<std::string>() + "\n");
+    EXPECT_EQ(read_text(folder_of(kCgroup) + "/ops"), name + "\n");
     EXPECT_EQ(kernel_status().enable_seq, enable_seq);
     crowd.end_all();
-    end(child);
+    end(*child);
     expect_runs("qmap");
-    end(parent);
+    end(*parent);
 }
 
 TEST_F(QmapBelow, WithoutAParentThereIsNothingToBeBelow) {
@@ -314,16 +314,39 @@ TEST_F(QmapBelow, AboveOneThatIsThereAlreadyItIsRefused) {
     root.detach();
 }
 
+// qmap has room for eight. The kernel reports the refusal as an error of the ninth, whose build is not to blame.
+TEST_F(QmapBelow, TheNinthIsRefusedAndItsBuildIsNotBlamed) {
+    LivePolicy parent("qmap");
+    parent.attach();
+    std::vector<std::unique_ptr<LivePolicy>> children;
+    for (int i = 0; i < 9; ++i) {
+        const std::string cgroup = fmt::format("{}/{}", kCgroup, i);
+        ASSERT_EQ(::mkdir(cgroup.c_str(), 0755), 0);
+        if (i == 8)
+            break;
+        children.push_back(
+            std::make_unique<LivePolicy>("qmap", std::vector{fmt::format("sub_cgroup=/qmap-below/{}", i)}));
+        children.back()->attach();
+    }
+    HostProcess ninth({"run", "qmap", "--json", "--set", "sub_cgroup=/qmap-below/8"});
+    EXPECT_EQ(ninth.wait(), 1) << ninth.out();
+    EXPECT_THAT(ninth.err(), HasSubstr("parent rejected"));
+    EXPECT_FALSE(ninth.wait_for_event("quarantined")) << ninth.out();
+    for (const auto& child : children)
+        EXPECT_TRUE(child->running()) << child->exit_record().message;
+    children.clear();
+    parent.detach();
+}
+
 // `simple` takes nobody below it.
 TEST_F(QmapBelow, BelowOneThatTakesNoSubSchedulersItIsRefused) {
-    HostProcess parent({"run", "simple", "--json"});
-    ASSERT_TRUE(parent.wait_for_event("enabled")) << parent.out() << parent.err();
+    const auto parent = start({"run", "simple", "--json"});
     HostProcess child(child_arguments());
     EXPECT_EQ(child.wait(), 1) << child.out();
     EXPECT_FALSE(child.wait_for_event("enabled")) << child.out();
     EXPECT_THAT(child.err(), HasSubstr("takes no sub-schedulers"));
     expect_runs("simple");
-    end(parent);
+    end(*parent);
 }
 
 } // namespace
