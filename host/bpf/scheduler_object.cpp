@@ -597,6 +597,16 @@ std::optional<ExitReport> SchedulerObject::read_exit_record() const {
     return report;
 }
 
+std::uint32_t SchedulerObject::exit_kind() const {
+    const std::optional<ExitRecordPlace>& place = state_->declarations.exit_record;
+    std::uint32_t kind = 0;
+    const std::span<const std::byte> record = place ? variable_bytes(place->variable) : std::span<const std::byte>();
+    const std::size_t offset = place ? place->kind_offset - place->variable.offset : 0;
+    if (offset + sizeof kind <= record.size())
+        std::memcpy(&kind, record.data() + offset, sizeof kind);
+    return kind;
+}
+
 void SchedulerObject::clear_exit_record() {
     if (state_->declarations.exit_record)
         std::ranges::fill(variable_bytes(state_->declarations.exit_record->variable), std::byte{0});

@@ -142,6 +142,8 @@ public:
 
     // The exit record as it stands; nullopt when the object has none. Any time after load.
     [[nodiscard]] std::optional<ExitReport> read_exit_record() const;
+    // Its kind alone, without allocating: for the swap window. 0 while it has not left, and without a record.
+    [[nodiscard]] std::uint32_t exit_kind() const;
     // Empties the record before an object is attached again.
     void clear_exit_record();
 

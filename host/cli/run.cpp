@@ -13,6 +13,7 @@
 #include "host/cli/terminal.hpp"
 #include "host/control/host_service.hpp"
 #include "host/kernel/preflight.hpp"
+#include "host/supervisor/prepared_scheduler.hpp"
 #include "host/supervisor/supervisor.hpp"
 
 #include <CLI/CLI.hpp>
@@ -75,14 +76,16 @@ public:
         diagnose(Severity::kNote, {.what = fmt::format("{}: {}", scheduler, note)});
     }
 
-    bool on_sample(const PreparedScheduler& scheduler, const Sample& sample) override {
-        const auto& declared = scheduler.statistics();
-        if (!view_ || viewed_ != &scheduler) {
-            // Rates need a base of the same scheduler; what is on the screen stays.
+    void on_config(const Config& config) override { set_log_level(config.log.level); }
+
+    bool on_sample(const StatisticsSample& taken) override {
+        const auto& declared = *taken.declared;
+        const Sample& sample = taken.sample;
+        if (!view_ || previous_.run != taken.run) {
+            // Rates need a base of the same run; what is on the screen stays.
             view_.emplace(declared, ::isatty(STDOUT_FILENO) == 1);
-            if (viewed_ == &scheduler && previous_)
-                view_->remember(*previous_);
-            viewed_ = &scheduler;
+            if (previous_.run == taken.run)
+                view_->remember(previous_.sample);
         }
         if (arguments_.json) {
             nlohmann::json values = nlohmann::json::object();
@@ -100,7 +103,7 @@ public:
             output_.put(STDOUT_FILENO, view_->render(sample), Output::Worth::kSample);
         }
         view_->remember(sample);
-        previous_ = sample;
+        previous_ = taken; // with the declarations that the view refers to
         return !output_.reader_gone(STDOUT_FILENO);
     }
 
@@ -150,9 +153,8 @@ private:
     Output& output_;
     ControlServer* server_ = nullptr;
     bool started_ = false;
-    const PreparedScheduler* viewed_ = nullptr; // never followed: only told apart
+    StatisticsSample previous_;
     std::optional<StatisticsView> view_;
-    std::optional<Sample> previous_;
 };
 
 // When the scheduler that is in the way is a host's, the way out is another one than for a stranger's.
@@ -170,7 +172,7 @@ Error name_the_host(Error error, const Config& config) {
 Result<bool> wants_sub_cgroup(const Config& config) {
     const auto scheduler = SCXHOST_TRY(PreparedScheduler::open(config));
     SCXHOST_TRY(scheduler->bind_options(config, nullptr));
-    return sub_cgroup_of(scheduler->object()) != 0;
+    return scheduler->facts().sub_cgroup != 0;
 }
 
 CommandResult run(const RunArguments& arguments) {

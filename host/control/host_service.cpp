@@ -4,6 +4,7 @@
 #include "host/base/suggest.hpp"
 #include "host/config/selection.hpp"
 #include "host/control/protocol.hpp"
+#include "host/control/status_json.hpp"
 
 #include <fmt/format.h>
 
@@ -127,13 +128,12 @@ void HostService::call(const std::string& method, const json& params, Reply repl
 }
 
 void HostService::status(const json&, const Reply& reply) {
-    json result = supervisor_.status();
-    result["protocol"] = kProtocolVersion;
-    reply(std::move(result));
+    reply(status_json(supervisor_.status()));
 }
 
 void HostService::stats(const json&, const Reply& reply) {
-    reply(supervisor_.statistics());
+    const Result<StatisticsReport> statistics = supervisor_.statistics();
+    reply(statistics ? Result<json>(statistics_json(*statistics)) : fail(statistics.error()));
 }
 
 void HostService::swap(const json& params, const Reply& reply) { // NOLINT(bugprone-exception-escape): not std::swap's

@@ -150,16 +150,20 @@ UniqueFd find_sub_scheduler(const UniqueFd& scheduler, std::uint64_t cgroup) {
     if (UniqueFd found = open_folder(children.get(), name.data()))
         return found;
 
-    const int fd = ::dup(children.get());
-    const std::unique_ptr<DIR, int (*)(DIR*)> listing(::fdopendir(fd), ::closedir);
-    if (listing == nullptr) {
-        ::close(fd);
-        return {};
+    // On the stack: this is part of a confirmation in the swap window.
+    alignas(dirent64) std::array<char, 1024> entries;
+    for (;;) {
+        const ssize_t got = ::getdents64(children.get(), entries.data(), entries.size());
+        if (got <= 0)
+            break;
+        for (ssize_t at = 0; at < got;) {
+            const auto* entry = reinterpret_cast<const dirent64*>(entries.data() + at);
+            at += entry->d_reclen;
+            if (std::string_view(entry->d_name).starts_with("sub-"))
+                if (UniqueFd found = find_sub_scheduler(open_folder(children.get(), entry->d_name), cgroup))
+                    return found;
+        }
     }
-    while (const dirent* entry = ::readdir(listing.get()))
-        if (std::string_view(entry->d_name).starts_with("sub-"))
-            if (UniqueFd found = find_sub_scheduler(open_folder(children.get(), entry->d_name), cgroup))
-                return found;
     return {};
 }
 
@@ -186,10 +190,14 @@ Result<SchedExtProbe> SchedExtProbe::open(const std::filesystem::path& root) {
 }
 
 SchedExtProbe::Reading SchedExtProbe::read(std::uint64_t sub_cgroup) const {
+    UniqueFd below;
+    return read(sub_cgroup, below);
+}
+
+SchedExtProbe::Reading SchedExtProbe::read(std::uint64_t sub_cgroup, UniqueFd& below) const {
     Reading reading;
     // A scheduler's folder comes and goes with it.
-    UniqueFd below;
-    if (sub_cgroup != 0)
+    if (sub_cgroup != 0 && !below)
         below = find_sub_scheduler(open_folder(folder_.get(), "root"), sub_cgroup);
     const int place = sub_cgroup == 0 ? folder_.get() : below.get();
     if (const UniqueFd ops(::openat(place, sub_cgroup == 0 ? "root/ops" : "ops", O_RDONLY | O_CLOEXEC)); ops) {

@@ -8,8 +8,8 @@
 
 #include "host/base/result.hpp"
 #include "host/bpf/exit_report.hpp"
-#include "host/bpf/scheduler_object.hpp"
 #include "host/kernel/sched_ext_sysfs.hpp"
+#include "host/supervisor/scheduler.hpp"
 
 #include <chrono>
 #include <string>
@@ -20,8 +20,8 @@ namespace scxhost {
 // Why one is in another one's way, for hints.
 inline constexpr std::string_view kOneAtATime = "only one scheduler at a time can have the machine, or a cgroup";
 
-// The cgroup below which the object is to run as a sub-scheduler, by id; 0 for one that is to run the machine.
-std::uint64_t sub_cgroup_of(const SchedulerObject& object);
+// "ERROR_STALL (code 0x0): reason: message": how a scheduler left, the same words whenever it did.
+std::string describe_exit(const ExitReport& exit);
 
 struct Attached {
     Attachment link;
@@ -33,17 +33,16 @@ struct Attached {
 // What the kernel says before an attach, and what that will be.
 struct AttachBase {
     std::uint64_t enable_seq = 0;
-    std::uint64_t sub_cgroup = 0; // sub_cgroup_of() the object
     bool has_parent = false;      // some scheduler runs that a sub-scheduler could be below
 };
 
-// What comes before an attach and need not be in the swap window; empties the object's exit record.
-AttachBase ready_to_attach(SchedulerObject& object, const SchedExtProbe& probe);
+// What comes before an attach and need not be in the swap window; empties the exit record.
+AttachBase ready_to_attach(Scheduler& scheduler, const SchedExtProbe& probe);
 
-// Attaches a loaded object and waits for the kernel's confirmation. On failure nothing is left attached. Errors: kBusy
-// (another scheduler runs, it is named), kAttach (the kernel refused it, a sub-scheduler has no place, or the kernel
-// disabled it at once: the object's exit record tells more). Allocates on failure only.
-Result<Attached> attach_and_confirm(SchedulerObject& object, const SchedExtProbe& probe, const AttachBase& base);
+// Attaches a prepared scheduler and waits for the kernel's confirmation. On failure nothing is left attached. Errors:
+// kBusy (another scheduler runs, it is named), kAttach (the kernel refused it, a sub-scheduler has no place, or the
+// kernel disabled it at once: its exit record tells more). Allocates on failure only.
+Result<Attached> attach_and_confirm(Scheduler& scheduler, const SchedExtProbe& probe, const AttachBase& base);
 
 // Whether the scheduler that we attached still runs.
 enum class Presence { kRunning, kLeft, kReplaced };
@@ -51,6 +50,6 @@ struct PresenceReport {
     Presence presence = Presence::kRunning;
     std::string other_name; // who runs by now, if somebody does
 };
-PresenceReport check_presence(const SchedulerObject& object, const SchedExtProbe& probe, std::uint64_t enable_seq);
+PresenceReport check_presence(const Scheduler& scheduler, const SchedExtProbe& probe, std::uint64_t enable_seq);
 
 } // namespace scxhost

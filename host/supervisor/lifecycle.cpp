@@ -11,6 +11,8 @@ namespace {
 constexpr std::size_t kMaxGood = 3;
 // CPUs often come or go in numbers: the second reload within this time waits as long.
 constexpr auto kReloadDebounce = std::chrono::seconds(1);
+// Failures that are remembered; whoever asks for ever new options must not fill the memory.
+constexpr std::size_t kMaxQuarantined = 64;
 
 } // namespace
 
@@ -52,6 +54,8 @@ std::string_view to_string(SwapOutcome outcome) {
     switch (outcome) {
     case SwapOutcome::kGood:
         return "good";
+    case SwapOutcome::kUnchanged:
+        return "unchanged";
     case SwapOutcome::kRefused:
         return "refused";
     case SwapOutcome::kRolledBack:
@@ -70,6 +74,8 @@ LeaveClass classify(const ExitReport& exit) {
     switch (static_cast<ExitKind>(exit.kind)) {
     case ExitKind::kSysrq:
         return LeaveClass::kOperator;
+    case ExitKind::kUnreg:
+        return LeaveClass::kUnregistered;
     case ExitKind::kUnregKernel:
     case ExitKind::kParent: // swapped, most likely: there will be another one to be below
         return LeaveClass::kTopology;
@@ -90,7 +96,7 @@ std::vector<Action> Lifecycle::handle(const Event& event, Time now) {
     while (!failures_.empty() && now - failures_.front() > settings_.failure_window)
         failures_.pop_front();
     std::visit([this](const auto& happened) { on(happened); }, event);
-    std::erase_if(builds_, [this](const auto& entry) { return !refers_to(entry.first); });
+    std::erase_if(identities_, [this](const auto& entry) { return !refers_to(entry.first); });
     return std::exchange(actions_, {});
 }
 
@@ -98,52 +104,69 @@ std::optional<SchedulerId> Lifecycle::pending() const {
     return pending_ ? std::optional(pending_->id) : std::nullopt;
 }
 
+bool Lifecycle::awaits(PreparationTicket ticket) const {
+    return ticket != 0 && pending_ && pending_->ticket == ticket;
+}
+
 std::optional<SchedulerId> Lifecycle::last_good() const {
     if (kept_)
         return kept_;
-    // Another request for the same build would fail as the running one does.
-    const auto running_build = running_ ? builds_.find(*running_) : builds_.end();
+    // Another request for the same would fail as the running one does.
+    const auto running = running_ ? identities_.find(*running_) : identities_.end();
     const auto found = std::ranges::find_if(good_, [&](SchedulerId id) {
-        const auto build = builds_.find(id);
+        const auto identity = identities_.find(id);
         const bool same =
-            running_build != builds_.end() && build != builds_.end() && build->second == running_build->second;
+            running != identities_.end() && identity != identities_.end() && identity->second == running->second;
         return id != running_ && !same && usable(id);
     });
     return found == good_.end() ? std::nullopt : std::optional(*found);
 }
 
+const Quarantined* Lifecycle::find_quarantined(const SchedulerIdentity& identity) const {
+    const auto found =
+        std::ranges::find_if(quarantine_, [&](const Quarantined& entry) { return entry.identity == identity; });
+    return found == quarantine_.end() ? nullptr : &*found;
+}
+
 bool Lifecycle::refers_to(SchedulerId id) const {
-    return running_ == id || kept_ == id || pending() == id || asked_ == id || wanted_ == id ||
+    return running_ == id || kept_ == id || pending() == id || unsettled_.contains(id) || last_request_ == id ||
            std::ranges::find(good_, id) != good_.end() || std::ranges::find(fallbacks_, id) != fallbacks_.end();
 }
 
 void Lifecycle::on(const event::Requested& requested) {
     // Two at a time would make the answer to either of them a guess.
     if (pending_ && pending_->purpose == Purpose::kRequest)
-        return act(action::Settle{requested.id, SwapOutcome::kSuperseded});
-    settle(SwapOutcome::kSuperseded);
-    pending_.reset(); // a recovery: the operator knows better
+        return add_action(action::Settle{requested.id, SwapOutcome::kSuperseded});
+    unsettled_.insert(requested.id);
+    begin_request(requested.id, requested.force);
+}
+
+// In the place of a recovery that is under way: the operator knows better. What is on probation stays there, and its
+// outcome open, until the new one takes its place.
+void Lifecycle::begin_request(SchedulerId id, bool force) {
+    pending_.reset();
     waiting_ = false;
     if (!running_)
-        wanted_ = requested.id;
-    asked_ = requested.id;
-    start({.id = requested.id, .purpose = Purpose::kRequest, .force = requested.force});
+        last_request_ = id;
+    start({.id = id, .purpose = Purpose::kRequest, .force = force});
 }
 
 void Lifecycle::on(const event::Prepared& prepared) {
-    builds_[prepared.id] = prepared.build;
-    if (!pending_ || pending_->id != prepared.id || waiting_)
-        return act(action::Release{prepared.id});
+    if (!awaits(prepared.ticket))
+        return;
+    pending_->ticket = 0;
+    const SchedulerId id = pending_->id;
+    identities_[id] = prepared.identity;
     if (pending_->stale) {
-        act(action::Release{prepared.id});
+        add_action(action::Release{id});
         return start_again(*pending_);
     }
-    if (quarantined_.contains(prepared.build) && !pending_->force) {
-        act(action::Release{prepared.id});
-        return on(event::PrepareFailed{prepared.id});
-    }
     if (pending_->force)
-        quarantined_.erase(prepared.build);
+        std::erase_if(quarantine_, [&](const Quarantined& entry) { return entry.identity == prepared.identity; });
+    if (!usable(id)) {
+        add_action(action::Release{id});
+        return could_not_prepare(*std::exchange(pending_, std::nullopt));
+    }
     if (pending_->purpose == Purpose::kRefresh) {
         kept_loaded_ = true;
         pending_.reset();
@@ -151,33 +174,40 @@ void Lifecycle::on(const event::Prepared& prepared) {
     }
     before_switch_ = phase_;
     phase_ = Phase::kSwitching;
-    act(action::Switch{prepared.id});
+    add_action(action::Switch{id});
 }
 
 void Lifecycle::on(const event::PrepareFailed& failed) {
-    if (!pending_ || pending_->id != failed.id)
-        return;
-    const Purpose purpose = pending_->purpose;
-    pending_.reset();
-    if (kept_ == failed.id)
-        kept_.reset();
-    if (purpose == Purpose::kRefresh)
-        return;
-    tried_.insert(failed.id);
-    if (purpose == Purpose::kRequest) {
-        // At the start, and where a recovery was under way, something has to run.
-        if (phase_ != Phase::kEmpty && phase_ != Phase::kRecovering)
-            return settle(SwapOutcome::kRefused);
-    }
-    if (!count_failure())
-        return;
-    recover();
+    if (awaits(failed.ticket))
+        could_not_prepare(*std::exchange(pending_, std::nullopt));
 }
 
-void Lifecycle::on(const event::Switched&) {
+void Lifecycle::could_not_prepare(Pending pending) {
+    if (kept_ == pending.id) {
+        kept_.reset();
+        kept_loaded_ = false;
+    }
+    if (pending.purpose == Purpose::kRefresh)
+        return;
+    tried_.insert(pending.id);
+    // At the start, and where a recovery was under way, something has to run.
+    if (pending.purpose == Purpose::kRequest && phase_ != Phase::kEmpty && phase_ != Phase::kRecovering)
+        return settle(pending.id, SwapOutcome::kRefused);
+    if (count_failure())
+        recover();
+}
+
+void Lifecycle::on(const event::Unchanged& unchanged) {
+    if (!awaits(unchanged.ticket))
+        return;
+    const SchedulerId id = std::exchange(pending_, std::nullopt)->id;
+    settle(id, SwapOutcome::kUnchanged);
+}
+
+void Lifecycle::on(const event::Switched& switched) {
     const SchedulerId id = pending_->id;
     if (pending_->purpose == Purpose::kRequest)
-        wanted_ = id;
+        last_request_ = id;
     pending_.reset();
     const std::optional<SchedulerId> previous = std::exchange(running_, id);
     stand_down_.reset();
@@ -188,7 +218,10 @@ void Lifecycle::on(const event::Switched&) {
         kept_.reset();
         kept_loaded_ = false;
     }
-    if (previous) {
+    if (previous && switched.previous) {
+        blame_previous(*previous, *switched.previous);
+        add_action(action::Release{*previous});
+    } else if (previous) {
         // Of two to go back to, the one that has proven itself is kept; one that has not is better than none.
         const bool was_good = before_switch_ == Phase::kGood;
         if (was_good || !kept_) {
@@ -197,31 +230,48 @@ void Lifecycle::on(const event::Switched&) {
             kept_loaded_ = true;
             kept_is_good_ = was_good;
         } else {
-            act(action::Release{*previous});
+            add_action(action::Release{*previous});
         }
     }
-    if (asked_ && asked_ != id)
-        settle(back ? SwapOutcome::kRolledBack : SwapOutcome::kFailed);
+    // Whoever asked for one that had still to prove itself.
+    const std::set<SchedulerId> asked = unsettled_;
+    for (const SchedulerId other : asked) {
+        if (other == id)
+            continue;
+        const bool replaced = other == previous && !switched.previous;
+        settle(other, replaced ? SwapOutcome::kSuperseded : back ? SwapOutcome::kRolledBack : SwapOutcome::kFailed);
+    }
     if (proven || settings_.probation.count() <= 0)
         return become_good();
     phase_ = Phase::kProbation;
-    act(action::StartProbation{});
+    add_action(action::StartProbation{});
 }
 
 void Lifecycle::on(const event::SwitchFailed& failed) {
     using Cause = event::SwitchFailed::Cause;
     Pending pending = *std::exchange(pending_, std::nullopt);
+    const bool exited = failed.cause == Cause::kExit;
     phase_ = failed.restored ? before_switch_ : Phase::kRecovering;
-    if (!failed.restored) {
-        if (running_)
-            act(action::Release{*running_});
-        running_.reset();
+    if (!failed.restored && running_) {
+        const SchedulerId previous = *std::exchange(running_, std::nullopt);
+        add_action(action::Release{previous});
+        if (failed.previous)
+            blame_previous(previous, *failed.previous);
     }
-    act(action::Release{pending.id});
-    if (kept_ == pending.id)
+    add_action(action::Release{pending.id});
+    if (kept_ == pending.id) {
         kept_.reset();
-    if (failed.cause == Cause::kTopology)
+        kept_loaded_ = false;
+    }
+    if (failed.cause == Cause::kTopology || (exited && failed.exit == LeaveClass::kTopology))
         return start_again(pending);
+    if (exited && failed.exit == LeaveClass::kOperator) {
+        if (running_) {
+            add_action(action::Detach{});
+            add_action(action::Release{*std::exchange(running_, std::nullopt)});
+        }
+        return stand_down(StandDownReason::kOperator);
+    }
     // The scheduler above it went, and may be on its way back: it is tried as often as anything may fail.
     if (failed.cause == Cause::kPlace && pending.purpose == Purpose::kRestart) {
         if (count_failure())
@@ -230,42 +280,54 @@ void Lifecycle::on(const event::SwitchFailed& failed) {
     }
     if (failed.cause == Cause::kForeign && !failed.restored)
         return stand_down(StandDownReason::kForeign);
-    if (failed.cause == Cause::kBuild)
-        quarantine(pending.id);
+    // It did run. What its maps remember of that may be in its way now: it is loaded anew before it is blamed.
+    if (std::exchange(pending.was_attached, false))
+        return start_after(pending, pause(attempts_++));
+    // The same as when it leaves a moment later.
+    const bool asks_again =
+        exited && (failed.exit == LeaveClass::kRestart || failed.exit == LeaveClass::kUnregistered);
+    if (asks_again)
+        if (const auto delay = grant_restart())
+            return start_after(pending, *delay);
+    if (failed.cause == Cause::kRefused ||
+        (exited && (failed.exit == LeaveClass::kError || failed.exit == LeaveClass::kRestart)))
+        quarantine(pending.id, failed.reason);
     tried_.insert(pending.id);
     if (!count_failure())
         return;
     if (failed.restored)
-        settle(SwapOutcome::kRolledBack);
+        settle(pending.id, SwapOutcome::kRolledBack);
     else
         recover();
 }
 
 void Lifecycle::on(const event::Left& left) {
     const SchedulerId id = *std::exchange(running_, std::nullopt);
-    act(action::Release{id});
+    add_action(action::Release{id});
     phase_ = Phase::kRecovering;
     if (left.why == LeaveClass::kOperator)
         return stand_down(StandDownReason::kOperator);
     if (left.why == LeaveClass::kError) {
-        quarantine(id);
+        quarantine(id, left.reason);
         if (!count_failure())
             return;
     }
     if (left.overtaken)
         return stand_down(StandDownReason::kForeign);
+    const bool comes_again = left.why == LeaveClass::kRestart || left.why == LeaveClass::kTopology ||
+                             left.why == LeaveClass::kUnregistered;
     // A request that is being prepared goes on: it is what the operator wants. But a kept one is there at once.
-    if (pending_ && pending_->purpose == Purpose::kRequest && !(kept_ && kept_loaded_))
-        return hurry();
-    if (left.why == LeaveClass::kRestart || left.why == LeaveClass::kTopology)
-        return restart(id, left.why == LeaveClass::kRestart);
+    if (pending_ && pending_->purpose == Purpose::kRequest && (comes_again || !(kept_ && kept_loaded_)))
+        return stop_waiting();
+    if (comes_again)
+        return restart(id, left.why);
     tried_.insert(id);
     recover();
 }
 
 void Lifecycle::on(const event::Replaced&) {
     if (const std::optional<SchedulerId> id = std::exchange(running_, std::nullopt))
-        act(action::Release{*id});
+        add_action(action::Release{*id});
     stand_down(StandDownReason::kForeign);
 }
 
@@ -281,11 +343,11 @@ void Lifecycle::on(const event::DelayOver&) {
 
 void Lifecycle::on(const event::StopRequested&) {
     drop_pending(SwapOutcome::kSuperseded);
-    settle(SwapOutcome::kSuperseded);
+    settle_all(SwapOutcome::kSuperseded);
     if (running_) {
-        act(action::Detach{});
-        act(action::Release{*running_});
-        wanted_ = std::exchange(running_, std::nullopt);
+        add_action(action::Detach{});
+        add_action(action::Release{*running_});
+        last_request_ = std::exchange(running_, std::nullopt);
     }
     release_kept();
     stand_down_.reset();
@@ -295,13 +357,12 @@ void Lifecycle::on(const event::StopRequested&) {
 void Lifecycle::on(const event::ResumeRequested&) {
     failures_.clear();
     restarts_.clear();
-    quarantined_.clear();
+    quarantine_.clear();
     tried_.clear();
     attempts_ = 0;
-    if (!wanted_ || running_ == wanted_ || (pending_ && pending_->purpose == Purpose::kRequest))
+    if (!last_request_ || running_ == last_request_ || (pending_ && pending_->purpose == Purpose::kRequest))
         return;
-    on(event::Requested{.id = *wanted_});
-    asked_.reset(); // that request was answered in its time
+    begin_request(*last_request_, false);
 }
 
 void Lifecycle::on(const event::TopologyChanged&) {
@@ -310,27 +371,29 @@ void Lifecycle::on(const event::TopologyChanged&) {
     if (!kept_ || !kept_loaded_)
         return;
     kept_loaded_ = false;
-    act(action::Release{*kept_});
+    add_action(action::Release{*kept_});
     if (!pending_)
         start({.id = *kept_, .purpose = Purpose::kRefresh});
 }
 
 void Lifecycle::start(Pending pending) {
     pending.stale = false;
+    pending.ticket = ++last_ticket_;
     waiting_ = false;
     if (kept_ == pending.id && std::exchange(kept_loaded_, false))
-        act(action::Release{pending.id}); // it is loaded anew
+        add_action(action::Release{pending.id}); // it is loaded anew
     pending_ = pending;
-    act(action::Prepare{pending.id});
+    add_action(action::Prepare{pending.id, pending.ticket});
 }
 
 void Lifecycle::start_after(Pending pending, std::chrono::nanoseconds delay) {
     if (delay.count() <= 0)
         return start(pending);
     pending.stale = false;
+    pending.ticket = 0;
     pending_ = pending;
     waiting_ = true;
-    act(action::StartDelay{delay});
+    add_action(action::StartDelay{delay});
 }
 
 // A CPU came or went meanwhile. That is nobody's fault and ends some time: it is never given up, but in a storm the
@@ -341,21 +404,21 @@ void Lifecycle::start_again(Pending pending) {
 }
 
 // Nothing runs any more: what waits for a better moment has none.
-void Lifecycle::hurry() {
+void Lifecycle::stop_waiting() {
     if (waiting_)
         start(*pending_);
 }
 
 void Lifecycle::drop_pending(SwapOutcome outcome) {
-    if (pending_ && asked_ == pending_->id)
-        settle(outcome);
+    if (pending_)
+        settle(pending_->id, outcome);
     pending_.reset();
     waiting_ = false;
 }
 
 void Lifecycle::release_kept() {
     if (kept_ && kept_loaded_)
-        act(action::Release{*kept_});
+        add_action(action::Release{*kept_});
     if (pending_ && pending_->purpose == Purpose::kRefresh)
         pending_.reset();
     kept_.reset();
@@ -371,8 +434,7 @@ void Lifecycle::become_good() {
         good_.resize(kMaxGood);
     tried_.clear();
     attempts_ = 0;
-    if (asked_ == running_)
-        settle(SwapOutcome::kGood);
+    settle(*running_, SwapOutcome::kGood);
 }
 
 // Nothing of ours runs: the kept one at once, else the next candidate, the first without a pause.
@@ -381,14 +443,14 @@ void Lifecycle::recover() {
     if (kept_ && kept_loaded_ && usable(*kept_)) {
         // A request that is still being prepared is not lost: the operator hears that it was overtaken.
         drop_pending(SwapOutcome::kSuperseded);
-        pending_ = Pending{.id = *kept_, .purpose = Purpose::kRecovery};
+        pending_ = Pending{.id = *kept_, .purpose = Purpose::kRecovery, .was_attached = true};
         before_switch_ = phase_;
         phase_ = Phase::kSwitching;
-        return act(action::Switch{*kept_});
+        return add_action(action::Switch{*kept_});
     }
     if (pending_ && pending_->purpose == Purpose::kRefresh) {
         pending_->purpose = Purpose::kRecovery;
-        return hurry();
+        return stop_waiting();
     }
     const std::optional<SchedulerId> next = next_candidate();
     if (!next)
@@ -396,46 +458,70 @@ void Lifecycle::recover() {
     start_after({.id = *next, .purpose = Purpose::kRecovery}, pause(attempts_++));
 }
 
-// Loads the same one anew. The first restart in the window comes at once, the next ones wait; one that asks too often
-// has failed. A change of topology is nobody's fault, but when they come in numbers the next one waits a little.
-void Lifecycle::restart(SchedulerId id, bool penalty) {
-    std::chrono::nanoseconds delay{};
-    if (penalty) {
-        while (!restarts_.empty() && now_ - restarts_.front() > settings_.failure_window)
-            restarts_.pop_front();
-        restarts_.push_back(now_);
-        if (restarts_.size() > settings_.failure_limit) {
-            quarantine(id);
-            tried_.insert(id);
-            return recover();
-        }
-        delay = pause(static_cast<unsigned>(restarts_.size()) - 1);
-    } else {
+// Loads the same one anew. A change of topology is nobody's fault, but when they come in numbers the next one waits a
+// little.
+void Lifecycle::restart(SchedulerId id, LeaveClass why) {
+    if (why == LeaveClass::kTopology) {
+        std::chrono::nanoseconds delay{};
         if (last_reload_ && now_ - *last_reload_ < kReloadDebounce)
             delay = kReloadDebounce;
         last_reload_ = now_ + delay;
+        return start_after({.id = id, .purpose = Purpose::kRestart}, delay);
     }
-    start_after({.id = id, .purpose = Purpose::kRestart}, delay);
+    if (const auto delay = grant_restart())
+        return start_after({.id = id, .purpose = Purpose::kRestart}, *delay);
+    if (why == LeaveClass::kRestart)
+        quarantine(id, "it asks to be started again too often (restart.limit)");
+    tried_.insert(id);
+    recover();
+}
+
+// The first restart in the window comes at once, the next ones wait; nullopt when there were too many.
+std::optional<std::chrono::nanoseconds> Lifecycle::grant_restart() {
+    while (!restarts_.empty() && now_ - restarts_.front() > settings_.failure_window)
+        restarts_.pop_front();
+    restarts_.push_back(now_);
+    if (restarts_.size() > settings_.failure_limit)
+        return std::nullopt;
+    return pause(static_cast<unsigned>(restarts_.size()) - 1);
+}
+
+// What ran had failed before its successor took its place: it is none to go back to.
+void Lifecycle::blame_previous(SchedulerId id, const event::Left& left) {
+    if (left.why != LeaveClass::kError)
+        return;
+    quarantine(id, left.reason);
+    failures_.push_back(now_);
 }
 
 void Lifecycle::stand_down(StandDownReason reason) {
     drop_pending(SwapOutcome::kFailed);
-    settle(SwapOutcome::kFailed);
+    settle_all(SwapOutcome::kFailed);
     release_kept();
     phase_ = Phase::kStoodDown;
     stand_down_ = reason;
-    act(action::StandDown{reason});
+    add_action(action::StandDown{reason});
 }
 
-void Lifecycle::quarantine(SchedulerId id) {
-    const auto build = builds_.find(id);
-    if (build != builds_.end() && quarantined_.insert(build->second).second)
-        act(action::Quarantine{id});
+void Lifecycle::quarantine(SchedulerId id, const std::string& reason) {
+    const auto identity = identities_.find(id);
+    if (identity == identities_.end())
+        return;
+    std::erase_if(quarantine_, [&](const Quarantined& entry) { return entry.identity == identity->second; });
+    if (quarantine_.size() == kMaxQuarantined)
+        quarantine_.erase(quarantine_.begin());
+    quarantine_.push_back({identity->second, reason});
+    add_action(action::Quarantine{id, quarantine_.back()});
 }
 
-void Lifecycle::settle(SwapOutcome outcome) {
-    if (const std::optional<SchedulerId> id = std::exchange(asked_, std::nullopt))
-        act(action::Settle{*id, outcome});
+void Lifecycle::settle(SchedulerId id, SwapOutcome outcome) {
+    if (unsettled_.erase(id) > 0)
+        add_action(action::Settle{id, outcome});
+}
+
+void Lifecycle::settle_all(SwapOutcome outcome) {
+    for (const SchedulerId id : std::exchange(unsettled_, {}))
+        add_action(action::Settle{id, outcome});
 }
 
 bool Lifecycle::count_failure() {
@@ -447,8 +533,8 @@ bool Lifecycle::count_failure() {
 }
 
 bool Lifecycle::usable(SchedulerId id) const {
-    const auto build = builds_.find(id);
-    return build == builds_.end() || !quarantined_.contains(build->second);
+    const auto identity = identities_.find(id);
+    return identity == identities_.end() || find_quarantined(identity->second) == nullptr;
 }
 
 std::optional<SchedulerId> Lifecycle::next_candidate() const {

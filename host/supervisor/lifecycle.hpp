@@ -28,6 +28,28 @@ namespace scxhost {
 // Stands for one request for a scheduler; what it names is the supervisor's business. Never 0.
 using SchedulerId = std::uint32_t;
 
+// Stands for one preparation of it, since a request may be prepared more than once, and a preparation that nobody waits
+// for any more may still be under way. Never 0, never used twice.
+using PreparationTicket = std::uint64_t;
+
+// What quarantine goes by: the same build with the same options would fail again.
+struct SchedulerIdentity {
+    std::string build;             // hash of what is loaded into the kernel
+    std::uint64_t file_digest = 0; // of the whole file that it comes from
+    std::string options;           // as bound, in one text
+    std::string title;             // for people; no part of the comparison
+
+    [[nodiscard]] bool operator==(const SchedulerIdentity& other) const {
+        return build == other.build && file_digest == other.file_digest && options == other.options;
+    }
+};
+
+// A scheduler that failed, which is not tried again.
+struct Quarantined {
+    SchedulerIdentity identity;
+    std::string reason; // of its latest failure
+};
+
 enum class Phase {
     kEmpty,      // nothing has run yet
     kSwitching,  // detaching and attaching
@@ -49,10 +71,11 @@ enum class StandDownReason {
 
 // How a scheduler left, as far as the next step depends on it.
 enum class LeaveClass {
-    kRestart,  // it asks to be started again
-    kTopology, // a CPU came or went, or its cgroup or the scheduler above it went: load it for what is there now
-    kByItself, // it, or somebody, ended it without an error
-    kOperator, // SysRq-S
+    kRestart,      // it asks to be started again
+    kTopology,     // a CPU came or went, or its cgroup or the scheduler above it went: load it for what is there now
+    kByItself,     // it ended itself without an error
+    kUnregistered, // somebody detached it, or the kernel did on somebody's account: nothing that it did
+    kOperator,     // SysRq-S
     kError,
 };
 [[nodiscard]] LeaveClass classify(const ExitReport& exit);
@@ -60,35 +83,51 @@ enum class LeaveClass {
 // What became of a request.
 enum class SwapOutcome {
     kGood,       // it runs, and probation is over
+    kUnchanged,  // the same build runs with the same options already; nothing was touched
     kRefused,    // it could not be prepared; nothing was touched
     kRolledBack, // it was tried, and what ran before runs again
     kFailed,     // it was tried, and what ran before does not run
-    kSuperseded, // another request, or stop, came in between
+    kSuperseded, // another scheduler took its place on request, or stop came in between
 };
 [[nodiscard]] std::string_view to_string(SwapOutcome outcome);
 
 namespace event {
 struct Requested { // by the operator, a changed file, or the start
     SchedulerId id = 0;
-    bool force = false; // even when its build is quarantined
+    bool force = false; // even when it is quarantined
 };
 struct Prepared {
-    SchedulerId id = 0;
-    std::string build;
+    PreparationTicket ticket = 0;
+    SchedulerIdentity identity;
 };
 struct PrepareFailed {
-    SchedulerId id = 0;
+    PreparationTicket ticket = 0;
 };
-struct Switched {}; // the kernel confirms it
-struct SwitchFailed {
-    // kPlace: a sub-scheduler's cannot be had, and it is not its build's fault.
-    enum class Cause { kBuild, kMachine, kForeign, kTopology, kPlace };
-    Cause cause = Cause::kBuild;
-    bool restored = false; // what ran before runs again
+struct Unchanged { // what runs is just what was asked for
+    PreparationTicket ticket = 0;
 };
 struct Left { // the running one
     LeaveClass why = LeaveClass::kError;
     bool overtaken = false; // somebody else's scheduler runs by now
+    std::string reason;
+};
+struct Switched {             // the kernel confirms it
+    std::optional<Left> previous; // what ran had left, unnoticed, before it was detached
+};
+struct SwitchFailed {
+    enum class Cause {
+        kExit,     // the kernel disabled it at once; `exit` tells why
+        kRefused,  // for what it is: by the kernel's attach call, or one of its programs could not be attached
+        kMachine,  // for want of memory or rights
+        kForeign,  // somebody else's scheduler is in the way
+        kTopology, // it was loaded for other CPUs
+        kPlace,    // the place of a sub-scheduler cannot be had, and it is not its fault
+    };
+    Cause cause = Cause::kRefused;
+    LeaveClass exit = LeaveClass::kError; // of kExit
+    bool restored = false;                // what ran before runs again
+    std::string reason;
+    std::optional<Left> previous; // as in Switched; it is then not restored
 };
 struct Replaced {}; // somebody else's scheduler runs
 struct ProbationOver {};
@@ -98,13 +137,15 @@ struct ResumeRequested {}; // forgets failures and quarantine, and wants the las
 struct TopologyChanged {}; // loaded objects are out of date
 } // namespace event
 
-using Event = std::variant<event::Requested, event::Prepared, event::PrepareFailed, event::Switched,
-                           event::SwitchFailed, event::Left, event::Replaced, event::ProbationOver, event::DelayOver,
-                           event::StopRequested, event::ResumeRequested, event::TopologyChanged>;
+using Event =
+    std::variant<event::Requested, event::Prepared, event::PrepareFailed, event::Unchanged, event::Switched,
+                 event::SwitchFailed, event::Left, event::Replaced, event::ProbationOver, event::DelayOver,
+                 event::StopRequested, event::ResumeRequested, event::TopologyChanged>;
 
 namespace action {
-struct Prepare { // load it, in the background; answer with Prepared or PrepareFailed
+struct Prepare { // load it, in the background; answer with the ticket. Earlier tickets of it are not waited for any more
     SchedulerId id = 0;
+    PreparationTicket ticket = 0;
 };
 struct Switch { // to a loaded one, from whatever runs, and back to that if it fails; answer at once
     SchedulerId to = 0;
@@ -117,8 +158,9 @@ struct StartProbation {}; // one timer; started again it begins anew
 struct StartDelay {       // another one
     std::chrono::nanoseconds delay{};
 };
-struct Quarantine {
+struct Quarantine { // tell of it; the lifecycle remembers it
     SchedulerId id = 0;
+    Quarantined entry;
 };
 struct Settle { // tell who asked
     SchedulerId id = 0;
@@ -160,9 +202,12 @@ public:
     [[nodiscard]] std::optional<SchedulerId> running() const { return running_; }
     [[nodiscard]] std::optional<SchedulerId> kept() const { return kept_; }
     [[nodiscard]] std::optional<SchedulerId> pending() const;
+    // Whether the answer to this preparation is still of use. One that is not is the caller's to dispose of.
+    [[nodiscard]] bool awaits(PreparationTicket ticket) const;
     // The one to go back to after the running one; nullopt when there is none.
     [[nodiscard]] std::optional<SchedulerId> last_good() const;
-    [[nodiscard]] const std::set<std::string>& quarantined_builds() const { return quarantined_; }
+    [[nodiscard]] const std::vector<Quarantined>& quarantine() const { return quarantine_; }
+    [[nodiscard]] const Quarantined* find_quarantined(const SchedulerIdentity& identity) const;
     [[nodiscard]] std::size_t recent_failures() const { return failures_.size(); }
     // Whether a decision may still name this one.
     [[nodiscard]] bool refers_to(SchedulerId id) const;
@@ -178,13 +223,16 @@ private:
         SchedulerId id = 0;
         Purpose purpose = Purpose::kRequest;
         bool force = false;
+        PreparationTicket ticket = 0; // 0: it is not being prepared
         bool stale = false;
-        unsigned reloads = 0; // because the topology changed meanwhile
+        bool was_attached = false; // it is the kept one, to be attached as it is a second time
+        unsigned reloads = 0;      // because the topology changed meanwhile
     };
 
     void on(const event::Requested& requested);
     void on(const event::Prepared& prepared);
     void on(const event::PrepareFailed& failed);
+    void on(const event::Unchanged& unchanged);
     void on(const event::Switched& switched);
     void on(const event::SwitchFailed& failed);
     void on(const event::Left& left);
@@ -195,19 +243,24 @@ private:
     void on(const event::ResumeRequested& request);
     void on(const event::TopologyChanged& change);
 
-    void act(Action action) { actions_.push_back(std::move(action)); }
+    void add_action(Action action) { actions_.push_back(std::move(action)); }
+    void begin_request(SchedulerId id, bool force);
+    void could_not_prepare(Pending pending);
     void start(Pending pending);
     void start_after(Pending pending, std::chrono::nanoseconds delay);
     void start_again(Pending pending);
-    void hurry();
+    void stop_waiting();
     void drop_pending(SwapOutcome outcome);
     void release_kept();
     void become_good();
     void recover();
-    void restart(SchedulerId id, bool penalty);
+    void restart(SchedulerId id, LeaveClass why);
+    [[nodiscard]] std::optional<std::chrono::nanoseconds> grant_restart();
+    void blame_previous(SchedulerId id, const event::Left& left);
     void stand_down(StandDownReason reason);
-    void quarantine(SchedulerId id);
-    void settle(SwapOutcome outcome);
+    void quarantine(SchedulerId id, const std::string& reason);
+    void settle(SchedulerId id, SwapOutcome outcome);
+    void settle_all(SwapOutcome outcome);
     bool count_failure(); // false: the limit is passed
     [[nodiscard]] bool usable(SchedulerId id) const;
     [[nodiscard]] std::optional<SchedulerId> next_candidate() const;
@@ -225,14 +278,15 @@ private:
     bool kept_is_good_ = false;         // it had proven itself
     std::optional<Pending> pending_;    // being prepared, waited for, or switched to
     bool waiting_ = false;              // pending_ waits for DelayOver
-    std::optional<SchedulerId> asked_;  // whose outcome somebody waits for
-    std::optional<SchedulerId> wanted_; // the last request
+    std::set<SchedulerId> unsettled_;           // whose outcome is still to be told
+    std::optional<SchedulerId> last_request_;     // the last request
     std::vector<SchedulerId> good_;     // the latest first
     std::vector<SchedulerId> fallbacks_;
     std::set<SchedulerId> tried_; // since the last good one
     unsigned attempts_ = 0;       // to recover, since the last good one
-    std::map<SchedulerId, std::string> builds_;
-    std::set<std::string> quarantined_;
+    std::map<SchedulerId, SchedulerIdentity> identities_; // of what was prepared
+    std::vector<Quarantined> quarantine_;
+    PreparationTicket last_ticket_ = 0;
     std::deque<Time> failures_; // in the window, as are these:
     std::deque<Time> restarts_; // that a scheduler asked for
     std::optional<Time> last_reload_;

@@ -8,10 +8,32 @@
 
 #include <fmt/format.h>
 
-#include <new>
+#include <functional>
+#include <span>
 #include <system_error>
 
 namespace scxhost {
+namespace {
+
+// Tells one content of a file from another; not a security boundary.
+std::uint64_t digest_of(std::span<const std::byte> bytes) {
+    return std::hash<std::string_view>()({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+}
+
+// The cgroup below which the object is to run as a sub-scheduler, by id; 0 for one that is to run the machine.
+std::uint64_t sub_cgroup_of(const SchedulerObject& object) {
+    constexpr std::string_view kMember = "sub_cgroup_id";
+    constexpr std::uint64_t kRootCgroup = 1; // the kernel takes that for the machine (7.3.4, scx_enable)
+    const std::uint64_t id = object.has_ops_member(kMember) ? object.ops_member(kMember).value_or(0) : 0;
+    return id > kRootCgroup ? id : 0;
+}
+
+std::optional<std::chrono::milliseconds> watchdog_timeout_of(const SchedulerObject& object) {
+    const std::uint64_t timeout = object.ops_member("timeout_ms").value_or(0);
+    return timeout == 0 ? std::nullopt : std::optional(std::chrono::milliseconds(timeout));
+}
+
+} // namespace
 
 std::filesystem::path scheduler_file(const Config& config) {
     if (!config.scheduler.object.empty())
@@ -26,10 +48,12 @@ std::filesystem::path scheduler_file(const Config& config) {
 
 Result<std::unique_ptr<PreparedScheduler>> PreparedScheduler::from_plugin(PluginFile file) {
     std::unique_ptr<PreparedScheduler> result(new PreparedScheduler());
-    result->path_ = file.path;
+    result->facts_.file = file.path;
     result->plugin_info_ = file.info;
     result->object_ = std::make_shared<SchedulerObject>(SCXHOST_TRY(
         SchedulerObject::open({.name = file.info.name, .bytes = file.object, .struct_ops = file.info.struct_ops})));
+    result->facts_.title = fmt::format("{} {}", file.info.name, file.info.version);
+    result->facts_.file_digest = digest_of(file.bytes);
     result->file_ = std::move(file);
     return result;
 }
@@ -39,11 +63,13 @@ Result<std::unique_ptr<PreparedScheduler>> PreparedScheduler::from_object(const 
     const std::filesystem::path trusted = SCXHOST_TRY(check_trusted(path));
     const std::vector<std::byte> bytes = SCXHOST_TRY(read_binary_file(trusted, kMaxObjectBytes, "BPF object"));
     std::unique_ptr<PreparedScheduler> result(new PreparedScheduler());
-    result->path_ = path;
+    result->facts_.file = path;
     std::string name = path.filename().string();
     name = name.substr(0, name.find('.'));
     result->object_ = std::make_shared<SchedulerObject>(
         SCXHOST_TRY(SchedulerObject::open({.name = name, .bytes = bytes, .struct_ops = struct_ops})));
+    result->facts_.title = name;
+    result->facts_.file_digest = digest_of(bytes);
     return result;
 }
 
@@ -77,23 +103,26 @@ Result<std::unique_ptr<PreparedScheduler>> PreparedScheduler::open_file(const st
 }
 
 Result<std::unique_ptr<PreparedScheduler>> PreparedScheduler::prepare(const Config& config, const KernelBtf& kernel,
-                                                                      std::uint64_t hotplug_seq,
-                                                                      PluginLogSink log) try {
+                                                                      std::uint64_t hotplug_seq, PluginLogSink log) {
+    std::unique_ptr<PreparedScheduler> scheduler = SCXHOST_TRY(select(config, kernel));
+    SCXHOST_TRY(scheduler->finish(kernel, hotplug_seq, std::move(log)));
+    return scheduler;
+}
+
+Result<std::unique_ptr<PreparedScheduler>> PreparedScheduler::select(const Config& config, const KernelBtf& kernel) {
     std::unique_ptr<PreparedScheduler> scheduler = SCXHOST_TRY(open(config));
     SCXHOST_TRY(scheduler->bind_options(config, &kernel));
-    SCXHOST_TRY(scheduler->fit(kernel));
-    if (scheduler->object().has_ops_member("hotplug_seq"))
-        SCXHOST_TRY(scheduler->object().set_ops_member("hotplug_seq", hotplug_seq));
-    SCXHOST_TRY(scheduler->configure(std::move(log)));
-    SCXHOST_TRY(scheduler->load());
-    scheduler->commit(kernel);
     return scheduler;
-} catch (const std::bad_alloc&) {
-    // What runs needs no more than it has; only what would have come in its place is lost.
-    return fail(ErrorKind::kInternal, "out of memory while preparing the scheduler",
-                "raise the memory limit of the host, or choose options that need less");
-} catch (const std::exception& exception) {
-    return fail(ErrorKind::kInternal, fmt::format("preparing the scheduler failed: {}", exception.what()));
+}
+
+Result<> PreparedScheduler::finish(const KernelBtf& kernel, std::uint64_t hotplug_seq, PluginLogSink log) {
+    SCXHOST_TRY(fit(kernel));
+    if (object_->has_ops_member("hotplug_seq"))
+        SCXHOST_TRY(object_->set_ops_member("hotplug_seq", hotplug_seq));
+    SCXHOST_TRY(configure(std::move(log)));
+    SCXHOST_TRY(load());
+    commit(kernel);
+    return {};
 }
 
 PreparedScheduler::~PreparedScheduler() {
@@ -107,13 +136,23 @@ Result<> PreparedScheduler::bind_options(const Config& config, const KernelBtf* 
     if (kernel != nullptr)
         SCXHOST_TRY(choose_form(*object_, *kernel)); // options may go into the struct_ops
     binding_ = SCXHOST_TRY(scxhost::bind_options(*object_, config.scheduler.options, config.scheduler.ops, kernel));
-    notes_.insert(notes_.end(), binding_.notes.begin(), binding_.notes.end());
+    facts_.notes.insert(facts_.notes.end(), binding_.notes.begin(), binding_.notes.end());
+    facts_.name = object_->name();
+    facts_.ops_name = object_->ops_name();
+    facts_.build_id = object_->build_id();
+    facts_.sub_cgroup = sub_cgroup_of(*object_);
+    facts_.watchdog_timeout = watchdog_timeout_of(*object_);
+    facts_.options.clear();
+    for (const OptionValue& value : binding_.values)
+        facts_.options.emplace_back(value.key, value.text);
+    for (const Setting& setting : config.scheduler.ops)
+        facts_.options.emplace_back("ops." + setting.key, format_value(setting.value));
     return {};
 }
 
 Result<> PreparedScheduler::fit(const KernelBtf& kernel) {
     const std::vector<std::string> fitted = SCXHOST_TRY(fit_to_kernel(*object_, kernel));
-    notes_.insert(notes_.end(), fitted.begin(), fitted.end());
+    facts_.notes.insert(facts_.notes.end(), fitted.begin(), fitted.end());
     return {};
 }
 
@@ -127,22 +166,60 @@ Result<> PreparedScheduler::configure(PluginLogSink log) {
 
 Result<> PreparedScheduler::load() {
     SCXHOST_TRY(object_->load());
-    statistics_ = object_->declarations().statistics;
-    if (plugin_ == nullptr)
-        return {};
-    SCXHOST_TRY(plugin_->call(PluginCallback::kLoaded));
-    statistics_.insert(statistics_.end(), plugin_->statistics().begin(), plugin_->statistics().end());
+    statistics_ = SCXHOST_TRY(StatisticsReader::make(*object_));
+    auto declared = std::make_shared<std::vector<StatisticDeclaration>>(object_->declarations().statistics);
+    if (plugin_ != nullptr) {
+        SCXHOST_TRY(plugin_->call(PluginCallback::kLoaded));
+        declared->insert(declared->end(), plugin_->statistics().begin(), plugin_->statistics().end());
+    }
+    facts_.statistics = std::move(declared);
     return {};
 }
 
 void PreparedScheduler::commit(const KernelBtf& kernel) {
     if (const Result<> committed = object_->commit(kernel); !committed)
-        notes_.push_back(fmt::format("{} ({}), ignoring: the attach takes longer", committed.error().what,
+        facts_.notes.push_back(fmt::format("{} ({}), ignoring: the attach takes longer", committed.error().what,
                                      std::generic_category().message(committed.error().sys_errno)));
 }
 
-std::string PreparedScheduler::title() const {
-    return plugin_info_ ? fmt::format("{} {}", plugin_info_->name, plugin_info_->version) : object_->name();
+Result<std::vector<std::int64_t>> PreparedScheduler::read_statistics() {
+    std::vector<std::int64_t> values = SCXHOST_TRY(statistics_->read());
+    if (plugin_ != nullptr)
+        plugin_->append_values(values);
+    return values;
+}
+
+Result<> PreparedScheduler::before_detach() {
+    return plugin_ == nullptr ? Result<>() : plugin_->call(PluginCallback::kDetaching);
+}
+
+void PreparedScheduler::after_attach(Attachment&) {
+    if (plugin_ != nullptr)
+        plugin_->post(PluginCallback::kAttached);
+}
+
+void PreparedScheduler::after_leaving() {
+    if (plugin_ != nullptr)
+        plugin_->post(PluginCallback::kDetaching);
+}
+
+// No sample waits for a plugin that is late.
+bool PreparedScheduler::begin_tick() {
+    if (plugin_ == nullptr || !plugin_->has(PluginCallback::kTick) || plugin_->busy())
+        return false;
+    plugin_->post(PluginCallback::kTick);
+    return true;
+}
+
+std::vector<SchedulerNews> PreparedScheduler::news() {
+    std::vector<SchedulerNews> news;
+    for (PluginThread::Outcome& outcome : plugin_->outcomes())
+        news.push_back({std::move(outcome.result), outcome.callback == std::string_view("tick")});
+    return news;
+}
+
+std::optional<PluginHang> PreparedScheduler::hang() const {
+    return plugin_ == nullptr ? std::nullopt : plugin_->hang();
 }
 
 } // namespace scxhost

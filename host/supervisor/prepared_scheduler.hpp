@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// A scheduler on its way to the kernel, with everything that belongs to it: the plugin's library and instance, if it
-// has code, and the BPF object. Each step is done while whatever scheduler runs goes on; only attaching (attach.hpp) is
+// A scheduler that is a BPF object of this process, with everything that belongs to it: the plugin's library and
+// instance, if it has code, and the object. Each step is done while whatever scheduler runs goes on; only attaching (attach.hpp) is
 // not. Owns both; its destruction closes the object first, then ends the instance, then unloads the library. Of a
 // plugin that hangs nothing is taken away: all of it stays until the plugin returns.
 #pragma once
@@ -10,8 +10,10 @@
 #include "host/bpf/options.hpp"
 #include "host/bpf/scheduler_object.hpp"
 #include "host/config/config.hpp"
+#include "host/bpf/statistics.hpp"
 #include "host/plugins/plugin.hpp"
 #include "host/plugins/plugin_file.hpp"
+#include "host/supervisor/scheduler.hpp"
 
 #include <filesystem>
 #include <memory>
@@ -30,7 +32,7 @@ inline constexpr std::size_t kMaxObjectBytes = 64U << 20U;
 // one. Without one, where the first folder would have it.
 [[nodiscard]] std::filesystem::path scheduler_file(const Config& config);
 
-class PreparedScheduler {
+class PreparedScheduler : public Scheduler {
 public:
     // Finds the plugin or object that the configuration names and opens it. No code of it runs.
     static Result<std::unique_ptr<PreparedScheduler>> open(const Config& config);
@@ -42,10 +44,29 @@ public:
     // another topology (7.3.4, scx_enable).
     static Result<std::unique_ptr<PreparedScheduler>> prepare(const Config& config, const KernelBtf& kernel,
                                                               std::uint64_t hotplug_seq, PluginLogSink log);
+    // The first of these steps: opens it and binds its options, so that identity() can tell it from what runs.
+    static Result<std::unique_ptr<PreparedScheduler>> select(const Config& config, const KernelBtf& kernel);
+    // The others.
+    Result<> finish(const KernelBtf& kernel, std::uint64_t hotplug_seq, PluginLogSink log);
 
-    PreparedScheduler(const PreparedScheduler&) = delete;
-    PreparedScheduler& operator=(const PreparedScheduler&) = delete;
-    ~PreparedScheduler(); // may wait for the plugin, as Plugin does
+    ~PreparedScheduler() override; // may wait for the plugin, as Plugin does
+
+    // From load() on.
+    [[nodiscard]] const SchedulerFacts& facts() const override { return facts_; }
+    void clear_exit_record() override { object_->clear_exit_record(); }
+    Result<Attachment> attach() override { return object_->attach(); }
+    Result<> attach_programs() override { return object_->attach_programs(); }
+    void detach_programs() override { object_->detach_programs(); }
+    [[nodiscard]] std::uint32_t exit_kind() const override { return object_->exit_kind(); }
+    [[nodiscard]] std::optional<ExitReport> read_exit_record() const override { return object_->read_exit_record(); }
+    Result<std::vector<std::int64_t>> read_statistics() override;
+    Result<> before_detach() override;
+    void after_attach(Attachment& link) override;
+    void after_leaving() override;
+    bool begin_tick() override;
+    [[nodiscard]] int news_fd() const override { return plugin_ == nullptr ? -1 : plugin_->fd(); }
+    std::vector<SchedulerNews> news() override;
+    [[nodiscard]] std::optional<PluginHang> hang() const override;
 
     // Binds the options. `kernel` may be null where there is none to ask. notes() says what was tolerated, here and
     // below.
@@ -59,9 +80,6 @@ public:
     // Has the kernel make ready what only the attach would need otherwise. A failure is a note.
     void commit(const KernelBtf& kernel);
 
-    // Those that the object declares, then, after load(), those that the plugin's user-space half sets.
-    [[nodiscard]] const std::vector<StatisticDeclaration>& statistics() const { return statistics_; }
-
     [[nodiscard]] SchedulerObject& object() { return *object_; }
     [[nodiscard]] const SchedulerObject& object() const { return *object_; }
     // nullptr for a bare object, and before configure().
@@ -69,11 +87,9 @@ public:
     [[nodiscard]] const Plugin* plugin() const { return plugin_.get(); }
     // nullopt for a bare object.
     [[nodiscard]] const std::optional<PluginInfo>& plugin_info() const { return plugin_info_; }
-    [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+    [[nodiscard]] const std::filesystem::path& path() const { return facts_.file; }
     [[nodiscard]] const Binding& binding() const { return binding_; }
-    [[nodiscard]] const std::vector<std::string>& notes() const { return notes_; }
-    // "simple 0.1.0", or the name of a bare object.
-    [[nodiscard]] std::string title() const;
+    [[nodiscard]] const std::vector<std::string>& notes() const { return facts_.notes; }
 
 private:
     PreparedScheduler() = default;
@@ -81,14 +97,13 @@ private:
     static Result<std::unique_ptr<PreparedScheduler>> from_object(const std::filesystem::path& path,
                                                                   const std::string& struct_ops);
 
-    std::filesystem::path path_;
+    SchedulerFacts facts_;
     std::optional<PluginInfo> plugin_info_;
     std::optional<PluginFile> file_; // until the library is loaded
     Binding binding_;
-    std::vector<std::string> notes_;
-    std::vector<StatisticDeclaration> statistics_;
     std::unique_ptr<Plugin> plugin_;
     std::shared_ptr<SchedulerObject> object_; // with the plugin, which keeps it for longer only when it hangs
+    std::optional<StatisticsReader> statistics_; // of the object, which goes after it
 };
 
 } // namespace scxhost

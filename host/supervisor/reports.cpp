@@ -58,6 +58,13 @@ nlohmann::json to_json(const SwapReport& report) {
     return result;
 }
 
+nlohmann::json options_json(const SchedulerFacts& facts) {
+    nlohmann::json options = nlohmann::json::object();
+    for (const auto& [key, text] : facts.options)
+        options[key] = text;
+    return options;
+}
+
 nlohmann::json to_json(const ExitReport& exit) {
     return {{"kind", exit.kind_name()}, {"kind_number", exit.kind}, {"code", exit.exit_code},
             {"reason", exit.reason},    {"message", exit.message},  {"dump", exit.dump}};

@@ -8,6 +8,7 @@
 #include "host/bpf/exit_report.hpp"
 #include "host/plugins/plugin.hpp"
 #include "host/supervisor/lifecycle.hpp"
+#include "host/supervisor/scheduler.hpp"
 #include "host/supervisor/swap_window.hpp"
 
 #include <nlohmann/json_fwd.hpp>
@@ -15,6 +16,8 @@
 #include <chrono>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace scxhost {
 
@@ -31,8 +34,41 @@ struct SwapReport {
     std::optional<Error> error;
 };
 
+// Where a scheduler runs and how it does, as plain data. Texts that are not known are empty.
+struct SeatStatus {
+    struct Running {
+        std::string title;
+        std::string ops_name;
+        std::string build_id;
+        std::uint64_t enable_seq = 0;
+        std::chrono::nanoseconds since_start{};
+        std::optional<PluginHang> hang;
+        std::string config; // the file
+        std::vector<std::pair<std::string, std::string>> options;
+    };
+    struct StoodDown {
+        StandDownReason reason{};
+        std::string message;
+    };
+
+    std::string seat; // its name
+    Phase phase{};
+    std::optional<Running> running;
+    SchedExtProbe::Reading kernel; // what the kernel says
+    bool agrees = false;           // it says what the host believes
+    std::string kept;
+    std::string last_good;
+    std::vector<std::string> fallback;
+    std::vector<Quarantined> quarantine;
+    std::optional<StoodDown> stood_down;
+    std::string preparing;
+    std::optional<SwapReport> last_swap;
+    std::size_t recent_failures = 0;
+};
+
 [[nodiscard]] nlohmann::json to_json(const SwapReport& report);
 [[nodiscard]] nlohmann::json to_json(const ExitReport& exit);
+[[nodiscard]] nlohmann::json options_json(const SchedulerFacts& facts);
 [[nodiscard]] nlohmann::json to_json(const PluginHang& hang);
 
 // null in place of an empty text.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Keeps a good scheduler running: carries out what Lifecycle decides, watches what runs, and tells what happens. All of
-// it on the event loop's thread but preparing and unloading, which take long and have a thread of their own.
+// The host: owns what exists once (worker, uevents, RCU setting, real-time priority, service state, the files that are
+// followed) and the seat in which a scheduler runs. All of it on the event loop's thread but preparing and unloading,
+// which take long and have a thread of their own.
 //
 // Code of plugins runs on threads of their own. The loop asks for calls and hears of their outcome; it waits for one of
 // them only, detaching(), for a second at most.
@@ -14,23 +15,22 @@
 #include "host/base/event_loop.hpp"
 #include "host/base/file_watcher.hpp"
 #include "host/base/result.hpp"
-#include "host/bpf/statistics.hpp"
 #include "host/kernel/kernel_btf.hpp"
 #include "host/kernel/rcu_expediting.hpp"
 #include "host/kernel/sched_ext_sysfs.hpp"
 #include "host/kernel/uevent_monitor.hpp"
-#include "host/supervisor/lifecycle.hpp"
-#include "host/supervisor/prepared_scheduler.hpp"
+#include "host/supervisor/canary.hpp"
+#include "host/supervisor/incident_recorder.hpp"
 #include "host/supervisor/reports.hpp"
+#include "host/supervisor/scheduler_pool.hpp"
+#include "host/supervisor/seat.hpp"
+#include "host/supervisor/service_notifier.hpp"
 
 #include <nlohmann/json_fwd.hpp>
 
-#include <atomic>
 #include <chrono>
-#include <deque>
 #include <filesystem>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -38,6 +38,9 @@
 #include <vector>
 
 namespace scxhost {
+
+// The seat that there always is.
+inline constexpr const char* kMachineSeat = "machine";
 
 // What the supervisor tells. All calls come from the loop's thread, none from inside the swap window.
 class SupervisorListener {
@@ -51,8 +54,10 @@ public:
     virtual void on_warning(const Error& error) = 0;
     // Something that the user should know about a scheduler, in one line.
     virtual void on_note(std::string_view scheduler, std::string_view note) = 0;
+    // The configuration that the host follows from now on: how much is logged, for one.
+    virtual void on_config(const Config& config) = 0;
     // Returns false to end the run: nobody reads the output any more.
-    virtual bool on_sample(const PreparedScheduler& scheduler, const Sample& sample) = 0;
+    virtual bool on_sample(const StatisticsSample& sample) = 0;
 };
 
 struct SupervisorSettings {
@@ -82,28 +87,30 @@ struct RunOutcome {
     std::chrono::nanoseconds duration{}; // since the first start
 };
 
-class Supervisor {
+class Supervisor : private SeatListener {
 public:
-    using OutcomeCallback = std::function<void(const SwapReport&)>;
+    using OutcomeCallback = Seat::OutcomeCallback;
 
     // All must outlive the supervisor.
     Supervisor(EventLoop& loop, const KernelBtf& kernel, SupervisorSettings settings, SupervisorListener& listener);
     Supervisor(const Supervisor&) = delete;
     Supervisor& operator=(const Supervisor&) = delete;
-    ~Supervisor();
+    ~Supervisor() override;
 
     // Starts the configured scheduler and stays until a signal, the time limit, or the last scheduler's end. SIGINT and
     // SIGTERM end it cleanly, a second one of them ends the process at once, and the kernel then detaches. SIGHUP reads
-    // the configuration again; where standard input is a terminal, it means that the terminal is gone, and ends it too.
+    // the configuration again; where standard input was a terminal at the start, or there is no configuration file, it
+    // ends the run too; and where it was ignored at the start (nohup), it stays so.
     Result<RunOutcome> run(const Config& config);
 
     // The following only while run() goes on, on its thread.
 
     // What a scheduler starts from that is asked for by its name alone: the configuration of the last file, or of
     // run(), without what a single request has set on top of it.
-    [[nodiscard]] const Config& base_config() const { return *base_; }
-    // Asks for another scheduler. Its configuration is followed, fallbacks and all, while it runs. The callback comes
-    // once, when the outcome is known: after probation, or when it failed. kBusy: another request is being prepared.
+    [[nodiscard]] const Config& base_config() const;
+    // Asks for another scheduler. Its configuration is followed, fallbacks and all, while it runs. One that is just
+    // what runs already is not touched, unless forced. The callback comes once, when the outcome is known: after
+    // probation, or when it failed. kBusy: another request is being prepared.
     Result<> request(Config config, bool force, OutcomeCallback done);
     // Reads the configuration again and asks for what it says. Errors: those of reading it, and of request().
     Result<> reload(bool force, OutcomeCallback done);
@@ -111,132 +118,68 @@ public:
     void check(Config config, std::function<void(Result<std::vector<std::string>>)> done);
     void stop();
     void resume();
-    // What the host believes and what the kernel says; docs/control.md.
-    [[nodiscard]] nlohmann::json status() const;
-    // The running scheduler's statistics now, with rates since the last interval. kUsage: nothing runs.
-    [[nodiscard]] Result<nlohmann::json> statistics();
-    [[nodiscard]] Phase phase() const { return lifecycle_.phase(); }
+    // What the host believes and what the kernel says.
+    [[nodiscard]] SeatStatus status() const;
+    // The running scheduler's statistics now. kUsage: nothing runs.
+    [[nodiscard]] Result<StatisticsReport> statistics();
+    [[nodiscard]] Phase phase() const;
 
 private:
     using Clock = std::chrono::steady_clock;
 
-    // One request, fallback or last good one: what was asked for and, while it is loaded, the scheduler.
-    struct Spec {
-        Config config;
-        std::shared_ptr<const Config> base; // the configuration that the next one starts from which comes by name
-        SchedulerId settings_of = 0;        // the first one with this configuration of the host: mostly itself
-        std::string label;                  // title once it is known
-        unsigned preparing = 0;
-        bool waited_for = false; // somebody asked for it and is to be told
-        std::unique_ptr<PreparedScheduler> scheduler;
-        EventLoop::Watch plugin_answers; // after the scheduler, whose plugin's descriptor it is
-        std::optional<StatisticsReader> statistics;
-        std::uint64_t hotplug_seq = 0; // as of when it was loaded
-        std::uint64_t sub_cgroup = 0;  // sub_cgroup_of() it, when it has been loaded
-        SwapReport report;
-        std::vector<OutcomeCallback> callbacks;
-    };
-    struct Running {
-        SchedulerId id = 0;
-        Attached attached;
-        Clock::time_point start;
-        std::optional<Sample> sample;          // the latest
-        std::optional<Sample> previous_sample; // the one before
-        bool sample_due = false;               // when the plugin's tick() returns
-        bool plugin_hangs = false;             // and that was told
-    };
-    struct Loaded; // what the worker brings back
-
     Result<> start(const Config& config);
-    void tell(const Event& event);
-    void forget_unused();
-
-    void carry_out(const action::Prepare& step);
-    void carry_out(const action::Switch& step);
-    void carry_out(const action::Detach& step);
-    void carry_out(const action::Release& step);
-    void carry_out(const action::StartProbation& step);
-    void carry_out(const action::StartDelay& step);
-    void carry_out(const action::Quarantine& step);
-    void carry_out(const action::Settle& step);
-    void carry_out(const action::StandDown& step);
-
-    void prepared(SchedulerId id, Loaded loaded);
-    void unload(Spec& spec);
-    void enabled(SchedulerId id, Attached attached);
-    void switch_failed(SchedulerId id, WindowResult& result);
-    void end_running(const Spec& spec, bool by_us);
-    void detach_running();
-    void record_incident(const Spec& spec, nlohmann::json record);
-    void adopt(SchedulerId id);
-    SchedulerId add_spec(Config config);
-
-    void on_uevents();
-    void plugin_answered(SchedulerId id);
-    void check_plugin();
-    void on_interval();
-    void arm_interval();
+    Result<> watch_kernel();
+    Result<> take_signals();
+    void open_rcu(bool wanted);
+    void check_kernel();
     void on_hangup();
     void config_changed();
     void watch_build(const Config& config);
     void build_changed();
-    void look();
-    void left(const std::string& other);
-    void replaced(const std::string& other);
-    Result<std::vector<std::int64_t>> read_statistics(Spec& spec);
-    void sample();
     void finish(RunEnd end);
-
-    void emit(std::string_view name, nlohmann::json fields);
-    void tolerate(const Result<>& result);
-    void report(const Error& error);
-    [[nodiscard]] Error ejection(const Spec& spec, const ExitReport& exit, std::chrono::nanoseconds after) const;
-    [[nodiscard]] std::string running_title() const;
-    [[nodiscard]] const Spec* find(SchedulerId id) const;
     void end_reload();
-    void say_state();
+    void emit(std::string_view name, nlohmann::json fields);
+    void report(const Error& error);
+
+    void on_seat_event(std::string_view event, nlohmann::json fields) override;
+    void on_seat_error(const Error& error) override;
+    void on_seat_warning(const Error& error) override;
+    void on_seat_note(std::string_view scheduler, std::string_view note) override;
+    void on_seat_sample(const StatisticsSample& sample) override;
+    void on_seat_enabled() override;
+    void on_seat_adopted(const Config& config) override;
+    bool stays_after(StandDownReason reason) override;
+    void on_seat_stood_down(StandDownReason reason) override;
+    void on_seat_settled() override;
 
     EventLoop& loop_;
     const KernelBtf& kernel_;
     SupervisorSettings settings_;
     SupervisorListener& listener_;
+    ServiceNotifier notifier_;
     std::optional<SchedExtProbe> probe_;
     std::optional<UeventMonitor> uevents_;
     std::optional<RcuExpediting> rcu_;
-    bool expedite_ = true;
-    Lifecycle lifecycle_;
-    std::map<SchedulerId, Spec> specs_;
-    SchedulerId last_id_ = 0;
-    std::vector<SchedulerId> fallbacks_;
-    std::shared_ptr<const Config> base_ = std::make_shared<Config>();
-    SchedulerId settings_of_ = 0; // whose configuration the host follows
-    std::optional<Running> running_;
-    std::optional<SwapReport> last_swap_;
-    struct QuarantineNote {
-        std::string title;
-        std::string reason;
-    };
-    std::map<std::string, QuarantineNote> quarantine_; // by build
-    std::string stand_down_message_;
-    std::deque<Event> events_; // not yet told to the lifecycle
-    bool telling_ = false;
-    SchedulerId reloading_ = 0; // the request that a reload has made, while the service manager waits for it
-    std::optional<std::string> reloading_content_; // of the file that it is for
-    bool reload_wanted_ = false;                   // the configuration changed while a request was being prepared
-    bool rebuild_wanted_ = false;                  // the watched build did
-    std::chrono::nanoseconds interval_{};
-    std::uint64_t hotplug_seq_ = 0;
+    bool hangup_ends_ = false;
     bool ever_enabled_ = false;
-    std::atomic<bool> ended_ = false; // read by the worker too
+    bool ended_ = false;
     Clock::time_point start_;
-    RunOutcome outcome_;
-    EventLoop::Watch probation_timer_;
-    EventLoop::Watch delay_timer_;
-    EventLoop::Watch interval_timer_;
+    std::optional<Error> failure_; // told last
+    RunEnd end_ = RunEnd::kRequested;
+
+    SchedulerId reloading_ = 0; // the request that a reload has made, while it is under way
+    std::optional<std::string> reloading_content_; // of the file that it is for
+    bool reload_due_ = false;                      // the configuration changed while a request was being prepared
+    bool rebuild_due_ = false;                     // the watched build did
     std::unique_ptr<FileWatcher> config_watcher_;
     std::unique_ptr<FileWatcher> build_watcher_;
     std::filesystem::path watched_build_;
-    Config watched_config_;                    // what to ask for when it has changed
+    Config watched_config_; // what to ask for when it has changed
+
+    std::unique_ptr<Canary> canary_;
+    std::optional<SchedulerPool> pool_;
+    std::optional<IncidentRecorder> recorder_;
+    std::unique_ptr<Seat> seat_;
     std::unique_ptr<BackgroundWorker> worker_; // last: it ends first
 };
 

@@ -6,9 +6,14 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+// By another exit than the one that our detach makes.
+bool left_by_itself(const Scheduler& scheduler) {
+    return scheduler.has_left() && scheduler.exit_kind() != static_cast<std::uint32_t>(ExitKind::kUnreg);
+}
+
 } // namespace
 
-WindowResult swap_in(SchedulerObject& to, SchedulerObject* from, std::optional<Attached> from_attached,
+WindowResult swap_in(Scheduler& to, Scheduler* from, std::optional<Attached> from_attached,
                      const SchedExtProbe& probe, RcuExpediting* rcu) {
     WindowResult result;
     if (from != nullptr)
@@ -21,12 +26,14 @@ WindowResult swap_in(SchedulerObject& to, SchedulerObject* from, std::optional<A
     if (from_attached)
         disabled = from_attached->link.disable();
     result.times.detach = Clock::now() - start;
+    result.from_had_left = from != nullptr && left_by_itself(*from);
     Result<Attached> attached = attach_and_confirm(to, probe, base);
     const Clock::time_point end = Clock::now();
 
     if (attached) {
         if (Result<> programs = to.attach_programs(); !programs) {
             (void)attached->link.detach();
+            result.programs_failed = true;
             attached = fail(std::move(programs).error());
         }
     }
@@ -39,7 +46,7 @@ WindowResult swap_in(SchedulerObject& to, SchedulerObject* from, std::optional<A
         result.error = std::move(attached).error();
         if (!disabled)
             result.error->what += "; " + disabled.error().what;
-        if (from_attached) {
+        if (from_attached && !result.from_had_left) {
             // The same object cannot be attached again before its old link is gone.
             from_attached->link.close();
             Result<Attached> restored = attach_and_confirm(*from, probe, ready_to_attach(*from, probe));

@@ -28,6 +28,8 @@ struct WindowResult {
     std::optional<Attached> running; // nullopt: the kernel's own scheduler runs
     std::optional<Error> error;      // why the new one does not run; then `running` is the old one, if that came back
     std::optional<Error> restore_error; // why that does not run either, or not as it did
+    bool programs_failed = false; // `error` is about its other programs; the kernel had enabled it
+    bool from_had_left = false;   // the kernel had ended the old one before it was detached; then it does not go back
     WindowTimes times;
 };
 
@@ -35,7 +37,7 @@ struct WindowResult {
 // back. The other programs of `from` are detached before the window and those of `to` attached after it: neither meets
 // the other's scheduler. `from_attached` is `from`'s and is used up. `rcu` may be null: grace periods are then waited
 // for as usual.
-[[nodiscard]] WindowResult swap_in(SchedulerObject& to, SchedulerObject* from, std::optional<Attached> from_attached,
+[[nodiscard]] WindowResult swap_in(Scheduler& to, Scheduler* from, std::optional<Attached> from_attached,
                                    const SchedExtProbe& probe, RcuExpediting* rcu);
 
 } // namespace scxhost

@@ -23,7 +23,8 @@ class NobodyListens : public SupervisorListener {
     void on_error(const Error&) override {}
     void on_warning(const Error&) override {}
     void on_note(std::string_view, std::string_view) override {}
-    bool on_sample(const PreparedScheduler&, const Sample&) override { return true; }
+    void on_config(const Config&) override {}
+    bool on_sample(const StatisticsSample&) override { return true; }
 };
 
 class HostServiceTest : public testing::Test {

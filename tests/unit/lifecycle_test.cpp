@@ -27,7 +27,20 @@ constexpr SchedulerId kB = 2;
 constexpr SchedulerId kC = 3;
 constexpr SchedulerId kFallback = 10;
 
-// What runs, what is loaded and who was answered, as the lifecycle's actions make it.
+// How an attach fails in the test's world.
+struct Refusal {
+    Refusal(Cause cause) // NOLINT(google-explicit-constructor): for lists of causes
+        : cause(cause) {}
+    Refusal(LeaveClass exit) // NOLINT(google-explicit-constructor)
+        : cause(Cause::kExit)
+        , exit(exit) {}
+    Cause cause;
+    LeaveClass exit = LeaveClass::kError;
+};
+
+// What runs, what is loaded and who was answered, as the lifecycle's actions make it. As unkind as the machine: the
+// worker has a queue, and prepares to the end what nobody waits for any more; what runs may leave at each step of a
+// switch.
 class World {
 public:
     explicit World(
@@ -42,21 +55,33 @@ public:
             finish_switch(*to);
     }
 
-    // Answers what is being prepared.
-    void prepared() {
-        ASSERT_TRUE(preparing);
-        const SchedulerId id = *std::exchange(preparing, std::nullopt);
-        loaded.insert(id);
-        tell(event::Prepared{id, build_of(id)});
+    // The worker has finished the job at this place of its queue.
+    void deliver(std::size_t place, bool success) {
+        const action::Prepare job = queue.at(place);
+        queue.erase(queue.begin() + static_cast<std::ptrdiff_t>(place));
+        if (!lifecycle.awaits(job.ticket))
+            return;
+        if (!success)
+            return tell(event::PrepareFailed{job.ticket});
+        EXPECT_TRUE(loaded.insert(job.id).second) << job.id << " is loaded over what is loaded";
+        tell(event::Prepared{job.ticket, identity_of(job.id)});
     }
-    void preparation_fails() {
-        ASSERT_TRUE(preparing);
-        tell(event::PrepareFailed{*std::exchange(preparing, std::nullopt)});
+    // What is waited for; the queue ends with it.
+    [[nodiscard]] std::optional<SchedulerId> preparing() const {
+        return !queue.empty() && lifecycle.awaits(queue.back().ticket) ? std::optional(queue.back().id) : std::nullopt;
     }
+    void finish_preparing(bool success) {
+        ASSERT_TRUE(preparing());
+        while (queue.size() > 1)
+            deliver(0, true);
+        deliver(0, success);
+    }
+    void prepared() { finish_preparing(true); }
+    void preparation_fails() { finish_preparing(false); }
     void left(LeaveClass why, bool overtaken = false) {
         ASSERT_TRUE(running);
         running.reset();
-        tell(event::Left{why, overtaken});
+        tell(event::Left{why, overtaken, "it left"});
     }
     void delay_passes() {
         ASSERT_TRUE(delay);
@@ -72,37 +97,49 @@ public:
         ASSERT_EQ(lifecycle.phase(), Phase::kGood);
         log.clear();
     }
-    [[nodiscard]] static std::string build_of(SchedulerId id) { return fmt::format("build-{}", id % 100); }
+    // Requests whose numbers differ by hundreds are for the same build with the same options.
+    [[nodiscard]] static SchedulerIdentity identity_of(SchedulerId id) {
+        return {.build = fmt::format("build-{}", id % 10), .options = fmt::format("{}", id % 100), .title = {}};
+    }
+    [[nodiscard]] bool quarantined(SchedulerId id) const {
+        return lifecycle.find_quarantined(identity_of(id)) != nullptr;
+    }
 
     Lifecycle lifecycle;
     Lifecycle::Time now;
-    std::optional<SchedulerId> preparing;
+    std::vector<action::Prepare> queue; // the worker's, the oldest first
     std::optional<SchedulerId> running;
     std::set<SchedulerId> loaded;
     std::optional<std::chrono::nanoseconds> delay;
-    std::vector<std::string> log;                       // what happened, in words
-    std::map<SchedulerId, SwapOutcome> settled;         // who asked, and the answer
-    std::map<SchedulerId, std::vector<Cause>> refusals; // attach failures to come
+    std::vector<std::string> log;                          // what happened, in words
+    std::map<SchedulerId, SwapOutcome> settled;            // who asked, and the answer
+    std::map<SchedulerId, std::vector<Refusal>> refusals;  // attach failures to come
+    std::optional<event::Left> leaves_in_switch;           // what runs has left when the next switch begins
     bool restore_works = true;
 
 private:
     void finish_switch(SchedulerId to) {
-        auto& causes = refusals[to];
-        if (causes.empty()) {
+        std::optional<event::Left> previous;
+        if (running)
+            previous = std::exchange(leaves_in_switch, std::nullopt);
+        if (previous)
+            running.reset();
+        auto& coming = refusals[to];
+        if (coming.empty()) {
             running = to;
             log.push_back(fmt::format("run {}", to));
-            return tell(event::Switched{});
+            return tell(event::Switched{previous});
         }
-        const Cause cause = causes.front();
-        causes.erase(causes.begin());
+        const Refusal refusal = coming.front();
+        coming.erase(coming.begin());
         const bool restored = running.has_value() && restore_works;
         if (!restored)
             running.reset();
         log.push_back(fmt::format("fail {}", to));
-        tell(event::SwitchFailed{cause, restored});
+        tell(event::SwitchFailed{refusal.cause, refusal.exit, restored, "it failed", previous});
     }
     void carry_out(const action::Prepare& step) {
-        preparing = step.id;
+        queue.push_back(step);
         log.push_back(fmt::format("prepare {}", step.id));
     }
     void carry_out(const action::Switch& step) {
@@ -125,7 +162,10 @@ private:
         log.push_back(
             fmt::format("wait {}ms", std::chrono::duration_cast<std::chrono::milliseconds>(step.delay).count()));
     }
-    void carry_out(const action::Quarantine& step) { log.push_back(fmt::format("quarantine {}", step.id)); }
+    void carry_out(const action::Quarantine& step) {
+        EXPECT_EQ(step.entry.identity, identity_of(step.id));
+        log.push_back(fmt::format("quarantine {}", step.id));
+    }
     void carry_out(const action::Settle& step) {
         EXPECT_FALSE(settled.contains(step.id)) << step.id << " was answered twice";
         settled[step.id] = step.outcome;
@@ -185,7 +225,7 @@ TEST(LifecycleTest, WhatCannotBePreparedTouchesNothing) {
 TEST(LifecycleTest, FailedAttachLeavesTheOldOneRunning) {
     World world;
     world.start(kA);
-    world.refusals[kB] = {Cause::kBuild};
+    world.refusals[kB] = {Cause::kRefused};
     world.tell(event::Requested{kB});
     world.prepared();
     EXPECT_EQ(world.running, kA);
@@ -197,7 +237,7 @@ TEST(LifecycleTest, FailedAttachLeavesTheOldOneRunning) {
 TEST(LifecycleTest, FailedAttachAndFailedReturnLoadsTheOldOneAnew) {
     World world;
     world.start(kA);
-    world.refusals[kB] = {Cause::kBuild};
+    world.refusals[kB] = {Cause::kRefused};
     world.restore_works = false;
     world.tell(event::Requested{kB});
     world.prepared();
@@ -238,7 +278,7 @@ TEST(LifecycleTest, FallbacksFollowTheGoodOnesWithGrowingPauses) {
     world.left(LeaveClass::kError);
     world.preparation_fails();
     world.delay_passes();
-    world.refusals[kFallback + 1] = {Cause::kBuild};
+    world.refusals[kFallback + 1] = {Cause::kRefused};
     world.prepared();
     world.delay_passes();
     world.prepared();
@@ -269,7 +309,7 @@ TEST(LifecycleTest, FailingStartTriesTheFallbacks) {
 TEST(LifecycleTest, QuarantinedBuildIsRefusedUnlessForced) {
     World world;
     world.start(kA);
-    world.refusals[kB] = {Cause::kBuild};
+    world.refusals[kB] = {Cause::kRefused};
     world.tell(event::Requested{kB});
     world.prepared();
     const SchedulerId again = kB + 100; // another request for the same build
@@ -281,7 +321,7 @@ TEST(LifecycleTest, QuarantinedBuildIsRefusedUnlessForced) {
     world.tell(event::Requested{again + 100, true});
     world.prepared();
     EXPECT_EQ(world.running, again + 100);
-    EXPECT_THAT(world.lifecycle.quarantined_builds(), IsEmpty());
+    EXPECT_THAT(world.lifecycle.quarantine(), IsEmpty());
 }
 
 TEST(LifecycleTest, MachineTroubleDoesNotQuarantine) {
@@ -291,7 +331,7 @@ TEST(LifecycleTest, MachineTroubleDoesNotQuarantine) {
     world.tell(event::Requested{kB});
     world.prepared();
     EXPECT_EQ(world.settled[kB], SwapOutcome::kRolledBack);
-    EXPECT_THAT(world.lifecycle.quarantined_builds(), IsEmpty());
+    EXPECT_THAT(world.lifecycle.quarantine(), IsEmpty());
 }
 
 TEST(LifecycleTest, RestartsAreAtOnceThenDelayedThenAFailure) {
@@ -330,7 +370,7 @@ TEST(LifecycleTest, TopologyChangesAreNoFailureButAStormWaits) {
         world.left(LeaveClass::kTopology);
         if (i > 0)
             world.delay_passes();
-        EXPECT_EQ(world.preparing, kA);
+        EXPECT_EQ(world.preparing(), kA);
         world.prepared();
     }
     EXPECT_EQ(world.running, kA);
@@ -352,7 +392,7 @@ TEST(LifecycleTest, ALostPlaceIsTriedAgainWithinTheLimit) {
                 ElementsAre("prepare 1", "fail 1", "prepare 1", "fail 1", "wait 500ms", "prepare 1", "run 1"));
 
     world.now += 1h;
-    world.refusals[kA] = std::vector(4, Cause::kPlace);
+    world.refusals[kA] = std::vector<Refusal>(4, Cause::kPlace);
     world.left(LeaveClass::kTopology);
     world.prepared();
     world.prepared();
@@ -373,7 +413,7 @@ TEST(LifecycleTest, ARequestWithoutAPlaceIsRefusedOnce) {
     world.prepared();
     EXPECT_EQ(world.running, kA);
     EXPECT_EQ(world.settled[kB], SwapOutcome::kRolledBack);
-    EXPECT_THAT(world.lifecycle.quarantined_builds(), IsEmpty());
+    EXPECT_THAT(world.lifecycle.quarantine(), IsEmpty());
 }
 
 TEST(LifecycleTest, TopologyChangeMakesWhatIsPreparedOutOfDate) {
@@ -383,7 +423,7 @@ TEST(LifecycleTest, TopologyChangeMakesWhatIsPreparedOutOfDate) {
     world.tell(event::TopologyChanged{});
     world.prepared();
     EXPECT_EQ(world.running, kA);
-    EXPECT_EQ(world.preparing, kB) << "prepared again";
+    EXPECT_EQ(world.preparing(), kB) << "prepared again";
     world.prepared();
     EXPECT_EQ(world.running, kB);
     // And the kept one.
@@ -415,7 +455,7 @@ TEST(LifecycleTest, TopologyChangeInTheWindowLoadsAgain) {
     world.tell(event::Requested{kB});
     world.prepared();
     EXPECT_EQ(world.running, kA);
-    EXPECT_EQ(world.preparing, kB);
+    EXPECT_EQ(world.preparing(), kB);
     world.prepared();
     EXPECT_EQ(world.running, kB);
 }
@@ -428,7 +468,7 @@ TEST(LifecycleTest, InAStormOfTopologyChangesTheRequestWaitsLongerAndLonger) {
     world.prepared();
     std::chrono::nanoseconds last{};
     for (int i = 0; i < 12; ++i) {
-        EXPECT_EQ(world.preparing, kB);
+        EXPECT_EQ(world.preparing(), kB);
         world.tell(event::TopologyChanged{});
         world.prepared();
         ASSERT_TRUE(world.delay);
@@ -453,7 +493,7 @@ TEST(LifecycleTest, ARequestThatWaitsOutAStormComesAtOnceWhenNothingRuns) {
     }
     ASSERT_TRUE(world.delay);
     world.left(LeaveClass::kTopology);
-    EXPECT_EQ(world.preparing, kB);
+    EXPECT_EQ(world.preparing(), kB);
     world.prepared();
     EXPECT_EQ(world.running, kB);
 }
@@ -464,7 +504,7 @@ TEST(LifecycleTest, SysrqStandsDownUntilResumed) {
     world.start(kA);
     world.left(LeaveClass::kOperator);
     EXPECT_EQ(world.lifecycle.stand_down_reason(), StandDownReason::kOperator);
-    EXPECT_FALSE(world.preparing);
+    EXPECT_FALSE(world.preparing());
     world.tell(event::ResumeRequested{});
     world.prepared();
     EXPECT_EQ(world.running, kA);
@@ -478,7 +518,7 @@ TEST(LifecycleTest, ForeignSchedulerStandsDown) {
     world.running.reset();
     world.tell(event::Replaced{});
     EXPECT_EQ(world.lifecycle.stand_down_reason(), StandDownReason::kForeign);
-    EXPECT_FALSE(world.preparing);
+    EXPECT_FALSE(world.preparing());
     EXPECT_THAT(world.loaded, IsEmpty());
 }
 
@@ -490,8 +530,8 @@ TEST(LifecycleTest, OvertakenAfterItLeftItStandsDown) {
         world.start(kA);
         world.left(why, /*overtaken=*/true);
         EXPECT_EQ(world.lifecycle.stand_down_reason(), StandDownReason::kForeign);
-        EXPECT_FALSE(world.preparing);
-        EXPECT_EQ(world.lifecycle.quarantined_builds().size(), why == LeaveClass::kError ? 1U : 0U);
+        EXPECT_FALSE(world.preparing());
+        EXPECT_EQ(world.lifecycle.quarantine().size(), why == LeaveClass::kError ? 1U : 0U);
     }
 }
 
@@ -525,7 +565,7 @@ TEST(LifecycleTest, StopCancelsAPreparation) {
     world.start(kA);
     world.tell(event::Requested{kB});
     world.tell(event::StopRequested{});
-    world.prepared();
+    world.deliver(0, true);
     EXPECT_FALSE(world.running);
     EXPECT_THAT(world.loaded, IsEmpty());
 }
@@ -537,7 +577,7 @@ TEST(LifecycleTest, RefusedSwapIsNotWhatResumeWants) {
     world.preparation_fails();
     world.tell(event::StopRequested{});
     world.tell(event::ResumeRequested{});
-    EXPECT_EQ(world.preparing, kA);
+    EXPECT_EQ(world.preparing(), kA);
 }
 
 TEST(LifecycleTest, SecondRequestAtATimeIsTurnedAway) {
@@ -556,8 +596,9 @@ TEST(LifecycleTest, SwapDuringProbationKeepsTheProvenOne) {
     world.tell(event::Requested{kB});
     world.prepared();
     world.tell(event::Requested{kC});
-    EXPECT_EQ(world.settled[kB], SwapOutcome::kSuperseded);
+    EXPECT_FALSE(world.settled.contains(kB)) << "it is still on probation";
     world.prepared();
+    EXPECT_EQ(world.settled[kB], SwapOutcome::kSuperseded);
     EXPECT_EQ(world.running, kC);
     EXPECT_THAT(world.loaded, ElementsAre(kA, kC));
     world.left(LeaveClass::kError);
@@ -586,7 +627,7 @@ TEST(LifecycleTest, RunningOneLeavesWhileTheNextIsPrepared) {
     world.start(kA);
     world.tell(event::Requested{kB});
     world.left(LeaveClass::kError);
-    EXPECT_EQ(world.preparing, kB);
+    EXPECT_EQ(world.preparing(), kB);
     world.prepared();
     EXPECT_EQ(world.running, kB);
     world.tell(event::ProbationOver{});
@@ -616,7 +657,7 @@ TEST(LifecycleTest, TooManyFailuresInTheWindowStandDown) {
     EXPECT_EQ(world.lifecycle.stand_down_reason(), StandDownReason::kTooManyFailures);
     world.tell(event::ResumeRequested{});
     EXPECT_EQ(world.lifecycle.recent_failures(), 0U);
-    EXPECT_EQ(world.preparing, kA) << "the operator says so";
+    EXPECT_EQ(world.preparing(), kA) << "the operator says so";
 }
 
 TEST(LifecycleTest, LeavesAreClassified) {
@@ -636,7 +677,214 @@ TEST(LifecycleTest, LeavesAreClassified) {
     EXPECT_EQ(classify(exit(ExitKind::kUnregBpf, kRestartCode)), LeaveClass::kRestart);
     EXPECT_EQ(classify(exit(ExitKind::kUnregBpf, kRestartCode | kHotplugCode)), LeaveClass::kTopology);
     EXPECT_EQ(classify(exit(ExitKind::kUnregBpf, 3)), LeaveClass::kByItself);
-    EXPECT_EQ(classify(exit(ExitKind::kUnreg)), LeaveClass::kByItself);
+    EXPECT_EQ(classify(exit(ExitKind::kUnreg)), LeaveClass::kUnregistered);
+}
+
+// Two preparations of one request are under way at once; only the later one counts, in whatever order they end.
+TEST(LifecycleTest, ResumeStopResumeRunsOnePreparation) {
+    for (const bool later_first : {false, true}) {
+        World world;
+        world.start(kA);
+        world.tell(event::StopRequested{});
+        world.tell(event::ResumeRequested{});
+        world.tell(event::StopRequested{});
+        world.tell(event::ResumeRequested{});
+        ASSERT_EQ(world.queue.size(), 2U);
+        world.deliver(later_first ? 1 : 0, true);
+        world.deliver(0, true);
+        EXPECT_EQ(world.running, kA);
+        EXPECT_THAT(world.loaded, ElementsAre(kA));
+    }
+}
+
+TEST(LifecycleTest, ResumeWhileAReloadIsPrepared) {
+    World world;
+    world.start(kA);
+    world.left(LeaveClass::kTopology);
+    world.tell(event::ResumeRequested{});
+    ASSERT_EQ(world.queue.size(), 2U);
+    world.prepared();
+    EXPECT_EQ(world.running, kA);
+    EXPECT_THAT(world.loaded, ElementsAre(kA));
+}
+
+TEST(LifecycleTest, QuarantineGoesByBuildAndOptions) {
+    World world;
+    world.start(kA);
+    world.refusals[kB] = {Cause::kRefused};
+    world.tell(event::Requested{kB});
+    world.prepared();
+    EXPECT_TRUE(world.quarantined(kB));
+    const SchedulerId other_options = kB + 10;
+    world.tell(event::Requested{other_options});
+    world.prepared();
+    EXPECT_EQ(world.running, other_options);
+    EXPECT_TRUE(world.quarantined(kB)) << "that one works says nothing about the other";
+}
+
+TEST(LifecycleTest, QuarantineKeepsTheLatestReason) {
+    World world;
+    world.start(kA);
+    world.refusals[kB] = {Cause::kRefused};
+    world.tell(event::Requested{kB});
+    world.prepared();
+    world.tell(event::Requested{kB + 100, true});
+    world.prepared();
+    world.log.clear();
+    world.left(LeaveClass::kError);
+    EXPECT_THAT(world.log, testing::Contains("quarantine 102"));
+    ASSERT_EQ(world.lifecycle.quarantine().size(), 1U);
+    EXPECT_EQ(world.lifecycle.quarantine()[0].reason, "it left");
+}
+
+TEST(LifecycleTest, QuarantineIsBounded) {
+    World world({.failure_limit = 1000000});
+    world.start(kA);
+    for (SchedulerId id = 201; id < 300; ++id) {
+        world.refusals[id] = {Cause::kRefused};
+        world.tell(event::Requested{id});
+        world.prepared();
+    }
+    EXPECT_EQ(world.lifecycle.quarantine().size(), 64U);
+    EXPECT_TRUE(world.quarantined(299));
+}
+
+TEST(LifecycleTest, WhatRunsAlreadyIsNotSwapped) {
+    World world;
+    world.start(kA);
+    world.tell(event::Requested{kB});
+    world.tell(event::Unchanged{world.queue.back().ticket});
+    EXPECT_EQ(world.settled[kB], SwapOutcome::kUnchanged);
+    EXPECT_EQ(world.running, kA);
+    EXPECT_EQ(world.lifecycle.phase(), Phase::kGood);
+    world.tell(event::Requested{kC});
+    world.prepared();
+    EXPECT_EQ(world.running, kC);
+}
+
+// What runs fails between the decision to swap and its detach: it is blamed, and it is none to go back to.
+TEST(LifecycleTest, EjectionDuringASwapIsNotSwallowed) {
+    World world;
+    world.start(kA);
+    world.tell(event::Requested{kB});
+    world.leaves_in_switch = event::Left{LeaveClass::kError, false, "it failed"};
+    world.prepared();
+    EXPECT_EQ(world.running, kB);
+    EXPECT_TRUE(world.quarantined(kA));
+    EXPECT_EQ(world.lifecycle.recent_failures(), 1U);
+    EXPECT_FALSE(world.lifecycle.last_good());
+    EXPECT_THAT(world.loaded, ElementsAre(kB));
+    world.left(LeaveClass::kError);
+    EXPECT_EQ(world.lifecycle.stand_down_reason(), StandDownReason::kNothingLeft);
+}
+
+TEST(LifecycleTest, EjectionDuringASwapThatFailsGoesBackToNothing) {
+    World world;
+    world.lifecycle.set_fallbacks({kFallback});
+    world.start(kA);
+    world.refusals[kB] = {LeaveClass::kError};
+    world.tell(event::Requested{kB});
+    world.leaves_in_switch = event::Left{LeaveClass::kError, false, "it failed"};
+    world.prepared();
+    EXPECT_FALSE(world.running);
+    world.prepared();
+    EXPECT_EQ(world.running, kFallback);
+    EXPECT_TRUE(world.quarantined(kA) && world.quarantined(kB));
+    EXPECT_EQ(world.settled[kB], SwapOutcome::kFailed);
+}
+
+// The same words and outcome whether it leaves as it is attached or a moment later.
+TEST(LifecycleTest, ExitsInTheAttachAreWhatTheyAreLater) {
+    for (const LeaveClass why : {LeaveClass::kByItself, LeaveClass::kUnregistered, LeaveClass::kRestart}) {
+        World world;
+        world.start(kA);
+        world.refusals[kB] = {why};
+        world.tell(event::Requested{kB});
+        world.prepared();
+        EXPECT_EQ(world.running, kA);
+        EXPECT_THAT(world.lifecycle.quarantine(), IsEmpty());
+        if (why == LeaveClass::kByItself) {
+            EXPECT_EQ(world.settled[kB], SwapOutcome::kRolledBack);
+            continue;
+        }
+        world.prepared(); // it is started again
+        EXPECT_EQ(world.running, kB);
+        world.tell(event::ProbationOver{});
+        EXPECT_EQ(world.settled[kB], SwapOutcome::kGood);
+    }
+    World world;
+    world.start(kA);
+    world.refusals[kB] = {LeaveClass::kOperator};
+    world.tell(event::Requested{kB});
+    world.prepared();
+    EXPECT_FALSE(world.running);
+    EXPECT_THAT(world.loaded, IsEmpty());
+    EXPECT_EQ(world.lifecycle.stand_down_reason(), StandDownReason::kOperator);
+}
+
+TEST(LifecycleTest, RestartsInTheAttachAreLimited) {
+    World world({.failure_limit = 2});
+    world.start(kA);
+    world.refusals[kB] = std::vector<Refusal>(10, LeaveClass::kRestart);
+    world.tell(event::Requested{kB});
+    world.prepared();
+    world.prepared();
+    world.delay_passes();
+    world.prepared();
+    EXPECT_EQ(world.running, kA);
+    EXPECT_EQ(world.settled[kB], SwapOutcome::kRolledBack);
+    EXPECT_TRUE(world.quarantined(kB));
+}
+
+// Its maps remember its first life. The same file works when it is loaded anew, so that is tried before it is blamed.
+TEST(LifecycleTest, AKeptOneThatCannotBeAttachedAgainIsLoadedAnew) {
+    World world;
+    world.start(kA);
+    world.tell(event::Requested{kB});
+    world.prepared();
+    world.refusals[kA] = {LeaveClass::kError};
+    world.left(LeaveClass::kError);
+    EXPECT_FALSE(world.quarantined(kA));
+    EXPECT_EQ(world.preparing(), kA);
+    world.prepared();
+    EXPECT_EQ(world.running, kA);
+    EXPECT_EQ(world.settled[kB], SwapOutcome::kFailed);
+
+    world.tell(event::Requested{kB + 10});
+    world.prepared();
+    world.refusals[kA] = {LeaveClass::kError, LeaveClass::kError};
+    world.left(LeaveClass::kError);
+    world.delay_passes();
+    world.prepared();
+    EXPECT_TRUE(world.quarantined(kA)) << "now it is";
+}
+
+// A swap that is refused says nothing about the one that is still on probation.
+TEST(LifecycleTest, ARefusedSwapLeavesProbationAsItIs) {
+    World world;
+    world.tell(event::Requested{kA});
+    world.prepared();
+    world.tell(event::Requested{kB});
+    world.preparation_fails();
+    EXPECT_EQ(world.settled[kB], SwapOutcome::kRefused);
+    EXPECT_FALSE(world.settled.contains(kA));
+    world.tell(event::ProbationOver{});
+    EXPECT_EQ(world.settled[kA], SwapOutcome::kGood);
+}
+
+// Somebody detached it, or the kernel did when it mistook it for another one: it comes back, within the limit.
+TEST(LifecycleTest, OneThatSomebodyDetachedComesBackWithoutBlame) {
+    World world({.probation = 0s, .failure_limit = 2});
+    world.start(kA);
+    world.left(LeaveClass::kUnregistered);
+    world.prepared();
+    EXPECT_EQ(world.running, kA);
+    world.left(LeaveClass::kUnregistered);
+    world.delay_passes();
+    world.prepared();
+    world.left(LeaveClass::kUnregistered);
+    EXPECT_THAT(world.lifecycle.quarantine(), IsEmpty());
+    EXPECT_EQ(world.lifecycle.stand_down_reason(), StandDownReason::kNothingLeft);
 }
 
 // Long random lives: whatever happens, and in whatever order, the promise holds.
@@ -656,7 +904,12 @@ TEST(LifecycleTest, PromiseHoldsInRandomLives) {
                 world.refusals[id].clear();
             for (SchedulerId id : {next, next - 1, kFallback, kFallback + 1})
                 if (pick(4) == 0)
-                    world.refusals[id] = {static_cast<Cause>(pick(5))};
+                    world.refusals[id] = {pick(2) == 0 ? Refusal(static_cast<LeaveClass>(pick(6)))
+                                                       : Refusal(static_cast<Cause>(1 + pick(5)))};
+            if (pick(4) == 0)
+                world.leaves_in_switch = event::Left{static_cast<LeaveClass>(pick(6)), false, "it left"};
+            else
+                world.leaves_in_switch.reset();
             switch (pick(9)) {
             case 0:
                 asked.insert(++next);
@@ -664,16 +917,18 @@ TEST(LifecycleTest, PromiseHoldsInRandomLives) {
                 break;
             case 1:
             case 2:
-                if (world.preparing)
-                    world.prepared();
+                if (!world.queue.empty())
+                    world.deliver(pick(static_cast<unsigned>(world.queue.size())), true);
                 break;
             case 3:
-                if (world.preparing)
-                    world.preparation_fails();
+                if (!world.queue.empty())
+                    world.deliver(pick(static_cast<unsigned>(world.queue.size())), false);
                 break;
             case 4:
                 if (world.running)
-                    world.left(static_cast<LeaveClass>(pick(5)));
+                    world.left(static_cast<LeaveClass>(pick(6)), pick(10) == 0);
+                else if (world.lifecycle.phase() == Phase::kRecovering && pick(4) == 0)
+                    world.tell(event::Replaced{});
                 break;
             case 5:
                 world.tell(event::ProbationOver{});
@@ -699,7 +954,7 @@ TEST(LifecycleTest, PromiseHoldsInRandomLives) {
                 EXPECT_TRUE(phase == Phase::kGood || phase == Phase::kProbation) << to_string(phase);
             } else {
                 EXPECT_TRUE(phase == Phase::kEmpty || phase == Phase::kStopped || phase == Phase::kStoodDown ||
-                            world.preparing || world.delay)
+                            world.preparing() || world.delay)
                     << "nothing runs, nothing is on its way: " << to_string(phase);
             }
             // What is loaded is what runs and at most one to go back to.

@@ -54,7 +54,7 @@ LivePolicy::~LivePolicy() {
 
 Result<Attached> LivePolicy::try_attach() {
     const SchedExtProbe probe = value_of(SchedExtProbe::open());
-    return attach_and_confirm(object(), probe, ready_to_attach(object(), probe));
+    return attach_and_confirm(*scheduler_, probe, ready_to_attach(*scheduler_, probe));
 }
 
 void LivePolicy::attach() {
@@ -69,7 +69,7 @@ void LivePolicy::detach() {
 }
 
 bool LivePolicy::running() const {
-    return link_ && check_presence(scheduler_->object(), value_of(SchedExtProbe::open()), enable_seq_).presence ==
+    return link_ && check_presence(*scheduler_, value_of(SchedExtProbe::open()), enable_seq_).presence ==
                         Presence::kRunning;
 }
 

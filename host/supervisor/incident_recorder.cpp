@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "host/supervisor/incident_recorder.hpp"
+
+#include "host/kernel/preflight.hpp"
+#include "host/supervisor/incidents.hpp"
+#include "host/supervisor/reports.hpp"
+
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+#include <utility>
+
+namespace scxhost {
+namespace {
+
+// The end of the kernel's log that goes into a record.
+constexpr std::size_t kLogBytes = 64U << 10U;
+
+} // namespace
+
+void IncidentRecorder::record(const Scheduler& scheduler, const Config& config,
+                              const std::optional<StatisticsSample>& statistics, nlohmann::json record) {
+    const SchedulerFacts& facts = scheduler.facts();
+    nlohmann::json values = nlohmann::json::object();
+    if (statistics)
+        for (std::size_t i = 0; i < statistics->declared->size(); ++i)
+            values[(*statistics->declared)[i].name] = statistics->sample.values[i];
+    record.update({{"scheduler", facts.name},
+                   {"file", facts.file.string()},
+                   {"build_id", facts.build_id},
+                   {"config", or_null(config.name)},
+                   {"options", options_json(facts)},
+                   {"statistics", std::move(values)},
+                   {"kernel", kernel_release()},
+                   {"version", SCXHOST_VERSION},
+                   {"pid", ::getpid()}});
+    ++under_way_;
+    worker_.submit([this, folder = config.incidents.dir, limit = config.incidents.limit,
+                    record = std::move(record)]() mutable {
+        if (const Result<std::string> log = kernel_log_tail(kLogBytes))
+            record["kernel_log"] = *log;
+        Result<std::string> path = IncidentStore(folder, limit).write(std::move(record));
+        return BackgroundWorker::Completion([this, path = std::move(path)] { finished(path); });
+    });
+}
+
+void IncidentRecorder::finished(const Result<std::string>& path) {
+    --under_way_;
+    written_(path);
+    if (under_way_ == 0)
+        for (const auto& callback : std::exchange(waiting_, {}))
+            callback();
+}
+
+void IncidentRecorder::when_written(std::function<void()> callback) {
+    if (under_way_ == 0)
+        return callback();
+    waiting_.push_back(std::move(callback));
+}
+
+} // namespace scxhost

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Writes incident records (incidents.hpp) on the worker: what is known when a scheduler fails is put together at once,
+// the disk and the kernel's log are waited for elsewhere.
+#pragma once
+
+#include "host/base/background_worker.hpp"
+#include "host/base/result.hpp"
+#include "host/config/config.hpp"
+#include "host/supervisor/run_statistics.hpp"
+#include "host/supervisor/scheduler.hpp"
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace scxhost {
+
+class IncidentRecorder {
+public:
+    // `written` hears of each record, on the loop's thread: its path, or why there is none. `worker` must outlive the
+    // recorder.
+    IncidentRecorder(BackgroundWorker& worker, std::function<void(const Result<std::string>& path)> written)
+        : worker_(worker)
+        , written_(std::move(written)) {}
+
+    // `record` holds what happened; the rest is added: who it was, its options, `statistics` of it, kernel and host.
+    void record(const Scheduler& scheduler, const Config& config, const std::optional<StatisticsSample>& statistics,
+                nlohmann::json record);
+
+    // Calls back on the loop's thread when every record that was begun is written, or could not be: at once, if none
+    // is under way.
+    void when_written(std::function<void()> callback);
+
+private:
+    void finished(const Result<std::string>& path);
+
+    BackgroundWorker& worker_;
+    std::function<void(const Result<std::string>& path)> written_;
+    std::size_t under_way_ = 0;
+    std::vector<std::function<void()>> waiting_;
+};
+
+} // namespace scxhost

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Prepares schedulers on the worker, beside whatever runs, and ends them there: verifying takes seconds, closing an
+// object waits for the kernel, and a plugin may take its time at both. The one place where the kinds of sources differ.
+#pragma once
+
+#include "host/base/background_worker.hpp"
+#include "host/base/result.hpp"
+#include "host/config/config.hpp"
+#include "host/kernel/kernel_btf.hpp"
+#include "host/kernel/sched_ext_sysfs.hpp"
+#include "host/supervisor/scheduler.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace scxhost {
+
+// What people call the configuration's scheduler before it has been opened: the plugin's name or the object's file.
+[[nodiscard]] std::string source_name(const Config& config);
+
+// Whether two schedulers are the same file, with the same options, for the same place.
+[[nodiscard]] bool is_same_scheduler(const SchedulerFacts& one, const SchedulerFacts& other);
+
+class SchedulerPool {
+public:
+    struct Order {
+        Config config;
+        std::optional<SchedulerFacts> unless; // nothing is loaded when it would be this one once more
+        bool only_below_cgroup = false;       // refuse one that would run the machine
+    };
+    struct Prepared {
+        Result<std::unique_ptr<Scheduler>> scheduler; // nullptr: it would be Order::unless once more
+        std::uint64_t hotplug_seq = 0;                // as of before it was loaded
+        std::chrono::nanoseconds time{};
+    };
+
+    // All must outlive the pool. `log` is called from threads of plugins.
+    SchedulerPool(BackgroundWorker& worker, const KernelBtf& kernel, const SchedExtProbe& probe, PluginLogSink log)
+        : worker_(worker)
+        , kernel_(kernel)
+        , probe_(probe)
+        , log_(std::move(log)) {}
+
+    // `done` comes on the loop's thread, in the order of the calls.
+    void prepare(Order order, std::function<void(Prepared)> done);
+    // Prepares it up to the verifier and ends it again. `done` gets its notes.
+    void check(Config config, std::function<void(Result<std::vector<std::string>>)> done);
+    // Takes nullptr too.
+    void dispose(std::unique_ptr<Scheduler> scheduler);
+
+    // Calls of prepare() that are not done.
+    [[nodiscard]] std::size_t under_way() const { return under_way_; }
+    // What is still to be prepared is not begun any more: it would only keep the host waiting that ends.
+    void end() { ended_ = true; }
+
+private:
+    Prepared run(const Order& order);
+
+    BackgroundWorker& worker_;
+    const KernelBtf& kernel_;
+    const SchedExtProbe& probe_;
+    PluginLogSink log_;
+    std::size_t under_way_ = 0;
+    std::atomic<bool> ended_ = false; // read by the worker
+};
+
+} // namespace scxhost
