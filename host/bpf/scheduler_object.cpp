@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/bpf/scheduler_object.hpp"
 
+#include "host/base/content_hash.hpp"
 #include "host/base/elf_image.hpp"
 #include "host/base/suggest.hpp"
 #include "host/bpf/libbpf_log.hpp"
@@ -29,12 +30,10 @@ constexpr std::string_view kOpsType = "sched_ext_ops";
 constexpr std::string_view kCidOpsType = "sched_ext_ops_cid"; // cid form, from 7.2
 constexpr std::size_t kOpsNameMax = 128;                      // SCX_OPS_NAME_LEN, terminator included
 
-// FNV-1a: enough to tell two builds apart, and no library needed.
 std::string content_hash(std::span<const std::byte> bytes) {
-    std::uint64_t hash = 0xcbf29ce484222325ULL;
-    for (const std::byte byte : bytes)
-        hash = (hash ^ std::to_integer<std::uint64_t>(byte)) * 0x100000001b3ULL;
-    return fmt::format("{:016x}", hash);
+    ContentHash hash;
+    hash.add(bytes);
+    return fmt::format("{:016x}", hash.value());
 }
 
 // The kernel takes letters, digits, '_' and '.' in a struct_ops' name (bpf_obj_name_cpy in 7.3.4).

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/supervisor/incidents.hpp"
 
-#include "host/base/elf_image.hpp"
 #include "host/base/file_trust.hpp"
+#include "host/base/regular_file.hpp"
 #include "host/base/unique_fd.hpp"
 #include "host/supervisor/reports.hpp"
 

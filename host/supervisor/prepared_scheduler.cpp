@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/supervisor/prepared_scheduler.hpp"
 
-#include "host/base/elf_image.hpp"
 #include "host/base/file_trust.hpp"
+#include "host/base/regular_file.hpp"
 #include "host/bpf/kernel_fit.hpp"
 #include "host/plugins/plugin_directory.hpp"
 

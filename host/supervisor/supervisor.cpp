@@ -168,15 +168,9 @@ Result<> Supervisor::start(const Config& config) {
             listener_.on_warning(rcu.error());
         }
     }
-    if (!settings_.config_file.empty()) {
-        Result<std::unique_ptr<FileWatcher>> watcher =
-            FileWatcher::start(loop_, settings_.config_file, [this] { config_changed(); });
-        if (watcher)
-            config_watcher_ = *std::move(watcher);
-        else
-            listener_.on_warning(watcher.error());
-    }
     worker_ = SCXHOST_TRY(BackgroundWorker::start(loop_));
+    if (!settings_.config_file.empty())
+        config_watcher_ = follow(settings_.config_file, FileWatcher::kMaxBytes, [this] { config_changed(); });
     rise_above_sched_ext();
 
     base_ = std::make_shared<Config>(config);
@@ -244,9 +238,9 @@ Result<> Supervisor::reload(bool force, OutcomeCallback done) {
     if (!settings_.reload)
         return fail(ErrorKind::kUsage, "this host was not started from a configuration file",
                     "name what to swap to: scxhost swap CONFIG|PLUGIN");
-    std::optional<std::string> content;
+    std::optional<FileVersion> content;
     if (config_watcher_)
-        content = config_watcher_->read();
+        content = config_watcher_->version();
     // What is asked for is on its way already: the watcher, or somebody else, was a little faster.
     if (content && content == reloading_content_ && reloading_ != 0 && lifecycle_.pending() == reloading_ && !force) {
         if (done)
@@ -269,7 +263,7 @@ Result<> Supervisor::reload(bool force, OutcomeCallback done) {
         config_watcher_->known(content);
     if (asked) {
         reloading_ = lifecycle_.pending().value_or(0);
-        reloading_content_ = std::move(content);
+        reloading_content_ = content;
     }
     end_reload();
     return asked;
@@ -687,12 +681,19 @@ void Supervisor::watch_build(const Config& config) {
     if (path == watched_build_)
         return;
     watched_build_ = std::move(path);
-    Result<std::unique_ptr<FileWatcher>> watcher =
-        FileWatcher::start(loop_, watched_build_, [this] { build_changed(); }, kMaxObjectBytes);
+    build_watcher_ = follow(watched_build_, kMaxObjectBytes, [this] { build_changed(); });
+}
+
+std::unique_ptr<FileWatcher> Supervisor::follow(const std::filesystem::path& file, std::size_t limit,
+                                                std::function<void()> on_change) {
+    Result<std::unique_ptr<FileWatcher>> watcher = FileWatcher::start(
+        loop_, *worker_, file,
+        {.on_change = std::move(on_change), .on_error = [this](const Error& error) { listener_.on_warning(error); }},
+        limit);
     if (watcher)
-        build_watcher_ = *std::move(watcher);
-    else
-        listener_.on_warning(watcher.error());
+        return *std::move(watcher);
+    listener_.on_warning(watcher.error());
+    return nullptr;
 }
 
 // A file that is gone is on its way, in a build or an installation that has just begun.

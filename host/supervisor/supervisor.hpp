@@ -179,6 +179,8 @@ private:
     void on_hangup();
     void config_changed();
     void watch_build(const Config& config);
+    std::unique_ptr<FileWatcher> follow(const std::filesystem::path& file, std::size_t limit,
+                                        std::function<void()> on_change);
     void build_changed();
     void look();
     void left(const std::string& other);
@@ -221,7 +223,7 @@ private:
     std::deque<Event> events_; // not yet told to the lifecycle
     bool telling_ = false;
     SchedulerId reloading_ = 0; // the request that a reload has made, while the service manager waits for it
-    std::optional<std::string> reloading_content_; // of the file that it is for
+    std::optional<FileVersion> reloading_content_; // of the file that it is for
     bool reload_wanted_ = false;                   // the configuration changed while a request was being prepared
     bool rebuild_wanted_ = false;                  // the watched build did
     std::chrono::nanoseconds interval_{};
