@@ -2,6 +2,7 @@
 #include "host/supervisor/supervisor.hpp"
 
 #include "host/base/error_json.hpp"
+#include "host/kernel/kernel_log.hpp"
 #include "host/kernel/preflight.hpp"
 #include "host/supervisor/incidents.hpp"
 
