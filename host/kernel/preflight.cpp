@@ -2,6 +2,7 @@
 #include "host/kernel/preflight.hpp"
 
 #include "host/kernel/features.hpp"
+#include "host/kernel/scheduler_links.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -113,14 +114,16 @@ Result<> check_capabilities(const std::vector<std::string>& missing) {
                 "run as root, or give the program CAP_BPF and CAP_PERFMON");
 }
 
-Result<> check_no_scheduler(const SchedExtSysfs& sysfs) {
+Result<> check_no_scheduler(const SchedExtSysfs& sysfs, const KernelBtf* btf) {
     const SchedExtStatus status = SCXHOST_TRY(sysfs.snapshot());
     if (status.state == SchedExtState::kDisabled || status.state == SchedExtState::kDisabling)
         return {};
+    const std::string how = btf != nullptr && status.ops ? how_to_end(*btf, *status.ops) : std::string();
     return fail(ErrorKind::kBusy,
                 status.ops ? fmt::format("the scheduler \"{}\" is already attached", *status.ops)
                            : fmt::format("another scheduler is being attached (sched_ext is {})", status.state_text),
-                "stop it first; if an scxhost runs it, let that one replace it: scxhost swap");
+                fmt::format("stop it first{}{}; if an scxhost runs it, let that one replace it: scxhost swap",
+                            how.empty() ? "" : "; ", how));
 }
 
 std::string_view to_string(PreflightItem::Outcome outcome) {
@@ -157,7 +160,7 @@ PreflightReport preflight_report(const PreflightPaths& paths) {
         report.items.push_back(make_item(kMinimum, check_minimum_kernel(*report.btf, release)));
     report.items.push_back(make_item("BPF JIT", check_jit(paths.jit)));
     report.items.push_back(make_item("capabilities", check_capabilities(missing_capabilities())));
-    report.items.push_back(sched_ext ? make_item(kFree, check_no_scheduler(sysfs))
+    report.items.push_back(sched_ext ? make_item(kFree, check_no_scheduler(sysfs, report.btf ? &*report.btf : nullptr))
                                      : not_checked(kFree, "there is no sched_ext"));
     return report;
 }

@@ -38,8 +38,9 @@ struct PreflightPaths {
 [[nodiscard]] Result<> check_minimum_kernel(const KernelBtf& btf, std::string_view release);
 [[nodiscard]] Result<> check_jit(const std::filesystem::path& path);
 [[nodiscard]] Result<> check_capabilities(const std::vector<std::string>& missing);
-// A scheduler that is just being disabled is no obstacle: attaching waits for it.
-[[nodiscard]] Result<> check_no_scheduler(const SchedExtSysfs& sysfs);
+// A scheduler that is just being disabled is no obstacle: attaching waits for it. With the kernel's types the hint says
+// who holds the one that is attached, as far as this process may know.
+[[nodiscard]] Result<> check_no_scheduler(const SchedExtSysfs& sysfs, const KernelBtf* btf = nullptr);
 
 struct PreflightItem {
     enum class Outcome { kPassed, kFailed, kNotChecked };
