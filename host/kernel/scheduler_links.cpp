@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/kernel/scheduler_links.hpp"
 
+#include "host/kernel/btf_types.hpp"
+
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <dirent.h>
@@ -44,13 +46,8 @@ std::optional<std::uint32_t> type_id(const struct btf* btf, const std::string& n
 }
 
 std::optional<std::uint32_t> member_offset(const struct btf* btf, std::uint32_t id, std::string_view name) {
-    const struct btf_type* type = btf__type_by_id(btf, id);
-    for (__u32 i = 0; i < btf_vlen(type); ++i) {
-        const char* member = btf__name_by_offset(btf, btf_members(type)[i].name_off);
-        if (member != nullptr && name == member)
-            return btf_member_bit_offset(type, i) / 8;
-    }
-    return std::nullopt;
+    const auto member = find_btf_member(btf, btf__type_by_id(btf, id), name);
+    return member ? std::optional(member->offset) : std::nullopt;
 }
 
 // One for each form that the kernel has: by CPU number, and by cid from 7.2.
