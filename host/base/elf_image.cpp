@@ -1,51 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/base/elf_image.hpp"
 
-#include "host/base/missing_file.hpp"
-#include "host/base/unique_fd.hpp"
-
 #include <elf.h>
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
 
-#include <cerrno>
 #include <cstring>
 
 namespace scxhost {
-
-Result<std::vector<std::byte>> read_binary_file(const std::filesystem::path& path, std::size_t limit,
-                                                std::string_view description) {
-    // O_NONBLOCK: opening a fifo must not hang the host.
-    const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-    if (!fd && errno == ENOENT)
-        return fail(missing_file(path));
-    if (!fd)
-        return fail_errno(ErrorKind::kIo, fmt::format("cannot open {} {}", description, path.string()), errno);
-    struct stat status{};
-    if (::fstat(fd.get(), &status) != 0)
-        return fail_errno(ErrorKind::kIo, fmt::format("cannot examine {} {}", description, path.string()), errno);
-    if (!S_ISREG(status.st_mode))
-        return fail(ErrorKind::kIo, fmt::format("{} {} is not a regular file", description, path.string()));
-    if (status.st_size < 0 || static_cast<std::size_t>(status.st_size) > limit)
-        return fail(ErrorKind::kIo, fmt::format("{} {} has {} bytes, more than the limit of {}", description,
-                                                path.string(), status.st_size, limit));
-
-    std::vector<std::byte> bytes(static_cast<std::size_t>(status.st_size));
-    std::size_t done = 0;
-    while (done < bytes.size()) {
-        const ssize_t got = ::read(fd.get(), bytes.data() + done, bytes.size() - done);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return fail_errno(ErrorKind::kIo, fmt::format("cannot read {} {}", description, path.string()), errno);
-        if (got == 0)
-            break; // truncated while we read: what is there is what counts
-        done += static_cast<std::size_t>(got);
-    }
-    bytes.resize(done);
-    return bytes;
-}
 
 Result<ElfImage> ElfImage::parse(std::vector<std::byte> bytes) {
     // Headers are copied out: nothing guarantees their alignment in the file.

@@ -8,7 +8,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
 #include <optional>
 #include <span>
 #include <string>
@@ -16,11 +15,6 @@
 #include <vector>
 
 namespace scxhost {
-
-// Reads a regular file of at most `limit` bytes. Errors: kIo, with the errno; `description` names the file's purpose
-// ("plugin", "BPF object") in messages.
-Result<std::vector<std::byte>> read_binary_file(const std::filesystem::path& path, std::size_t limit,
-                                                std::string_view description);
 
 class ElfImage {
 public:

@@ -1,22 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/base/file_watcher.hpp"
 
-#include "host/base/elf_image.hpp"
-
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/inotify.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <cstddef>
-#include <vector>
+#include <utility>
 
 namespace scxhost {
 namespace {
-
-constexpr std::uint32_t kChanges =
-    IN_CREATE | IN_MODIFY | IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ONLYDIR;
 
 // Whether somebody has the file open for writing: the kernel then gives no lease for reading. Where it gives none to us
 // at all (somebody else's file, some file systems) nobody is known to.
@@ -31,74 +27,106 @@ bool is_being_written(const std::filesystem::path& path) {
     return false;
 }
 
-// A pipe or a device in the file's place must not hold up the loop.
-std::optional<std::string> read_content(const std::filesystem::path& path, std::size_t limit) {
-    const Result<std::vector<std::byte>> bytes = read_binary_file(path, limit, "a watched file");
-    if (!bytes)
-        return std::nullopt;
-    return std::string(reinterpret_cast<const char*>(bytes->data()), bytes->size());
-}
-
 } // namespace
 
-FileWatcher::FileWatcher(EventLoop& loop, std::filesystem::path path, std::function<void()> on_change,
+struct FileWatcher::Look {
+    PathWatches watches;
+    bool is_being_written = false;
+    FileReading reading; // when nobody writes
+};
+
+FileWatcher::FileWatcher(EventLoop& loop, BackgroundWorker& worker, std::filesystem::path path, Handlers handlers,
                          std::size_t limit)
     : loop_(loop)
+    , worker_(worker)
     , path_(std::move(path))
-    , on_change_(std::move(on_change))
+    , handlers_(std::move(handlers))
     , limit_(limit)
-    , content_(read_content(path_, limit)) {}
+    , inotify_(std::make_shared<UniqueFd>(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK)))
+    , self_(std::make_shared<FileWatcher*>(this)) {}
 
-Result<std::unique_ptr<FileWatcher>> FileWatcher::start(EventLoop& loop, const std::filesystem::path& path,
-                                                        std::function<void()> on_change, std::size_t limit) {
+FileWatcher::~FileWatcher() = default;
+
+Result<std::unique_ptr<FileWatcher>> FileWatcher::start(EventLoop& loop, BackgroundWorker& worker,
+                                                        const std::filesystem::path& path, Handlers handlers,
+                                                        std::size_t limit) {
     std::error_code error;
     std::filesystem::path file = std::filesystem::absolute(path, error);
-    std::unique_ptr<FileWatcher> watcher(new FileWatcher(loop, std::move(file), std::move(on_change), limit));
-    watcher->inotify_ = UniqueFd(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-    const std::filesystem::path folder = watcher->path_.parent_path();
-    if (!watcher->inotify_ || ::inotify_add_watch(watcher->inotify_.get(), folder.c_str(), kChanges) < 0)
-        return fail_errno(ErrorKind::kIo, "cannot watch " + folder.string(), errno);
-    watcher->watch_ = SCXHOST_TRY(loop.watch(watcher->inotify_.get(), {}, [raw = watcher.get()] { raw->drain(); }));
+    std::unique_ptr<FileWatcher> watcher(new FileWatcher(loop, worker, std::move(file), std::move(handlers), limit));
+    if (!*watcher->inotify_)
+        return fail_errno(ErrorKind::kIo, "cannot watch " + watcher->path_.string(), errno,
+                          errno == EMFILE ? "raise fs.inotify.max_user_instances (sysctl)" : "");
+    watcher->watch_ = SCXHOST_TRY(loop.watch(watcher->inotify_->get(), {}, [raw = watcher.get()] { raw->drain(); }));
+    watcher->look();
     return watcher;
 }
 
 void FileWatcher::drain() {
     alignas(inotify_event) std::array<char, 4096> buffer;
-    bool ours = false;
+    bool concerned = false;
     for (;;) {
-        const ssize_t got = ::read(inotify_.get(), buffer.data(), buffer.size());
+        const ssize_t got = ::read(inotify_->get(), buffer.data(), buffer.size());
         if (got <= 0)
             break;
         for (std::size_t at = 0; at < static_cast<std::size_t>(got);) {
             const auto* event = reinterpret_cast<const inotify_event*>(buffer.data() + at);
             at += sizeof *event + event->len;
-            // After an overflow anything may have changed.
-            ours = ours || (event->mask & IN_Q_OVERFLOW) != 0 ||
-                   (event->len > 0 && path_.filename() == std::filesystem::path(event->name));
+            concerned = concerned || watches_.concerns(*event);
         }
     }
-    if (ours)
+    if (concerned)
         wait_for_calm();
 }
 
 // Each change begins the wait anew.
 void FileWatcher::wait_for_calm() {
-    if (auto timer = loop_.timer(kSettleTime, [this] { settled(); }))
+    if (auto timer = loop_.timer(kSettleTime, [this] { look(); }))
         settle_ = *std::move(timer);
 }
 
-std::optional<std::string> FileWatcher::read() const {
-    return read_content(path_, limit_);
+std::optional<FileVersion> FileWatcher::version() const {
+    return read_file_version(path_, limit_).version;
 }
 
-void FileWatcher::settled() {
-    if (is_being_written(path_))
+void FileWatcher::known(std::optional<FileVersion> version) {
+    known_ = version;
+    is_look_outdated_ = looking_;
+}
+
+void FileWatcher::look() {
+    if (looking_)
         return wait_for_calm();
-    std::optional<std::string> now = read();
-    if (now == content_)
-        return;
-    content_ = std::move(now);
-    on_change_();
+    looking_ = true;
+    is_look_outdated_ = false;
+    worker_.submit([inotify = inotify_, path = path_, limit = limit_, watches = watches_, last = last_,
+                    is_first = !looked_once_, self = std::weak_ptr(self_)]() mutable {
+        auto look = std::make_shared<Look>();
+        look->watches = watch_path(inotify->get(), path);
+        drop_old_watches(inotify->get(), watches, look->watches);
+        look->is_being_written = !is_first && is_being_written(path);
+        if (!look->is_being_written)
+            look->reading = read_file_version(path, limit, last);
+        return BackgroundWorker::Completion([self = std::move(self), look = std::move(look)] {
+            if (const std::shared_ptr<FileWatcher*> alive = self.lock())
+                (*alive)->looked(std::move(*look));
+        });
+    });
+}
+
+void FileWatcher::looked(Look look) {
+    looking_ = false;
+    watches_ = std::move(look.watches);
+    const std::string error = watches_.error ? watches_.error->what : "";
+    if (std::exchange(told_error_, error) != error && !error.empty() && handlers_.on_error)
+        handlers_.on_error(*watches_.error);
+    if (look.is_being_written || is_look_outdated_)
+        return wait_for_calm();
+    last_ = look.reading;
+    const bool changed = looked_once_ && last_.version != known_;
+    looked_once_ = true;
+    known_ = last_.version;
+    if (changed)
+        handlers_.on_change(); // which may end this watcher
 }
 
 } // namespace scxhost

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // Tells when the content of a file has changed, nobody writes to it any more, and it was left alone for a moment:
-// editors, linkers and package managers write in several steps, or put a new file in the old one's place. The file's
-// folder is watched, so that a file that is replaced, removed or made later is followed too.
+// editors, linkers and package managers write in several steps, or put a new file in the old one's place. What is
+// followed is the path: also when a link on its way is exchanged, a folder is replaced, or the file is made later. The
+// loop never touches the file system; a worker does, which may wait for it.
 #pragma once
 
+#include "host/base/background_worker.hpp"
 #include "host/base/event_loop.hpp"
+#include "host/base/path_watches.hpp"
+#include "host/base/regular_file.hpp"
 #include "host/base/result.hpp"
 #include "host/base/unique_fd.hpp"
 
@@ -24,29 +28,51 @@ public:
     static constexpr std::chrono::milliseconds kSettleTime{300};
     static constexpr std::size_t kMaxBytes = 1U << 20U;
 
-    // `on_change` runs on the loop's thread, also when the file is gone; one of more than `limit` bytes counts as gone.
-    // `loop` must outlive the watcher. The file need not be there, its folder must.
-    static Result<std::unique_ptr<FileWatcher>> start(EventLoop& loop, const std::filesystem::path& path,
-                                                      std::function<void()> on_change, std::size_t limit = kMaxBytes);
+    struct Handlers {
+        // The content has changed, or the file came or went; one of more than the limit counts as gone.
+        std::function<void()> on_change;
+        // Some step of the path cannot be watched; changes there go unnoticed. Told once for each new reason.
+        std::function<void(const Error&)> on_error;
+    };
 
-    // For who reads the file at another time too: what it said when read() was called is known, and no change.
-    [[nodiscard]] std::optional<std::string> read() const;
-    void known(std::optional<std::string> content) { content_ = std::move(content); }
+    // The handlers run on the loop's thread. What the file holds when the worker first gets to it is known, and no
+    // change; nothing of the path need exist. `loop` must outlive the watcher. `worker` may end before, which ends the
+    // watching. Errors: kIo (inotify).
+    static Result<std::unique_ptr<FileWatcher>> start(EventLoop& loop, BackgroundWorker& worker,
+                                                      const std::filesystem::path& path, Handlers handlers,
+                                                      std::size_t limit = kMaxBytes);
+    ~FileWatcher();
+
+    // For who reads the file at another time too: what version() found is known, and no change. version() is the only
+    // call that waits for the file system.
+    [[nodiscard]] std::optional<FileVersion> version() const;
+    void known(std::optional<FileVersion> version);
 
 private:
-    FileWatcher(EventLoop& loop, std::filesystem::path path, std::function<void()> on_change, std::size_t limit);
+    struct Look;
+    FileWatcher(EventLoop& loop, BackgroundWorker& worker, std::filesystem::path path, Handlers handlers,
+                std::size_t limit);
     void drain();
     void wait_for_calm();
-    void settled();
+    void look();
+    void looked(Look look);
 
     EventLoop& loop_;
+    BackgroundWorker& worker_;
     std::filesystem::path path_;
-    std::function<void()> on_change_;
+    Handlers handlers_;
     std::size_t limit_;
-    UniqueFd inotify_;
+    std::shared_ptr<UniqueFd> inotify_; // shared with a look that is under way
     EventLoop::Watch watch_;
     EventLoop::Watch settle_;
-    std::optional<std::string> content_; // as last seen; nullopt: there was no readable file
+    PathWatches watches_;
+    FileReading last_;                 // as of the last look
+    std::optional<FileVersion> known_; // nullopt: there was no readable file
+    bool looked_once_ = false;
+    bool looking_ = false;          // a look is with the worker ...
+    bool is_look_outdated_ = false; // ... and known() was called since it began
+    std::string told_error_;
+    std::shared_ptr<FileWatcher*> self_; // whether this is still here, for what the worker answers
 };
 
 } // namespace scxhost

@@ -44,7 +44,7 @@ struct [[nodiscard]] Error {
     std::string what;      // one sentence, no full stop: what was found and what was expected
     std::string hint = {}; // what the user can do next; may be empty
     std::optional<SourceLocation> where = {};
-    int sys_errno = 0;       // positive errno of the failed call, or 0
+    int sys_errno = 0;       // positive error number of the failed call (error_number_text), or 0
     std::string detail = {}; // long material, shown below the message (the verifier's log)
 };
 
@@ -59,7 +59,11 @@ using Result = std::expected<T, Error>;
     return fail(Error{.kind = kind, .what = std::move(what), .hint = std::move(hint)});
 }
 
-// A failed system call: appends the errno's text to `what`. `sys_errno` is positive.
+// What a positive error number means: an errno, the kernel's ENOTSUPP (524, unknown to libc), or one of libbpf's own,
+// which start at 4000.
+[[nodiscard]] std::string error_number_text(int number);
+
+// A failed call: appends the error number's text to `what`. `sys_errno` is positive.
 [[nodiscard]] std::unexpected<Error> fail_errno(ErrorKind kind, std::string what, int sys_errno, std::string hint = {});
 
 } // namespace scxhost

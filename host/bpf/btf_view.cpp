@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/bpf/btf_view.hpp"
 
+#include "host/kernel/btf_types.hpp"
+
 #include <bpf/btf.h>
 #include <fmt/format.h>
 
@@ -66,8 +68,7 @@ std::optional<ResolvedType> BtfView::resolve(std::uint32_t id) const {
 }
 
 std::string_view BtfView::name(std::uint32_t offset) const {
-    const char* text = btf__name_by_offset(btf_, offset);
-    return text == nullptr ? std::string_view() : std::string_view(text);
+    return btf_name(btf_, offset);
 }
 
 std::optional<std::uint32_t> BtfView::size_of(std::uint32_t id) const {
@@ -131,6 +132,23 @@ std::optional<Storage> BtfView::storage(std::uint32_t id) const {
         return result;
     }
     return std::nullopt;
+}
+
+std::optional<Storage> BtfView::option_storage(std::uint32_t id) const {
+    const std::optional<ResolvedType> resolved = resolve(id);
+    if (!resolved || !btf_is_array(resolved->type))
+        return storage(id);
+    const struct btf_array* array = btf_array(resolved->type);
+    const std::optional<ResolvedType> row = resolve(array->type);
+    if (!row || !btf_is_array(row->type))
+        return storage(id);
+    std::optional<Storage> result = storage(array->type);
+    if (!result || result->kind != StorageKind::kIntegers || array->nelems == 0 ||
+        array->nelems > UINT32_MAX / result->bytes())
+        return std::nullopt;
+    result->rows = array->nelems;
+    result->count *= array->nelems;
+    return result;
 }
 
 std::string BtfView::describe(std::uint32_t id) const {

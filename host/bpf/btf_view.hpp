@@ -33,7 +33,8 @@ enum class StorageKind { kBool, kInteger, kEnum, kText, kIntegers };
 struct Storage {
     StorageKind kind = StorageKind::kInteger;
     std::uint32_t width = 0; // bytes of one element
-    std::uint32_t count = 1; // elements of kText and kIntegers
+    std::uint32_t count = 1; // elements of kText and kIntegers, of all rows
+    std::uint32_t rows = 1;  // of kIntegers: more for an array of two dimensions
     bool is_signed = false;
     std::vector<std::pair<std::string, std::int64_t>> enumerators; // of kEnum
 
@@ -48,7 +49,12 @@ struct VariablePlace {
     std::uint32_t size = 0;
     std::uint32_t var_id = 0;  // BTF id of the variable itself (its tags)
     std::uint32_t type_id = 0; // BTF id of its type, modifiers included
+
+    [[nodiscard]] bool is_read_only() const { return section.starts_with(".rodata"); }
 };
+
+// Where an arena's globals are.
+inline constexpr std::string_view kArenaSection = ".addr_space.1";
 
 class BtfView {
 public:
@@ -59,6 +65,8 @@ public:
     [[nodiscard]] std::optional<std::uint32_t> size_of(std::uint32_t id) const;
     // nullopt: a type that no option and no statistic can have (a struct, a pointer, an array of structs).
     [[nodiscard]] std::optional<Storage> storage(std::uint32_t id) const;
+    // The same, but arrays of integers may have two dimensions.
+    [[nodiscard]] std::optional<Storage> option_storage(std::uint32_t id) const;
     // A type as C would write it, for messages: "unsigned int", "char[16]", "struct foo".
     [[nodiscard]] std::string describe(std::uint32_t id) const;
 

@@ -2,6 +2,9 @@
 #include "host/bpf/declarations.hpp"
 
 #include "host/base/suggest.hpp"
+#include "host/bpf/plain_options.hpp"
+#include "host/bpf/type_walk.hpp"
+#include "host/kernel/btf_types.hpp"
 
 #include <bpf/btf.h>
 #include <fmt/format.h>
@@ -9,8 +12,6 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <functional>
-#include <map>
 #include <set>
 #include <span>
 
@@ -18,15 +19,7 @@ namespace scxhost {
 namespace {
 
 constexpr std::string_view kTagPrefix = "scx.";
-constexpr std::string_view kArenaSection = ".addr_space.1";
-// Bounds for hostile objects: nesting of structs, places of one statistic, declarations in all.
-constexpr int kMaxDepth = 8;
-constexpr std::size_t kMaxPlaces = 16384;
-constexpr std::size_t kMaxDeclarations = 4096;
-// A larger array that nobody declared is a table, not a knob.
-constexpr std::uint32_t kMaxPlainBytes = 8192;
-// Members and elements that are looked at in one object: structs nested wide and deep multiply.
-constexpr std::size_t kMaxSteps = 1U << 20U;
+constexpr std::size_t kMaxPlaces = 16384; // of one statistic; a hostile object may have any number
 
 struct KindWord {
     OptionKind kind;
@@ -114,21 +107,6 @@ private:
     std::vector<std::string> needs_;
 };
 
-// What can stand left of '=' in a configuration; dots separate the parts.
-bool is_key(std::string_view text) {
-    return !text.empty() && std::ranges::all_of(text, [](unsigned char c) {
-        return std::isalnum(c) != 0 || c == '_' || c == '-' || c == '.';
-    });
-}
-
-bool is_read_only(const VariablePlace& variable) {
-    return variable.section.starts_with(".rodata");
-}
-
-std::unexpected<Error> too_many_options() {
-    return fail(ErrorKind::kObject, "the object declares more options than this host reads");
-}
-
 std::string lower(std::string_view text) {
     std::string result(text);
     std::ranges::transform(result, result.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
@@ -165,11 +143,11 @@ Result<OptionDeclaration> tagged_option(const BtfView& btf, const VariablePlace&
     if (option.key.empty())
         return fail(ErrorKind::kObject,
                     fmt::format("variable '{}' is declared as an option without a key", variable.name));
-    if (!is_key(option.key))
+    if (!is_option_key(option.key))
         return fail(ErrorKind::kObject, fmt::format("variable '{}' declares the option {}, which is no key: letters, "
                                                     "digits, '_', '-' and '.' only",
                                                     variable.name, quote_text(option.key)));
-    if (!is_read_only(variable))
+    if (!variable.is_read_only())
         return fail(ErrorKind::kObject,
                     fmt::format("option '{}': its variable '{}' is in {}, but only read-only data can be an option",
                                 option.key, variable.name, variable.section),
@@ -207,88 +185,6 @@ Result<OptionDeclaration> tagged_option(const BtfView& btf, const VariablePlace&
     return option;
 }
 
-// Collects the options of an object that declares none: what a `const volatile` global holds, members of structs by
-// their dotted path. What is const alone may have been compiled into the programs already.
-class PlainOptionWalk {
-public:
-    PlainOptionWalk(const BtfView& btf, std::size_t& steps, std::vector<OptionDeclaration>& out)
-        : btf_(btf)
-        , steps_(steps)
-        , out_(out) {}
-
-    Result<> walk(const VariablePlace& place, bool is_volatile = false, int depth = 0) {
-        const std::optional<ResolvedType> type = btf_.resolve(place.type_id);
-        if (!type || depth > kMaxDepth)
-            return {};
-        if (++steps_ > kMaxSteps)
-            return fail(ErrorKind::kObject, "the types of the object's variables are nested too widely to be read");
-        is_volatile = is_volatile || type->is_volatile;
-        if (btf_is_array(type->type)) { // there the elements are volatile, not the array
-            const std::optional<ResolvedType> element = btf_.resolve(btf_array(type->type)->type);
-            is_volatile = is_volatile || (element && element->is_volatile);
-        }
-        if (!btf_is_struct(type->type))
-            return is_volatile ? add(place) : Result<>();
-        for (std::uint32_t i = 0; i < btf_vlen(type->type); ++i)
-            SCXHOST_TRY(walk_member(place, type->id, i, is_volatile, depth));
-        return {};
-    }
-
-private:
-    Result<> walk_member(const VariablePlace& place, std::uint32_t struct_id, std::uint32_t index, bool is_volatile,
-                         int depth) {
-        const btf_type* type = btf__type_by_id(btf_.raw(), struct_id);
-        const btf_member& entry = btf_members(type)[index];
-        const std::optional<std::uint32_t> size = btf_.size_of(entry.type);
-        const std::uint32_t offset = btf_member_bit_offset(type, index) / 8;
-        if (!size || btf_member_bitfield_size(type, index) != 0 || offset > UINT32_MAX - place.offset)
-            return {};
-        VariablePlace member = place;
-        // Members of a struct without a name belong to the one around it.
-        if (const std::string_view name = btf_.name(entry.name_off); !name.empty())
-            member.name += fmt::format(".{}", name);
-        member.offset += offset;
-        member.size = *size;
-        member.type_id = entry.type;
-        return walk(member, is_volatile, depth + 1);
-    }
-
-    Result<> add(const VariablePlace& place) {
-        const std::optional<Storage> storage = btf_.storage(place.type_id);
-        if (!storage || storage->bytes() > kMaxPlainBytes || !is_key(place.name))
-            return {};
-        OptionDeclaration option;
-        option.key = place.name;
-        option.variable = place;
-        option.storage = *storage;
-        // The first kind of a storage in the table is its plain form; arrays of integers have none before kCpus.
-        option.kind = storage->kind == StorageKind::kIntegers
-                          ? OptionKind::kIntegers
-                          : std::ranges::find(kKinds, storage->kind, &KindWord::needs)->kind;
-        // No prefix is declared that could be left out: the words are the names as the source has them.
-        for (const auto& [name, value] : storage->enumerators)
-            option.words.push_back(name);
-        if (option.kind == OptionKind::kEnum && option.words.empty())
-            return {};
-        if (out_.size() >= kMaxDeclarations)
-            return too_many_options();
-        out_.push_back(std::move(option));
-        return {};
-    }
-
-    const BtfView& btf_;
-    std::size_t& steps_; // taken so far, in the whole object
-    std::vector<OptionDeclaration>& out_;
-};
-
-// Objects linked from several may have two variables of one name, which a setting cannot tell apart.
-void drop_ambiguous(std::vector<OptionDeclaration>& options) {
-    std::map<std::string, int, std::less<>> times;
-    for (const OptionDeclaration& option : options)
-        ++times[option.key];
-    std::erase_if(options, [&](const OptionDeclaration& option) { return times[option.key] > 1; });
-}
-
 Result<FeatureDeclaration> feature(const BtfView& btf, const VariablePlace& variable, const Tags& tags) {
     SCXHOST_TRY(tags.check(variable.name, {"feature", "missing", "form"}));
     constexpr std::array<std::pair<std::string_view, FeatureDeclaration::What>, 3> kinds = {{
@@ -302,7 +198,7 @@ Result<FeatureDeclaration> feature(const BtfView& btf, const VariablePlace& vari
         return fail(ErrorKind::kObject,
                     fmt::format("variable '{}': '{}' names no kfunc:, enum: or member:", variable.name, text));
     const std::optional<Storage> storage = btf.storage(variable.type_id);
-    if (!storage || storage->kind != StorageKind::kBool || !is_read_only(variable))
+    if (!storage || storage->kind != StorageKind::kBool || !variable.is_read_only())
         return fail(ErrorKind::kObject, fmt::format("variable '{}' stands for a kernel feature and must be a "
                                                     "'const volatile bool'",
                                                     variable.name));
@@ -318,47 +214,35 @@ Result<FeatureDeclaration> feature(const BtfView& btf, const VariablePlace& vari
     return result;
 }
 
-// Collects the statistics of one container by walking its type.
-class StatisticWalk {
+// Collects the tagged statistics of one container.
+class StatisticCollector {
 public:
-    StatisticWalk(const BtfView& btf, StatisticDeclaration::Home home, std::string container, std::size_t& steps,
-                  std::vector<StatisticDeclaration>& out)
+    StatisticCollector(const BtfView& btf, TypeWalk& walk, StatisticDeclaration::Home home, std::string container,
+                       std::vector<StatisticDeclaration>& out)
         : btf_(btf)
+        , walk_(walk)
         , home_(home)
         , container_(std::move(container))
-        , steps_(steps)
         , out_(out) {}
 
-    Result<> walk(std::uint32_t type_id, std::uint32_t offset, int depth = 0) {
-        const std::optional<ResolvedType> resolved = btf_.resolve(type_id);
-        if (!resolved || depth > kMaxDepth)
-            return {};
-        if (++steps_ > kMaxSteps)
-            return fail(ErrorKind::kObject, "the types of the object's variables are nested too widely to be read");
-        if (btf_is_array(resolved->type)) {
-            const struct btf_array* array = btf_array(resolved->type);
-            const std::optional<std::uint32_t> step = btf_.size_of(array->type);
-            if (!step || !contains_statistics(array->type, depth))
-                return {};
-            if (array->nelems > kMaxPlaces)
-                return too_many();
-            for (std::uint32_t i = 0; i < array->nelems; ++i)
-                SCXHOST_TRY(walk(array->type, offset + i * *step, depth + 1));
-            return {};
-        }
-        if (!btf_is_struct(resolved->type))
-            return {};
-        const btf_member* members = btf_members(resolved->type);
-        for (std::uint32_t i = 0; i < btf_vlen(resolved->type); ++i) {
-            const std::uint32_t member_offset = offset + btf_member_bit_offset(resolved->type, i) / 8;
-            const Tags tags(btf_.tags(resolved->id, static_cast<int>(i)));
-            const std::string name(btf_.name(members[i].name_off));
-            if (tags.find("stat"))
-                SCXHOST_TRY(add(name, members[i].type, member_offset, tags));
-            else
-                SCXHOST_TRY(walk(members[i].type, member_offset, depth + 1));
-        }
-        return {};
+    Result<> collect(std::uint32_t type_id, std::uint32_t offset) {
+        return walk_.walk({.type_id = type_id, .offset = offset},
+                          [this](const TypePlace& place, const ResolvedType& type) -> Result<WalkOn> {
+                              if (place.member >= 0) {
+                                  const Tags tags(btf_.tags(place.struct_id, place.member));
+                                  if (tags.find("stat")) {
+                                      SCXHOST_TRY(add(place, tags));
+                                      return WalkOn::kNowhere;
+                                  }
+                              }
+                              if (!btf_is_array(type.type))
+                                  return WalkOn::kIntoParts;
+                              if (!SCXHOST_TRY(contains_statistics(place.type_id)))
+                                  return WalkOn::kNowhere;
+                              if (btf_array(type.type)->nelems > kMaxPlaces)
+                                  return too_many();
+                              return WalkOn::kIntoParts;
+                          });
     }
 
 private:
@@ -367,35 +251,29 @@ private:
     }
 
     // Keeps large arrays of plain data from being walked element by element.
-    bool contains_statistics(std::uint32_t type_id, int depth) const {
-        const std::optional<ResolvedType> resolved = btf_.resolve(type_id);
-        if (!resolved || depth > kMaxDepth)
-            return false;
-        if (++steps_ > kMaxSteps)
-            return true; // the walk that follows fails
-        if (btf_is_array(resolved->type))
-            return contains_statistics(btf_array(resolved->type)->type, depth + 1);
-        if (!btf_is_struct(resolved->type))
-            return false;
-        if (btf_.has_member_tags(resolved->id))
-            return true;
-        const btf_member* members = btf_members(resolved->type);
-        for (std::uint32_t i = 0; i < btf_vlen(resolved->type); ++i)
-            if (contains_statistics(members[i].type, depth + 1))
-                return true;
-        return false;
+    Result<bool> contains_statistics(std::uint32_t type_id) {
+        bool found = false;
+        SCXHOST_TRY(walk_.walk({.type_id = type_id}, [&](const TypePlace&, const ResolvedType& type) -> Result<WalkOn> {
+            found = found || (btf_is_struct(type.type) && btf_.has_member_tags(type.id));
+            return found ? WalkOn::kNowhere : WalkOn::kIntoFirstElement;
+        }));
+        return found;
     }
 
-    Result<> add(const std::string& member, std::uint32_t type_id, std::uint32_t offset, const Tags& tags) {
+    Result<> add(const TypePlace& place, const Tags& tags) {
+        const std::string member(btf_member_at(btf_.raw(), btf__type_by_id(btf_.raw(), place.struct_id),
+                                               static_cast<std::uint32_t>(place.member))
+                                     .name);
         SCXHOST_TRY(tags.check(member, {"stat", "help", "unit", "name", "fold", "group"}));
-        const std::optional<Storage> storage = btf_.storage(type_id);
-        const bool is_number =
-            storage && (storage->kind == StorageKind::kInteger || storage->kind == StorageKind::kIntegers ||
-                        storage->kind == StorageKind::kBool);
+        const std::optional<Storage> storage = btf_.storage(place.type_id);
+        const bool is_number = storage && !place.is_bit_field &&
+                               (storage->kind == StorageKind::kInteger || storage->kind == StorageKind::kIntegers ||
+                                storage->kind == StorageKind::kBool);
         const std::string name = tags.find("name").value_or(member);
         if (!is_number)
             return fail(ErrorKind::kObject,
-                        fmt::format("statistic '{}' must be an integer, but it is {}", name, btf_.describe(type_id)));
+                        fmt::format("statistic '{}' must be an integer, but it is {}", name,
+                                    place.is_bit_field ? "a bit field" : btf_.describe(place.type_id)));
 
         StatisticDeclaration statistic{.name = name,
                                        .kind = StatisticKind::kCounter,
@@ -438,148 +316,29 @@ private:
         if (count > kMaxPlaces - std::min(found->offsets.size(), kMaxPlaces))
             return too_many();
         for (std::uint32_t i = 0; i < count; ++i)
-            found->offsets.push_back(offset + i * storage->width);
+            found->offsets.push_back(place.offset + i * storage->width);
         return {};
     }
 
     const BtfView& btf_;
+    TypeWalk& walk_;
     StatisticDeclaration::Home home_;
     std::string container_;
-    std::size_t& steps_; // taken so far, in the whole object
     std::vector<StatisticDeclaration>& out_;
 };
-
-// The numbers of something that nobody declared, for add_variable_statistics().
-class NumberWalk {
-public:
-    // `home` and `container` are `model`'s.
-    NumberWalk(const BtfView& btf, StatisticDeclaration model, std::vector<StatisticDeclaration>& out)
-        : btf_(btf)
-        , model_(std::move(model))
-        , out_(out) {}
-
-    // The numbers of one variable, element or entry; `path` is the way that is still to go to the member meant.
-    Result<> walk(std::string name, std::uint32_t type_id, std::uint32_t offset, std::string_view path, int depth = 0) {
-        const std::optional<ResolvedType> type = btf_.resolve(type_id);
-        if (!type || depth > kMaxDepth)
-            return {};
-        if (++steps_ > kMaxNumberSteps)
-            return too_many();
-        if (btf_is_struct(type->type))
-            return walk_members(name, type->id, offset, path, depth);
-        if (const std::optional<Storage> storage = btf_.storage(type_id))
-            return path.empty() ? add(name, *storage, offset) : Result<>();
-        if (!btf_is_array(type->type))
-            return {};
-        const struct btf_array array = *btf_array(type->type);
-        const std::optional<std::uint32_t> step = btf_.size_of(array.type);
-        for (std::uint32_t i = 0; step && i < array.nelems && fits(offset, std::uint64_t{i} * *step); ++i)
-            SCXHOST_TRY(walk(name, array.type, offset + i * *step, path, depth + 1));
-        return {};
-    }
-
-    // The entry of a map that the numbers which follow are of.
-    void at_entry(std::optional<std::uint32_t> entry) { model_.entry = entry; }
-
-private:
-    static std::unexpected<Error> too_many() {
-        return fail(ErrorKind::kConfig, "more numbers than this host shows",
-                    "name a part of it: members are written a.b");
-    }
-    static bool fits(std::uint32_t offset, std::uint64_t more) { return more <= UINT32_MAX - offset; }
-
-    Result<> walk_members(const std::string& name, std::uint32_t struct_id, std::uint32_t offset, std::string_view path,
-                          int depth) {
-        const btf_type* type = btf__type_by_id(btf_.raw(), struct_id);
-        const std::string_view wanted = path.substr(0, path.find('.'));
-        const std::string_view rest = path.substr(std::min(path.size(), wanted.size() + 1));
-        for (std::uint32_t i = 0; i < btf_vlen(type); ++i) {
-            const btf_member& member = btf_members(type)[i];
-            const std::string_view member_name = btf_.name(member.name_off);
-            const std::uint32_t at = btf_member_bit_offset(type, i) / 8;
-            if (btf_member_bitfield_size(type, i) != 0 || !fits(offset, at))
-                continue;
-            if (member_name.empty()) // its members belong to this struct
-                SCXHOST_TRY(walk(name, member.type, offset + at, path, depth + 1));
-            else if (path.empty() || member_name == wanted)
-                SCXHOST_TRY(walk(fmt::format("{}.{}", name, member_name), member.type, offset + at, rest, depth + 1));
-        }
-        return {};
-    }
-
-    Result<> add(const std::string& name, const Storage& storage, std::uint32_t offset) {
-        if (storage.kind == StorageKind::kText || storage.kind == StorageKind::kEnum)
-            return {};
-        if (storage.kind != StorageKind::kIntegers)
-            return add_number(name, storage, offset);
-        for (std::uint32_t i = 0; i < storage.count && fits(offset, std::uint64_t{i} * storage.width); ++i)
-            SCXHOST_TRY(add_number(fmt::format("{}[{}]", name, i), storage, offset + i * storage.width));
-        return {};
-    }
-
-    Result<> add_number(const std::string& name, const Storage& storage, std::uint32_t offset) {
-        if (++steps_ > kMaxNumberSteps)
-            return too_many();
-        if (offset % storage.width != 0)
-            return {}; // of a packed struct: no single access reads it
-        const auto known = places_.find(name);
-        if (known != places_.end()) {
-            StatisticDeclaration& statistic = out_[known->second];
-            if (statistic.width == storage.width)
-                statistic.offsets.push_back(offset);
-            return {};
-        }
-        if (out_.size() >= kMaxDeclarations)
-            return too_many();
-        StatisticDeclaration statistic = model_;
-        statistic.name = name;
-        statistic.kind =
-            storage.is_signed || storage.kind == StorageKind::kBool ? StatisticKind::kGauge : StatisticKind::kCounter;
-        statistic.offsets = {offset};
-        statistic.width = storage.width;
-        statistic.is_signed = storage.is_signed;
-        places_.emplace(name, out_.size());
-        out_.push_back(std::move(statistic));
-        return {};
-    }
-
-    static constexpr std::size_t kMaxNumberSteps = 1U << 16U;
-
-    const BtfView& btf_;
-    StatisticDeclaration model_;
-    std::vector<StatisticDeclaration>& out_;
-    std::size_t steps_ = 0;
-    std::map<std::string, std::size_t, std::less<>> places_; // of the names in `out_`
-};
-
-bool can_hold_statistics(const VariablePlace& variable) {
-    return variable.section == kArenaSection || variable.section.starts_with(".bss") ||
-           variable.section.starts_with(".data") || is_read_only(variable);
-}
-
-Result<> walk_map(NumberWalk& walk, const BtfView& btf, const PerCpuMapType& map, std::string_view path) {
-    const std::optional<Storage> number = btf.storage(map.value_type_id);
-    if (!number || map.entries == 1)
-        return walk.walk(map.name, map.value_type_id, 0, path);
-    for (std::uint32_t i = 0; i < map.entries; ++i) {
-        walk.at_entry(i);
-        SCXHOST_TRY(walk.walk(fmt::format("{}[{}]", map.name, i), map.value_type_id, 0, path));
-    }
-    return {};
-}
 
 // The exit record, recognised by its members, as schedulers by convention have it.
 std::optional<ExitRecordPlace> exit_record(const BtfView& btf, const VariablePlace& variable) {
     const std::optional<ResolvedType> type = btf.resolve(variable.type_id);
-    if (!type || !btf_is_struct(type->type) || is_read_only(variable))
+    if (!type || !btf_is_struct(type->type) || variable.is_read_only())
         return std::nullopt;
     ExitRecordPlace record;
     int found = 0;
-    const btf_member* members = btf_members(type->type);
     for (std::uint32_t i = 0; i < btf_vlen(type->type); ++i) {
-        const std::string_view name = btf.name(members[i].name_off);
-        const std::uint32_t offset = variable.offset + btf_member_bit_offset(type->type, i) / 8;
-        const std::optional<Storage> storage = btf.storage(members[i].type);
+        const BtfMember member = btf_member_at(btf.raw(), type->type, i);
+        const std::string_view name = member.name;
+        const std::uint32_t offset = variable.offset + member.offset;
+        const std::optional<Storage> storage = btf.storage(member.type_id);
         if (!storage)
             continue;
         const bool is_text = storage->kind == StorageKind::kText;
@@ -608,13 +367,29 @@ std::optional<ExitRecordPlace> exit_record(const BtfView& btf, const VariablePla
         if (other.name == variable.name + "_dump" && storage && storage->kind == StorageKind::kText &&
             other.section.starts_with(".data.") && other.offset == 0)
             record.dump = other;
-        else if (other.name == variable.name + "_dump_len" && storage && storage->bytes() == 4 && is_read_only(other))
+        else if (other.name == variable.name + "_dump_len" && storage && storage->bytes() == 4 && other.is_read_only())
             record.dump_length = other;
     }
     return record;
 }
 
 } // namespace
+
+bool is_option_key(std::string_view text) {
+    return !text.empty() && std::ranges::all_of(text, [](unsigned char c) {
+        return std::isalnum(c) != 0 || c == '_' || c == '-' || c == '.';
+    });
+}
+
+OptionKind plain_kind(StorageKind storage) {
+    // The first kind of a storage in the table is its plain form; arrays of integers have none before kCpus.
+    return storage == StorageKind::kIntegers ? OptionKind::kIntegers
+                                             : std::ranges::find(kKinds, storage, &KindWord::needs)->kind;
+}
+
+Error too_many_options() {
+    return {.kind = ErrorKind::kObject, .what = "the object declares more options than this host reads"};
+}
 
 std::string_view to_string(OptionKind kind) {
     return std::ranges::find(kKinds, kind, &KindWord::kind)->word;
@@ -626,7 +401,7 @@ std::string_view to_string(StatisticKind kind) {
 
 std::string_view kernel_enumerator(const VariablePlace& variable) {
     constexpr std::string_view prefix = "__SCX_";
-    if (!variable.name.starts_with(prefix) || !is_read_only(variable) || variable.size != sizeof(std::uint64_t))
+    if (!variable.name.starts_with(prefix) || !variable.is_read_only() || variable.size != sizeof(std::uint64_t))
         return {};
     return std::string_view(variable.name).substr(2);
 }
@@ -644,7 +419,9 @@ const OptionDeclaration* Declarations::find_option(std::string_view key) const {
 Result<Declarations> read_declarations(const BtfView& btf, const std::vector<PerCpuMapType>& per_cpu_maps) {
     Declarations result;
     std::vector<OptionDeclaration> plain;
-    std::size_t steps = 0;
+    TypeWalk walk(
+        btf, kMaxTypeSteps,
+        {.kind = ErrorKind::kObject, .what = "the types of the object's variables are nested too widely to be read"});
     for (const VariablePlace& variable : btf.variables()) {
         const Tags tags(btf.tags(variable.var_id));
         result.needed_kfuncs.insert(result.needed_kfuncs.end(), tags.needs().begin(), tags.needs().end());
@@ -658,28 +435,29 @@ Result<Declarations> read_declarations(const BtfView& btf, const std::vector<Per
         } else if (!tags.empty()) {
             return fail(ErrorKind::kObject,
                         fmt::format("variable '{}' carries scx tags but is no option and no feature", variable.name));
-        } else if (is_read_only(variable) && kernel_enumerator(variable).empty()) {
-            SCXHOST_TRY(PlainOptionWalk(btf, steps, plain).walk(variable));
+        } else if (variable.is_read_only() && kernel_enumerator(variable).empty()) {
+            SCXHOST_TRY(add_plain_options(btf, walk, variable, plain));
         }
 
         const bool in_arena = variable.section == kArenaSection;
         if (in_arena || variable.section.starts_with(".bss") || variable.section.starts_with(".data")) {
-            StatisticWalk walk(btf, in_arena ? StatisticDeclaration::Home::kArena : StatisticDeclaration::Home::kGlobal,
-                               variable.section, steps, result.statistics);
-            SCXHOST_TRY(walk.walk(variable.type_id, variable.offset));
+            const auto home = in_arena ? StatisticDeclaration::Home::kArena : StatisticDeclaration::Home::kGlobal;
+            SCXHOST_TRY(StatisticCollector(btf, walk, home, variable.section, result.statistics)
+                            .collect(variable.type_id, variable.offset));
         }
         if (!result.exit_record)
             result.exit_record = exit_record(btf, variable);
         if (result.options.size() > kMaxDeclarations)
-            return too_many_options();
+            return fail(too_many_options());
     }
-    for (const PerCpuMapType& map : per_cpu_maps) {
-        StatisticWalk walk(btf, StatisticDeclaration::Home::kPerCpuMap, map.name, steps, result.statistics);
-        SCXHOST_TRY(walk.walk(map.value_type_id, 0));
-    }
+    for (const PerCpuMapType& map : per_cpu_maps)
+        if (map.value_type_id != 0)
+            SCXHOST_TRY(
+                StatisticCollector(btf, walk, StatisticDeclaration::Home::kPerCpuMap, map.name, result.statistics)
+                    .collect(map.value_type_id, 0));
     // Plain variables are options only of an object that declares none: a policy's author decides what is offered.
     if (result.options.empty()) {
-        drop_ambiguous(plain);
+        drop_ambiguous_options(plain);
         result.options = std::move(plain);
     }
     if (result.exit_record && result.exit_record->dump_length)
@@ -687,58 +465,6 @@ Result<Declarations> read_declarations(const BtfView& btf, const std::vector<Per
             return option.variable.var_id == result.exit_record->dump_length->var_id;
         });
     return result;
-}
-
-Result<> add_variable_statistics(Declarations& declarations, const BtfView& btf,
-                                 const std::vector<PerCpuMapType>& per_cpu_maps, std::string_view variable) {
-    std::vector<StatisticDeclaration> found;
-    std::vector<std::string> known;
-    const auto path_in = [&](const std::string& name) -> std::optional<std::string_view> {
-        known.push_back(name);
-        if (variable == name)
-            return std::string_view();
-        if (variable.starts_with(name) && variable[name.size()] == '.')
-            return variable.substr(name.size() + 1);
-        return std::nullopt;
-    };
-    for (const VariablePlace& place : btf.variables()) {
-        if (!can_hold_statistics(place))
-            continue;
-        const std::optional<std::string_view> path = path_in(place.name);
-        if (!path)
-            continue;
-        StatisticDeclaration model;
-        model.home =
-            place.section == kArenaSection ? StatisticDeclaration::Home::kArena : StatisticDeclaration::Home::kGlobal;
-        model.container = place.section;
-        SCXHOST_TRY(NumberWalk(btf, std::move(model), found).walk(place.name, place.type_id, place.offset, *path));
-    }
-    for (const PerCpuMapType& map : per_cpu_maps) {
-        const std::optional<std::string_view> path = path_in(map.name);
-        if (!path)
-            continue;
-        StatisticDeclaration model;
-        model.home = StatisticDeclaration::Home::kPerCpuMap;
-        model.container = map.name;
-        NumberWalk walk(btf, std::move(model), found);
-        SCXHOST_TRY(walk_map(walk, btf, map, *path));
-    }
-    if (found.empty()) {
-        const std::string_view name = variable.substr(0, variable.find('.'));
-        const bool exists = std::ranges::find(known, name) != known.end();
-        return fail(ErrorKind::kConfig,
-                    exists ? fmt::format("there is no number in '{}'", variable)
-                           : fmt::format("there is no global and no per-CPU array map '{}'", name),
-                    exists ? "`scxhost inspect` shows what it holds"
-                           : suggest_word(std::string(name), known, "variables"));
-    }
-    for (StatisticDeclaration& statistic : found) {
-        // The same variable may be named twice, as a whole and a part.
-        if (std::ranges::find(declarations.statistics, statistic.name, &StatisticDeclaration::name) ==
-            declarations.statistics.end())
-            declarations.statistics.push_back(std::move(statistic));
-    }
-    return {};
 }
 
 } // namespace scxhost

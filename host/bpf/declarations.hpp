@@ -11,6 +11,7 @@
 #include "host/base/result.hpp"
 #include "host/bpf/btf_view.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -94,8 +95,9 @@ struct ExitRecordPlace {
 // A per-CPU array map and the BTF type of its values.
 struct PerCpuMapType {
     std::string name;
-    std::uint32_t value_type_id = 0;
+    std::uint32_t value_type_id = 0; // 0: it has none, only a size
     std::uint32_t entries = 1;
+    std::uint32_t value_size = 0; // bytes
 };
 
 struct Declarations {
@@ -114,14 +116,19 @@ struct Declarations {
 // read-only u64 __SCX_<ENUM>, to be filled with the running kernel's value of SCX_<ENUM>. Empty for any other variable.
 std::string_view kernel_enumerator(const VariablePlace& variable);
 
+// Bounds for hostile objects: declarations of one kind, and members and elements that are looked at in all of its types
+// (structs nested wide and deep multiply).
+inline constexpr std::size_t kMaxDeclarations = 4096;
+inline constexpr std::size_t kMaxTypeSteps = 1U << 20U;
+Error too_many_options();
+
+// What can stand left of '=' in a configuration; dots separate the parts.
+bool is_option_key(std::string_view text);
+
+// The kind of an option of which nothing is known but how it is stored.
+OptionKind plain_kind(StorageKind storage);
+
 // Errors: kObject, naming the variable and the tag that contradict each other.
 Result<Declarations> read_declarations(const BtfView& btf, const std::vector<PerCpuMapType>& per_cpu_maps);
-
-// Adds every number of a global or of a per-CPU array map as a statistic, under its dotted name, whatever is declared.
-// `variable` names one of them or a member: "stats", "qa.nr_enqueued". An array of integers, and a map of them, gives
-// one for each element ("stats[1]"); of an array of structs, and a map of them, the elements are added up. Numbers
-// without a sign count as counters, those with one as gauges. kConfig: there is none of this name, or no number in it.
-Result<> add_variable_statistics(Declarations& declarations, const BtfView& btf,
-                                 const std::vector<PerCpuMapType>& per_cpu_maps, std::string_view variable);
 
 } // namespace scxhost

@@ -13,6 +13,19 @@
 namespace scxhost {
 namespace {
 
+// libbpf would look for the type at load, and say ESRCH without its name.
+Result<> check_form(const SchedulerObject& object, const KernelBtf& kernel) {
+    const std::string type(object.ops_type_name());
+    if (kernel.has_struct(type))
+        return {};
+    return fail(ErrorKind::kUnsupported,
+                fmt::format("'{}' is written for struct {}{}, which this kernel does not have", object.name(), type,
+                            type == kCidOpsType ? ", the form with topological CPU ids" : ""),
+                type == kCidOpsType ? "use a build of it for struct sched_ext_ops, or a kernel that has this form "
+                                      "(docs/kernel-support.md says since when)"
+                                    : "boot a kernel with sched_ext; `scxhost info` shows what this one can do");
+}
+
 Result<std::vector<std::string>> check_kfuncs(const SchedulerObject& object, const KernelBtf& kernel) {
     std::vector<std::string> missing;
     std::vector<std::string> malformed;
@@ -72,19 +85,20 @@ void fill_enumerators(SchedulerObject& object, const KernelBtf& kernel) {
 
 Result<> choose_form(SchedulerObject& object, const KernelBtf& kernel) {
     const FeatureDeclaration* feature = object.declarations().form_feature();
-    if (feature == nullptr || !kernel.has_struct("sched_ext_ops_cid") || !kernel_has(*feature, kernel))
+    if (feature == nullptr || !kernel.has_struct(std::string(kCidOpsType)) || !kernel_has(*feature, kernel))
         return {};
     return object.take_cid_form();
 }
 
 Result<std::vector<std::string>> fit_to_kernel(SchedulerObject& object, const KernelBtf& kernel) {
+    SCXHOST_TRY(check_form(object, kernel));
     std::vector<std::string> notes = SCXHOST_TRY(check_kfuncs(object, kernel));
 
     for (const FeatureDeclaration& feature : object.declarations().features) {
         const std::span<std::byte> raw = object.variable_bytes(feature.variable);
         const bool present = kernel_has(feature, kernel);
         if (!raw.empty())
-            raw[0] = std::byte{feature.chooses_cid_form ? object.ops_type_name() == "sched_ext_ops_cid" : present};
+            raw[0] = std::byte{feature.chooses_cid_form ? object.ops_type_name() == kCidOpsType : present};
         if (!present && !feature.missing.empty())
             notes.push_back(feature.missing);
     }

@@ -17,8 +17,9 @@ class KernelBtf;
 // For an object that holds its scheduler in two forms: takes the one that suits the kernel. Before options are bound.
 Result<> choose_form(SchedulerObject& object, const KernelBtf& kernel);
 
-// Returns one line for each thing that the scheduler does without. kUnsupported: a kfunc that it needs is missing or
-// malformed in the kernel's BTF (all of them are named).
+// Returns one line for each thing that the scheduler does without. kUnsupported: the kernel lacks the form of
+// scheduler that it is written in, or a kfunc that it needs is missing or malformed in the kernel's BTF (all of them
+// are named).
 Result<std::vector<std::string>> fit_to_kernel(SchedulerObject& object, const KernelBtf& kernel);
 
 } // namespace scxhost

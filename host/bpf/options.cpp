@@ -3,6 +3,7 @@
 
 #include "host/base/suggest.hpp"
 #include "host/base/units.hpp"
+#include "host/bpf/plain_options.hpp"
 #include "host/kernel/kernel_btf.hpp"
 
 #include <fmt/format.h>
@@ -159,6 +160,33 @@ Result<std::int64_t> cgroup_id(const Setting& setting) {
     return static_cast<std::int64_t>(status.st_ino);
 }
 
+// One row of an array, or all of one that has no rows.
+Result<> store_integers(const OptionDeclaration& option, const Setting& setting, OptionLimits limits,
+                        std::span<std::byte> raw) {
+    const std::vector<Setting> elements = SCXHOST_TRY(setting.as_array());
+    const std::size_t width = option.storage.width;
+    if (elements.size() > raw.size() / width)
+        return fail(setting.error(fmt::format("{} numbers, at most {} fit", elements.size(), raw.size() / width)));
+    for (std::size_t i = 0; i < elements.size(); ++i)
+        store_integer(raw.subspan(i * width, width), SCXHOST_TRY(elements[i].as_integer(limits.min, limits.max)));
+    return {};
+}
+
+Result<> store_table(const OptionDeclaration& option, const Setting& setting, OptionLimits limits,
+                     std::span<std::byte> raw) {
+    const std::vector<Setting> rows = SCXHOST_TRY(setting.as_array());
+    if (rows.size() > option.storage.rows)
+        return fail(setting.error(fmt::format("{} rows, at most {} fit", rows.size(), option.storage.rows)));
+    const std::size_t row_bytes = raw.size() / option.storage.rows;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        if (!std::holds_alternative<std::vector<Setting>>(rows[i].value))
+            return fail(rows[i].error("expected a row, which is an array, found " + describe_value(rows[i].value),
+                                      "write an array of rows, as in [[1, 2], [3, 4]]"));
+        SCXHOST_TRY(store_integers(option, rows[i], limits, raw.subspan(i * row_bytes, row_bytes)));
+    }
+    return {};
+}
+
 Result<> store_option(const OptionDeclaration& option, const Setting& setting, std::span<std::byte> raw) {
     const OptionLimits limits = SCXHOST_TRY(option_limits(option));
     switch (option.kind) {
@@ -208,18 +236,30 @@ Result<> store_option(const OptionDeclaration& option, const Setting& setting, s
         store_integer(raw, SCXHOST_TRY(cgroup_id(setting)));
         return {};
     case OptionKind::kIntegers: {
-        const std::vector<Setting> elements = SCXHOST_TRY(setting.as_array());
-        if (elements.size() > option.storage.count)
-            return fail(
-                setting.error(fmt::format("{} numbers, at most {} fit", elements.size(), option.storage.count)));
-        std::ranges::fill(raw, std::byte{0});
-        for (std::size_t i = 0; i < elements.size(); ++i)
-            store_integer(raw.subspan(i * option.storage.width, option.storage.width),
-                          SCXHOST_TRY(elements[i].as_integer(limits.min, limits.max)));
+        std::vector<std::byte> values(raw.size()); // what is left out is 0
+        SCXHOST_TRY(option.storage.rows == 1 ? store_integers(option, setting, limits, values)
+                                             : store_table(option, setting, limits, values));
+        std::ranges::copy(values, raw.begin());
         return {};
     }
     }
     return fail(ErrorKind::kInternal, "an option kind has no rule");
+}
+
+// Arrays up to this length are shown in full; of longer ones the zeros at the end, which need not be written.
+constexpr std::size_t kShownInFull = 16;
+
+std::string format_integers(const Storage& storage, std::span<const std::byte> raw) {
+    std::vector<std::string> values;
+    for (std::size_t at = 0; at < raw.size(); at += storage.width) {
+        const std::int64_t value = load_integer(raw.subspan(at, storage.width), storage.is_signed);
+        values.push_back(storage.is_signed ? fmt::format("{}", value)
+                                           : fmt::format("{}", static_cast<std::uint64_t>(value)));
+    }
+    if (values.size() > kShownInFull)
+        while (!values.empty() && values.back() == "0")
+            values.pop_back();
+    return fmt::format("[{}]", fmt::join(values, ", "));
 }
 
 // The numeric value of an option that goes into the struct_ops.
@@ -253,7 +293,10 @@ void store_kernel_default(const OptionDeclaration& option, std::int64_t value, s
 
 Result<> bind_ops_setting(SchedulerObject& object, const Setting& setting, const KernelBtf* kernel,
                           std::vector<std::string>& notes) {
-    if (setting.key == "flags" && std::holds_alternative<std::vector<Setting>>(setting.value)) {
+    // On a command line names need no array around them: --set scheduler.ops.flags=SCX_OPS_ENQ_LAST,SCX_OPS_…
+    const auto* text = std::get_if<std::string>(&setting.value);
+    const bool is_name = text != nullptr && !parse_integer(*text);
+    if (setting.key == "flags" && (is_name || std::holds_alternative<std::vector<Setting>>(setting.value))) {
         for (const Setting& flag : SCXHOST_TRY(setting.as_array())) {
             const std::string name = SCXHOST_TRY(flag.as_string());
             if (!name.starts_with("SCX_OPS_"))
@@ -326,6 +369,8 @@ Result<std::string> describe_option(const OptionDeclaration& option) {
         return fmt::format("one of {}", list_words(option.words));
     if (option.kind == OptionKind::kString)
         return fmt::format("string, at most {} bytes", option.storage.bytes() - 1);
+    if (option.storage.rows > 1)
+        return fmt::format("{}, {} rows of {}", kind, option.storage.rows, option.storage.count / option.storage.rows);
     if (option.min.empty() && option.max.empty())
         return kind;
     SCXHOST_TRY(option_limits(option));
@@ -385,10 +430,15 @@ std::string format_option(const OptionDeclaration& option, std::span<const std::
         return fmt::format("\"{}\"", text);
     }
     case OptionKind::kIntegers: {
-        std::vector<std::int64_t> values;
-        for (std::uint32_t i = 0; i < storage.count; ++i)
-            values.push_back(load_integer(raw.subspan(i * storage.width, storage.width), storage.is_signed));
-        return fmt::format("[{}]", fmt::join(values, ", "));
+        const std::size_t row_bytes = storage.bytes() / storage.rows;
+        if (storage.rows == 1)
+            return format_integers(storage, raw.first(row_bytes));
+        std::vector<std::string> rows;
+        for (std::uint32_t i = 0; i < storage.rows; ++i)
+            rows.push_back(format_integers(storage, raw.subspan(i * row_bytes, row_bytes)));
+        while (rows.size() > kShownInFull && rows.back() == "[]")
+            rows.pop_back();
+        return fmt::format("[{}]", fmt::join(rows, ", "));
     }
     }
     return "?";
@@ -420,8 +470,13 @@ Result<Binding> bind_options(SchedulerObject& object, std::span<const Setting> o
     for (const Setting& setting : options) {
         const OptionDeclaration* option = declared.find_option(setting.key);
         if (option == nullptr) {
-            Error error = setting.error(fmt::format("'{}' has no such option", object.name()),
-                                        suggest_word(setting.key, keys, "options"));
+            const std::optional<NoOption> known = why_no_option(object.btf(), declared, setting.key);
+            Error error =
+                known
+                    ? setting.error(fmt::format("'{}' has no such option: the variable {}", object.name(), known->why),
+                                    known->hint)
+                    : setting.error(fmt::format("'{}' has no such option", object.name()),
+                                    suggest_word(setting.key, keys, "options"));
             error.where = setting.key_where;
             return fail(std::move(error));
         }

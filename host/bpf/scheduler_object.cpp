@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/bpf/scheduler_object.hpp"
 
+#include "host/base/content_hash.hpp"
 #include "host/base/elf_image.hpp"
 #include "host/base/suggest.hpp"
 #include "host/bpf/libbpf_log.hpp"
 #include "host/bpf/options.hpp"
 #include "host/bpf/struct_ops_value.hpp"
+#include "host/bpf/variable_statistics.hpp"
 #include "host/bpf/verifier_log.hpp"
+#include "host/kernel/btf_types.hpp"
 #include "host/kernel/kernel_btf.hpp"
 
 #include <bpf/bpf.h>
@@ -20,21 +23,16 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
-#include <system_error>
 
 namespace scxhost {
 namespace {
 
-constexpr std::string_view kOpsType = "sched_ext_ops";
-constexpr std::string_view kCidOpsType = "sched_ext_ops_cid"; // cid form, from 7.2
-constexpr std::size_t kOpsNameMax = 128;                      // SCX_OPS_NAME_LEN, terminator included
+constexpr std::size_t kOpsNameMax = 128; // SCX_OPS_NAME_LEN, terminator included
 
-// FNV-1a: enough to tell two builds apart, and no library needed.
 std::string content_hash(std::span<const std::byte> bytes) {
-    std::uint64_t hash = 0xcbf29ce484222325ULL;
-    for (const std::byte byte : bytes)
-        hash = (hash ^ std::to_integer<std::uint64_t>(byte)) * 0x100000001b3ULL;
-    return fmt::format("{:016x}", hash);
+    ContentHash hash;
+    hash.add(bytes);
+    return fmt::format("{:016x}", hash.value());
 }
 
 // The kernel takes letters, digits, '_' and '.' in a struct_ops' name (bpf_obj_name_cpy in 7.3.4).
@@ -78,7 +76,7 @@ Error open_error(const std::string& name, int sys_errno, const LibbpfLog& log) {
     std::string said = log.last_line();
     Error error{.kind = ErrorKind::kObject,
                 .what = fmt::format("'{}' is not a BPF object that can be opened: {}", name,
-                                    said.empty() ? std::generic_category().message(sys_errno) : said),
+                                    said.empty() ? error_number_text(sys_errno) : said),
                 .sys_errno = sys_errno,
                 .detail = log.text()};
     if (sys_errno == ENOTSUP)
@@ -135,15 +133,11 @@ struct SchedulerObject::State {
     std::vector<std::unique_ptr<bpf_link, LinkCloser>> program_links;
     void* arena_globals = nullptr; // set by libbpf when the object is loaded
 
-    struct Member {
-        std::uint32_t index;
-        std::uint32_t offset;
-        std::uint32_t size;
-        bool is_pointer;
-    };
     // Looked up anew each time: libbpf moves its types when a map is resized.
     [[nodiscard]] const btf_type* ops_type() const { return btf__type_by_id(btf->raw(), ops_type_id); }
-    [[nodiscard]] std::optional<Member> find_member(std::string_view wanted) const;
+    [[nodiscard]] std::optional<BtfMemberPlace> find_member(std::string_view wanted) const {
+        return find_btf_member(btf->raw(), ops_type(), wanted);
+    }
     [[nodiscard]] std::byte* ops_bytes() const { return static_cast<std::byte*>(bpf_map__initial_value(ops, nullptr)); }
     [[nodiscard]] bpf_map* section_map(std::string_view section) const;
     Result<> choose_struct_ops(const std::string& wanted);
@@ -162,7 +156,66 @@ struct SchedulerObject::State {
         return {};
     }
     Result<> associate_programs();
+    // Each map that will be made has the measures that its type needs.
+    [[nodiscard]] Result<> check_map_sizes() const;
 };
+
+namespace {
+
+// Types whose number of entries is not the object's to say: it is libbpf's, or there is none (local storage).
+bool needs_entries(bpf_map_type type) {
+    switch (type) {
+    case BPF_MAP_TYPE_PERF_EVENT_ARRAY:
+    case BPF_MAP_TYPE_STRUCT_OPS:
+    case BPF_MAP_TYPE_SK_STORAGE:
+    case BPF_MAP_TYPE_INODE_STORAGE:
+    case BPF_MAP_TYPE_TASK_STORAGE:
+    case BPF_MAP_TYPE_CGRP_STORAGE:
+    case BPF_MAP_TYPE_CGROUP_STORAGE:
+    case BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE:
+        return false;
+    default:
+        return true;
+    }
+}
+
+// Types whose entries are values of a size that the object says.
+bool needs_value_size(bpf_map_type type) {
+    switch (type) {
+    case BPF_MAP_TYPE_HASH:
+    case BPF_MAP_TYPE_ARRAY:
+    case BPF_MAP_TYPE_PERCPU_HASH:
+    case BPF_MAP_TYPE_PERCPU_ARRAY:
+    case BPF_MAP_TYPE_LRU_HASH:
+    case BPF_MAP_TYPE_LRU_PERCPU_HASH:
+    case BPF_MAP_TYPE_LPM_TRIE:
+    case BPF_MAP_TYPE_QUEUE:
+    case BPF_MAP_TYPE_STACK:
+    case BPF_MAP_TYPE_TASK_STORAGE:
+    case BPF_MAP_TYPE_CGRP_STORAGE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+} // namespace
+
+// The kernel would say EINVAL, as it does for what it does not know.
+Result<> SchedulerObject::State::check_map_sizes() const {
+    const bpf_map* map = nullptr;
+    bpf_object__for_each_map(map, object.get()) {
+        const bool no_entries = needs_entries(bpf_map__type(map)) && bpf_map__max_entries(map) == 0;
+        const bool no_value = needs_value_size(bpf_map__type(map)) && bpf_map__value_size(map) == 0;
+        if (bpf_map__autocreate(map) && (no_entries || no_value))
+            return fail(ErrorKind::kObject,
+                        fmt::format("map '{}' of '{}' has no {}", bpf_map__name(map), name,
+                                    no_entries ? "number of entries" : "size of its values"),
+                        fmt::format("its own loading program sets it; set {} in the source",
+                                    no_entries ? "max_entries" : "its value's type"));
+    }
+    return {};
+}
 
 Result<> SchedulerObject::State::associate_programs() {
     const LibbpfLog log;
@@ -176,24 +229,6 @@ Result<> SchedulerObject::State::associate_programs() {
             fmt::format("cannot associate program '{}' with the scheduler '{}'", bpf_program__name(program), name),
             -error);
     });
-}
-
-std::optional<SchedulerObject::State::Member> SchedulerObject::State::find_member(std::string_view wanted) const {
-    const btf_member* members = btf_members(ops_type());
-    for (std::uint32_t i = 0; i < btf_vlen(ops_type()); ++i) {
-        if (btf->name(members[i].name_off) != wanted)
-            continue;
-        const std::optional<ResolvedType> type = btf->resolve(members[i].type);
-        const std::optional<std::uint32_t> size = btf->size_of(members[i].type);
-        const std::uint32_t offset = btf_member_bit_offset(ops_type(), i) / 8;
-        if (!type || !size || btf_member_bitfield_size(ops_type(), i) != 0)
-            return std::nullopt;
-        // libbpf does not check that members lie within their struct.
-        if (*size == 0 || *size > ops_type()->size || offset > ops_type()->size - *size)
-            return std::nullopt;
-        return Member{i, offset, *size, btf_is_ptr(type->type)};
-    }
-    return std::nullopt;
 }
 
 // The internal map of a data section: libbpf names it after the object, but its BTF value type is the section.
@@ -267,7 +302,7 @@ Result<> SchedulerObject::State::choose_struct_ops(const std::string& wanted) {
 }
 
 Result<> SchedulerObject::State::set_ops_name() {
-    const std::optional<Member> member = find_member("name");
+    const std::optional<BtfMemberPlace> member = find_member("name");
     if (!member || member->is_pointer || member->size < 2 || member->size > kOpsNameMax)
         return fail(ErrorKind::kObject, fmt::format("'{}': its sched_ext_ops has no usable name", name));
     char* text = reinterpret_cast<char*>(ops_bytes() + member->offset);
@@ -288,8 +323,9 @@ std::vector<PerCpuMapType> SchedulerObject::State::per_cpu_maps() const {
     std::vector<PerCpuMapType> result;
     bpf_map* map = nullptr;
     bpf_object__for_each_map(map, object.get()) {
-        if (bpf_map__type(map) == BPF_MAP_TYPE_PERCPU_ARRAY && bpf_map__btf_value_type_id(map) != 0)
-            result.push_back({bpf_map__name(map), bpf_map__btf_value_type_id(map), bpf_map__max_entries(map)});
+        if (bpf_map__type(map) == BPF_MAP_TYPE_PERCPU_ARRAY)
+            result.push_back({bpf_map__name(map), bpf_map__btf_value_type_id(map), bpf_map__max_entries(map),
+                              bpf_map__value_size(map)});
     }
     return result;
 }
@@ -408,10 +444,9 @@ Result<> SchedulerObject::take_cid_form() {
 
 std::vector<std::string> SchedulerObject::ops_members_set() const {
     std::vector<std::string> result;
-    const btf_member* members = btf_members(state_->ops_type());
     for (std::uint32_t i = 0; i < btf_vlen(state_->ops_type()); ++i) {
-        const std::string_view name = state_->btf->name(members[i].name_off);
-        const std::optional<State::Member> member = state_->find_member(name);
+        const std::string_view name = btf_member_at(state_->btf->raw(), state_->ops_type(), i).name;
+        const std::optional<BtfMemberPlace> member = state_->find_member(name);
         if (!member)
             continue;
         const std::span bytes(state_->ops_bytes() + member->offset, member->size);
@@ -442,7 +477,7 @@ bool SchedulerObject::has_ops_member(std::string_view member) const {
 }
 
 Result<> SchedulerObject::set_ops_member(std::string_view name, std::uint64_t value) {
-    const std::optional<State::Member> member = state_->find_member(name);
+    const std::optional<BtfMemberPlace> member = state_->find_member(name);
     if (!member || member->is_pointer || member->size > sizeof value)
         return fail(ErrorKind::kObject,
                     fmt::format("the sched_ext_ops of '{}' has no number '{}'", state_->name, name));
@@ -454,7 +489,7 @@ Result<> SchedulerObject::set_ops_member(std::string_view name, std::uint64_t va
 }
 
 Result<std::uint64_t> SchedulerObject::ops_member(std::string_view name) const {
-    const std::optional<State::Member> member = state_->find_member(name);
+    const std::optional<BtfMemberPlace> member = state_->find_member(name);
     std::uint64_t value = 0;
     if (!member || member->is_pointer || member->size > sizeof value)
         return fail(ErrorKind::kObject,
@@ -464,7 +499,7 @@ Result<std::uint64_t> SchedulerObject::ops_member(std::string_view name) const {
 }
 
 Result<> SchedulerObject::clear_ops_member(std::string_view name) {
-    const std::optional<State::Member> member = state_->find_member(name);
+    const std::optional<BtfMemberPlace> member = state_->find_member(name);
     if (!member)
         return fail(ErrorKind::kInternal, fmt::format("no struct_ops member '{}' to clear", name));
     std::memset(state_->ops_bytes() + member->offset, 0, member->size);
@@ -488,6 +523,7 @@ Result<> SchedulerObject::set_exit_dump_length(std::uint32_t bytes) {
 }
 
 Result<> SchedulerObject::load() {
+    SCXHOST_TRY(state_->check_map_sizes());
     const LibbpfLog log;
     // The skeleton form of load is libbpf's public way to learn where an arena's globals are: at its start or, on
     // kernels that can, at its end.
@@ -510,7 +546,7 @@ Result<> SchedulerObject::load() {
     skeleton.map_skel_sz = sizeof arena_slot;
     skeleton.maps = arena == nullptr ? nullptr : &arena_slot;
     if (const int error = bpf_object__load_skeleton(&skeleton); error != 0)
-        return fail(load_error(state_->name, -error, log.text()));
+        return fail(load_error(state_->name, -error, log.text(), arena != nullptr));
     state_->loaded = true;
     return state_->associate_programs();
 }
@@ -544,12 +580,12 @@ Result<> SchedulerObject::attach_programs() {
         if (link != nullptr)
             state_->program_links.push_back(std::move(link));
         else if (error != EOPNOTSUPP || !log.text().empty()) // libbpf is silent when the section names no place
-            return fail(Error{.kind = ErrorKind::kAttach,
-                              .what = fmt::format("cannot attach program '{}' ({}) of '{}': {}",
-                                                  bpf_program__name(program), bpf_program__section_name(program),
-                                                  state_->name, std::generic_category().message(error)),
-                              .sys_errno = error,
-                              .detail = log.text()});
+            return fail(
+                Error{.kind = ErrorKind::kAttach,
+                      .what = fmt::format("cannot attach program '{}' ({}) of '{}': {}", bpf_program__name(program),
+                                          bpf_program__section_name(program), state_->name, error_number_text(error)),
+                      .sys_errno = error,
+                      .detail = log.text()});
         return {};
     });
     if (!attached)

@@ -28,6 +28,10 @@ namespace scxhost {
 
 class KernelBtf;
 
+// The types of struct_ops that make a scheduler: by CPU number, and by topological id (the cid form, from 7.2).
+inline constexpr std::string_view kOpsType = "sched_ext_ops";
+inline constexpr std::string_view kCidOpsType = "sched_ext_ops_cid";
+
 // A struct_ops link: while it exists and the kernel did not eject the scheduler, the scheduler is attached. The
 // descriptor never signals an ejection.
 class Attachment {
@@ -79,7 +83,7 @@ public:
     // The name that the kernel shows in root/ops: the policy's own, shortened, and the build id. At most 127 bytes.
     [[nodiscard]] const std::string& ops_name() const;
     [[nodiscard]] std::string struct_ops_name() const;
-    // The type of the struct_ops: "sched_ext_ops", or "sched_ext_ops_cid" for the cid form.
+    // kOpsType or kCidOpsType.
     [[nodiscard]] std::string_view ops_type_name() const;
     // Before options are bound: takes the cid form, if the object has both forms and none was asked for by name.
     Result<> take_cid_form();
@@ -121,7 +125,7 @@ public:
 
     // Creates the maps, verifies and loads the programs, and associates the other ones with the struct_ops where the
     // kernel can (since 7.1): what they then ask of the scheduler reaches this one or none. Errors: kVerifier with the
-    // end of the log, kPermission, …
+    // end of the log, kObject for a map without a size, kPermission, …
     Result<> load();
     [[nodiscard]] bool loaded() const;
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/bpf/struct_ops_value.hpp"
 
+#include "host/kernel/btf_types.hpp"
+
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
@@ -15,39 +17,6 @@
 
 namespace scxhost {
 namespace {
-
-struct Member {
-    std::size_t offset = 0;
-    std::size_t size = 0;
-    bool is_pointer = false;
-};
-
-std::string_view name_of(const btf* types, std::uint32_t offset) {
-    const char* name = btf__name_by_offset(types, offset);
-    return name == nullptr ? std::string_view() : std::string_view(name);
-}
-
-const btf_type* resolve(const btf* types, std::uint32_t id) {
-    const int resolved = btf__resolve_type(types, id);
-    return resolved < 0 ? nullptr : btf__type_by_id(types, static_cast<std::uint32_t>(resolved));
-}
-
-// nullopt: there is none, or it does not lie within its struct in whole bytes.
-std::optional<Member> find_member(const btf* types, const btf_type* type, std::string_view wanted) {
-    for (std::uint32_t i = 0; i < btf_vlen(type); ++i) {
-        const btf_member& member = btf_members(type)[i];
-        if (name_of(types, member.name_off) != wanted)
-            continue;
-        const std::size_t offset = btf_member_bit_offset(type, i) / 8;
-        const std::int64_t size = btf__resolve_size(types, member.type);
-        const btf_type* resolved = resolve(types, member.type);
-        if (resolved == nullptr || size <= 0 || btf_member_bitfield_size(type, i) != 0 || offset > type->size ||
-            static_cast<std::size_t>(size) > type->size - offset)
-            return std::nullopt;
-        return Member{offset, static_cast<std::size_t>(size), btf_is_ptr(resolved)};
-    }
-    return std::nullopt;
-}
 
 std::unexpected<Error> refused(std::string_view why, int error) {
     return fail_errno(ErrorKind::kAttach,
@@ -67,10 +36,11 @@ Result<> commit_struct_ops(const bpf_map* map, const btf* object, const btf* ker
 
     std::size_t source_size = 0;
     const auto* source = static_cast<const std::byte*>(bpf_map__initial_value(map, &source_size));
-    const btf_type* source_type = resolve(object, bpf_map__btf_value_type_id(map));
+    const btf_type* source_type = resolve_btf_type(object, bpf_map__btf_value_type_id(map));
     const btf_type* value_type = btf__type_by_id(kernel, info.btf_vmlinux_value_type_id);
     // struct bpf_struct_ops_NAME: the kernel's own part, then the struct_ops itself as "data".
-    const std::optional<Member> data = value_type == nullptr ? std::nullopt : find_member(kernel, value_type, "data");
+    const std::optional<BtfMemberPlace> data =
+        value_type == nullptr ? std::nullopt : find_btf_member(kernel, value_type, "data");
     if (source == nullptr || source_type == nullptr || source_type->size > source_size || !data ||
         value_type->size != info.value_size)
         return refused("its types are not the kernel's", EINVAL);
@@ -78,13 +48,13 @@ Result<> commit_struct_ops(const bpf_map* map, const btf* object, const btf* ker
     const std::span target = std::span(value).subspan(data->offset, data->size);
     const btf_type* target_type = nullptr;
     for (const btf_member& member : std::span(btf_members(value_type), btf_vlen(value_type)))
-        if (name_of(kernel, member.name_off) == "data")
-            target_type = resolve(kernel, member.type);
+        if (btf_name(kernel, member.name_off) == "data")
+            target_type = resolve_btf_type(kernel, member.type);
 
     for (const btf_member& member : std::span(btf_members(target_type), btf_vlen(target_type))) {
-        const std::string_view name = name_of(kernel, member.name_off);
-        const std::optional<Member> to = find_member(kernel, target_type, name);
-        const std::optional<Member> from = find_member(object, source_type, name);
+        const std::string_view name = btf_name(kernel, member.name_off);
+        const std::optional<BtfMemberPlace> to = find_btf_member(kernel, target_type, name);
+        const std::optional<BtfMemberPlace> from = find_btf_member(object, source_type, name);
         if (!to || !from || to->size != from->size || to->is_pointer != from->is_pointer)
             continue;
         if (!to->is_pointer) {

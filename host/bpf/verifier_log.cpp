@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <system_error>
 #include <vector>
 
 namespace scxhost {
@@ -23,9 +22,7 @@ struct Diagnosis {
 constexpr std::array kDiagnoses = {
     Diagnosis{"in BTF",
               "the kernel build's BTF lacks the implementation of a kfunc; `scxhost info` lists malformed kfuncs"},
-    Diagnosis{"invalid mem access 'scalar'",
-              "a pointer lost its type; for an arena pointer the compiler kept it in the "
-              "uncast form (reload it), or the program never references the arena map"},
+    Diagnosis{"invalid mem access 'scalar'", "a number was used as a pointer: a pointer lost its type on the way"},
     Diagnosis{"addr_space_cast", "the program uses arena pointers but never references the arena map"},
     Diagnosis{"BPF program is too large", "the verifier gave up; bound the loops or split the program"},
     Diagnosis{"The sequence of", "the verifier gave up on the number of jumps; bound the loops or split the program"},
@@ -45,6 +42,13 @@ constexpr std::array kDiagnoses = {
     Diagnosis{"combined stack size", "the functions' local variables exceed 512 bytes of stack"},
     Diagnosis{"stack frame", "local variables exceed 512 bytes of stack"},
 };
+
+// The verifier's own hint knows nothing of it. Seen with clang 19 and, on the same source, not with clang 22.
+constexpr std::string_view kScalarArenaPointer =
+    "in a program that uses an arena the known cause is the compiler: clang 19 may keep an arena pointer in its uncast "
+    "form and use that; read the pointer anew before the access, keep the function small, or compile with a newer "
+    "clang. "
+    "The other cause is a program that never names the arena map";
 
 constexpr std::string_view kLockedDown = "this kernel is locked down (lockdown=confidentiality): BPF programs may not "
                                          "read kernel memory by address, as most "
@@ -96,9 +100,18 @@ std::string suggestion(const std::vector<std::string_view>& lines) {
     return result;
 }
 
+// "libbpf: map 'NAME': failed to create: -EINVAL": the map's name; empty when that is not what failed.
+std::string_view uncreated_map(std::string_view log) {
+    constexpr std::string_view before = "map '";
+    const std::size_t end = log.find("': failed to create");
+    const std::size_t start = end == std::string_view::npos ? end : log.rfind(before, end);
+    return start == std::string_view::npos ? std::string_view()
+                                           : log.substr(start + before.size(), end - start - before.size());
+}
+
 } // namespace
 
-VerifierRefusal parse_load_log(std::string_view log) {
+VerifierRefusal parse_load_log(std::string_view log, bool has_arena) {
     constexpr std::string_view begin_mark = "-- BEGIN PROG LOAD LOG --";
     constexpr std::string_view end_mark = "-- END PROG LOAD LOG --";
     VerifierRefusal result;
@@ -129,6 +142,8 @@ VerifierRefusal parse_load_log(std::string_view log) {
         result.diagnosis = kLockedDown;
     else if (result.diagnosis = suggestion(lines); result.diagnosis.empty())
         result.diagnosis = diagnose(result.reason);
+    if (has_arena && result.reason.find("invalid mem access 'scalar'") != std::string::npos)
+        result.diagnosis += fmt::format("{}{}", result.diagnosis.ends_with('.') ? " " : "; ", kScalarArenaPointer);
     const std::size_t first = lines.size() > kExcerptLines ? lines.size() - kExcerptLines : 0;
     if (first > 0)
         result.excerpt = fmt::format("… {} earlier lines\n", first);
@@ -137,8 +152,8 @@ VerifierRefusal parse_load_log(std::string_view log) {
     return result;
 }
 
-Error load_error(std::string_view object_name, int sys_errno, std::string_view log) {
-    VerifierRefusal refusal = parse_load_log(log);
+Error load_error(std::string_view object_name, int sys_errno, std::string_view log, bool has_arena) {
+    VerifierRefusal refusal = parse_load_log(log, has_arena);
     if (!refusal.program.empty())
         return {.kind = ErrorKind::kVerifier,
                 .what = fmt::format("the kernel's verifier refused program '{}' of '{}': {}", refusal.program,
@@ -146,9 +161,11 @@ Error load_error(std::string_view object_name, int sys_errno, std::string_view l
                 .hint = std::move(refusal.diagnosis),
                 .sys_errno = sys_errno,
                 .detail = std::move(refusal.excerpt)};
+    const std::string_view map = uncreated_map(log);
     Error error{.kind = ErrorKind::kAttach,
-                .what = fmt::format("cannot load '{}' into the kernel: {}", object_name,
-                                    std::generic_category().message(sys_errno)),
+                .what = fmt::format("cannot load '{}' into the kernel{}: {}", object_name,
+                                    map.empty() ? "" : fmt::format(", which refuses its map '{}'", map),
+                                    error_number_text(sys_errno)),
                 .sys_errno = sys_errno,
                 .detail = std::string(log)};
     switch (sys_errno) {
@@ -169,8 +186,11 @@ Error load_error(std::string_view object_name, int sys_errno, std::string_view l
     case ENOTSUP:
         error.kind = ErrorKind::kUnsupported;
         error.hint =
-            "this kernel lacks or rejects something that the object needs, see below; `scxhost info` lists what "
-            "this kernel can do";
+            map.empty()
+                ? "this kernel lacks or rejects something that the object needs, see above; `scxhost info` lists "
+                  "what this kernel can do"
+                : "this kernel lacks the type or a flag of this map, or its sizes are impossible; `scxhost info` "
+                  "lists what this kernel can do";
         break;
     default:
         break;

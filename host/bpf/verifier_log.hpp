@@ -17,11 +17,11 @@ struct VerifierRefusal {
     std::string excerpt;   // the end of the log
 };
 
-// Reads libbpf's output of a failed load.
-VerifierRefusal parse_load_log(std::string_view log);
+// Reads libbpf's output of a failed load. `has_arena`: the object uses an arena, which has causes of its own.
+VerifierRefusal parse_load_log(std::string_view log, bool has_arena = false);
 
 // The error of a failed load: kVerifier when a program was refused, otherwise what the errno says. `sys_errno` is
 // positive.
-Error load_error(std::string_view object_name, int sys_errno, std::string_view log);
+Error load_error(std::string_view object_name, int sys_errno, std::string_view log, bool has_arena = false);
 
 } // namespace scxhost

@@ -2,8 +2,8 @@
 //
 // `scxhost new`: a folder to start a plugin from, and what to do with it.
 #include "host/cli/command.hpp"
+#include "host/cli/plugin_template.hpp"
 #include "host/config/config.hpp"
-#include "host/plugins/plugin_template.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/config/config.hpp"
 
-#include "host/base/elf_image.hpp"
 #include "host/base/file_trust.hpp"
+#include "host/base/regular_file.hpp"
 #include "host/base/suggest.hpp"
 #include "host/config/key_table.hpp"
 #include "host/config/toml_text.hpp"

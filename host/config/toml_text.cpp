@@ -16,6 +16,8 @@ namespace {
 
 // Sections, sub-tables and dotted option names need three.
 constexpr unsigned kMaxDepth = 16;
+// An option may be an array of rows.
+constexpr int kArrayDepth = 2;
 
 bool is_key_char(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
@@ -50,7 +52,7 @@ public:
             if (const toml::table* inner = node.as_table())
                 item.content = SCXHOST_TRY(table(*inner, prefix + item.name + ".", depth + 1));
             else
-                item.content = SCXHOST_TRY(value(node, prefix + item.name, true));
+                item.content = SCXHOST_TRY(value(node, prefix + item.name, kArrayDepth));
             out.push_back(std::move(item));
         }
         std::ranges::sort(out, {},
@@ -63,7 +65,7 @@ private:
         return {.file = name_, .line = region.begin.line, .column = region.begin.column};
     }
 
-    [[nodiscard]] Result<SettingValue> value(const toml::node& node, const std::string& key, bool array_allowed) const {
+    [[nodiscard]] Result<SettingValue> value(const toml::node& node, const std::string& key, int arrays_allowed) const {
         // In place: moving the variant into the result makes g++ 12 warn of members that were never set.
         if (const auto* flag = node.as_boolean())
             return Result<SettingValue>(std::in_place, flag->get());
@@ -73,10 +75,11 @@ private:
             return Result<SettingValue>(std::in_place, number->get());
         if (const auto* text = node.as_string())
             return Result<SettingValue>(std::in_place, text->get());
-        if (const auto* array = node.as_array(); array && array_allowed)
-            return elements(*array, key);
+        if (const auto* array = node.as_array(); array && arrays_allowed > 0)
+            return elements(*array, key, arrays_allowed - 1);
         if (node.is_array())
-            return fail_at(place(node.source()), key + ": an array inside an array is not allowed");
+            return fail_at(place(node.source()),
+                           key + ": arrays are nested more than " + std::to_string(kArrayDepth) + " deep");
         if (node.is_table())
             return fail_at(place(node.source()), key + ": a table inside an array is not allowed",
                            "a section is written with single brackets, [" + key.substr(0, key.find('[')) + "]");
@@ -84,12 +87,13 @@ private:
                        "put the value between quotes");
     }
 
-    [[nodiscard]] Result<SettingValue> elements(const toml::array& array, const std::string& key) const {
+    [[nodiscard]] Result<SettingValue> elements(const toml::array& array, const std::string& key,
+                                                int arrays_allowed) const {
         std::vector<Setting> out;
         for (const toml::node& node : array) {
             const std::string name = element_key(key, out.size());
             const SourceLocation where = place(node.source());
-            SettingValue element = SCXHOST_TRY(value(node, name, false));
+            SettingValue element = SCXHOST_TRY(value(node, name, arrays_allowed));
             out.push_back(Setting{.key = name, .value = std::move(element), .where = where, .key_where = where});
         }
         return Result<SettingValue>(std::in_place, std::move(out));
@@ -162,6 +166,24 @@ std::optional<SettingValue> read_value(std::string_view text) {
     return value ? std::optional(std::move(*value)) : std::nullopt;
 }
 
+// Elements of elements, too.
+template <typename Visit>
+void for_each_element(SettingValue& value, const Visit& visit) {
+    if (auto* elements = std::get_if<std::vector<Setting>>(&value))
+        for (Setting& element : *elements) {
+            visit(element);
+            for_each_element(element.value, visit);
+        }
+}
+
+void name_elements(SettingValue& value, const std::string& key) {
+    if (auto* elements = std::get_if<std::vector<Setting>>(&value))
+        for (std::size_t i = 0; i < elements->size(); ++i) {
+            (*elements)[i].key = element_key(key, i);
+            name_elements((*elements)[i].value, (*elements)[i].key);
+        }
+}
+
 } // namespace
 
 bool is_key_part(std::string_view text) {
@@ -183,9 +205,7 @@ Result<TomlTable> parse_toml(std::string_view text, const std::string& name) {
 }
 
 Setting make_setting(std::string key, SettingValue value, SourceLocation where, SourceLocation key_where) {
-    if (auto* elements = std::get_if<std::vector<Setting>>(&value))
-        for (std::size_t i = 0; i < elements->size(); ++i)
-            (*elements)[i].key = element_key(key, i);
+    name_elements(value, key);
     return Setting{
         .key = std::move(key), .value = std::move(value), .where = std::move(where), .key_where = std::move(key_where)};
 }
@@ -193,9 +213,7 @@ Setting make_setting(std::string key, SettingValue value, SourceLocation where, 
 Setting typed_setting(std::string key, std::string_view text, const SourceLocation& where) {
     Setting setting =
         make_setting(std::move(key), read_value(text).value_or(SettingValue(std::string(text))), where, where);
-    if (auto* elements = std::get_if<std::vector<Setting>>(&setting.value))
-        for (Setting& element : *elements)
-            element.where = element.key_where = where;
+    for_each_element(setting.value, [&](Setting& element) { element.where = element.key_where = where; });
     setting.typed = std::string(text);
     return setting;
 }

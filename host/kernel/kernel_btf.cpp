@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/kernel/kernel_btf.hpp"
 
+#include "host/kernel/btf_types.hpp"
+
 #include <bpf/btf.h>
 #include <linux/btf.h>
 
@@ -27,61 +29,34 @@ bool is_named_like_a_kfunc(std::string_view name) {
     return name.starts_with("scx_bpf_") || (name.starts_with("bpf_iter_") && name.ends_with("_new"));
 }
 
-std::string_view name_of(const struct btf* btf, __u32 offset) {
-    const char* name = btf__name_by_offset(btf, offset);
-    return name ? std::string_view(name) : std::string_view();
-}
-
-// The type behind typedefs and qualifiers.
-const struct btf_type* resolve(const struct btf* btf, __u32 id) {
-    const struct btf_type* type = btf__type_by_id(btf, id);
-    while (type && (btf_is_mod(type) || btf_is_typedef(type)))
-        type = btf__type_by_id(btf, type->type);
-    return type;
-}
-
 bool ends_in_implicit_argument(const struct btf* btf, const struct btf_type* func) {
     const struct btf_type* proto = btf__type_by_id(btf, func->type);
     if (!proto || !btf_is_func_proto(proto) || btf_vlen(proto) == 0)
         return false;
     const struct btf_param& last = btf_params(proto)[btf_vlen(proto) - 1];
-    const struct btf_type* type = resolve(btf, last.type);
+    const struct btf_type* type = resolve_btf_type(btf, last.type);
     if (!type || !btf_is_ptr(type))
         return false;
-    type = resolve(btf, type->type);
-    return type && btf_is_struct(type) && name_of(btf, type->name_off) == kImplicitArgument;
+    type = resolve_btf_type(btf, type->type);
+    return type && btf_is_struct(type) && btf_name(btf, type->name_off) == kImplicitArgument;
 }
 
 template <typename Visit>
 void for_each_enumerator(const struct btf* btf, const struct btf_type* type, Visit visit) {
     if (btf_is_enum64(type)) {
         for (const struct btf_enum64& entry : std::span(btf_enum64(type), btf_vlen(type)))
-            visit(name_of(btf, entry.name_off), btf_enum64_value(&entry));
+            visit(btf_name(btf, entry.name_off), btf_enum64_value(&entry));
         return;
     }
     const bool is_signed = btf_kflag(type);
     for (const struct btf_enum& entry : std::span(btf_enum(type), btf_vlen(type)))
-        visit(name_of(btf, entry.name_off), is_signed ? static_cast<std::uint64_t>(std::int64_t{entry.val})
-                                                      : std::uint64_t{static_cast<__u32>(entry.val)});
+        visit(btf_name(btf, entry.name_off), is_signed ? static_cast<std::uint64_t>(std::int64_t{entry.val})
+                                                       : std::uint64_t{static_cast<__u32>(entry.val)});
 }
 
 const struct btf_type* find_struct(const struct btf* btf, const std::string& name) {
     const __s32 id = btf__find_by_name_kind(btf, name.c_str(), BTF_KIND_STRUCT);
     return id > 0 ? btf__type_by_id(btf, static_cast<__u32>(id)) : nullptr;
-}
-
-bool member_exists(const struct btf* btf, const struct btf_type* type, std::string_view member) {
-    for (const struct btf_member& field : std::span(btf_members(type), btf_vlen(type))) {
-        const std::string_view name = name_of(btf, field.name_off);
-        if (name == member)
-            return true;
-        if (!name.empty())
-            continue;
-        const struct btf_type* inner = resolve(btf, field.type);
-        if (inner && btf_is_composite(inner) && member_exists(btf, inner, member))
-            return true;
-    }
-    return false;
 }
 
 } // namespace
@@ -105,11 +80,11 @@ KernelBtf::Index::Index(const struct btf* btf) {
             for_each_enumerator(btf, type,
                                 [&](std::string_view name, std::uint64_t value) { enumerators.emplace(name, value); });
         } else if (btf_is_func(type)) {
-            functions.emplace(name_of(btf, type->name_off), id);
-        } else if (btf_is_decl_tag(type) && name_of(btf, type->name_off) == kKfuncTag) {
+            functions.emplace(btf_name(btf, type->name_off), id);
+        } else if (btf_is_decl_tag(type) && btf_name(btf, type->name_off) == kKfuncTag) {
             const struct btf_type* func = btf__type_by_id(btf, type->type);
             if (func && btf_is_func(func))
-                kfuncs.insert(name_of(btf, func->name_off));
+                kfuncs.insert(btf_name(btf, func->name_off));
         }
     }
     for (const auto& [name, id] : functions)
@@ -204,14 +179,14 @@ bool KernelBtf::has_struct(const std::string& type) const {
 
 bool KernelBtf::has_member(const std::string& type, std::string_view member) const {
     const struct btf_type* found = find_struct(btf_.get(), type);
-    return found && member_exists(btf_.get(), found, member);
+    return found && has_btf_member(btf_.get(), found, member);
 }
 
 std::vector<std::string> KernelBtf::struct_members(const std::string& type) const {
     std::vector<std::string> names;
     if (const struct btf_type* found = find_struct(btf_.get(), type))
         for (const struct btf_member& member : std::span(btf_members(found), btf_vlen(found)))
-            names.emplace_back(name_of(btf_.get(), member.name_off));
+            names.emplace_back(btf_name(btf_.get(), member.name_off));
     return names;
 }
 

@@ -2,6 +2,7 @@
 #include "host/kernel/preflight.hpp"
 
 #include "host/kernel/features.hpp"
+#include "host/kernel/scheduler_links.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -11,6 +12,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <fstream>
 #include <utility>
@@ -40,6 +42,24 @@ bool in_initial_user_namespace() {
     struct stat status = {};
     // Without /proc there is no telling; then the kernel's own answer to the load stands.
     return ::stat("/proc/self/ns/user", &status) != 0 || status.st_ino == kInitialUserNamespace;
+}
+
+// "isolcpus=[FLAG,]...CPUS": CPUs leave the scheduling domains by the flag "domain", and when there are no flags
+// (housekeeping_isolcpus_setup in kernel/sched/isolation.c).
+bool isolates_domains(std::string_view parameter) {
+    constexpr std::string_view kName = "isolcpus=";
+    if (!parameter.starts_with(kName))
+        return false;
+    std::string_view value = parameter.substr(kName.size());
+    bool has_flags = false;
+    while (!value.empty() && value.front() >= 'a' && value.front() <= 'z') {
+        const std::string_view flag = value.substr(0, value.find(','));
+        if (flag == "domain")
+            return true;
+        has_flags = has_flags || flag == "nohz" || flag == "managed_irq"; // others the kernel passes over
+        value.remove_prefix(std::min(flag.size() + 1, value.size()));
+    }
+    return !has_flags;
 }
 
 PreflightItem make_item(std::string_view name, Result<> result) {
@@ -104,6 +124,23 @@ Result<> check_jit(const std::filesystem::path& path) {
     return {};
 }
 
+Result<> check_domain_isolation(const std::filesystem::path& command_line, const std::filesystem::path& isolated_cpus) {
+    std::ifstream file(command_line);
+    bool is_asked_for = false;
+    for (std::string parameter; file >> parameter && parameter != "--";)
+        is_asked_for = is_asked_for || isolates_domains(parameter);
+    std::string cpus;
+    std::ifstream(isolated_cpus) >> cpus;
+    if (!is_asked_for || cpus.empty())
+        return {};
+    return fail(ErrorKind::kUnsupported,
+                fmt::format("CPUs were taken out of the scheduling domains at boot (isolcpus=, CPUs {}); the kernel "
+                            "then refuses every sched_ext scheduler",
+                            cpus),
+                "boot without isolcpus=, and isolate the CPUs in a cpuset partition (cpuset.cpus.partition: isolated), "
+                "which sched_ext allows");
+}
+
 Result<> check_capabilities(const std::vector<std::string>& missing) {
     if (missing.empty())
         return {};
@@ -113,14 +150,16 @@ Result<> check_capabilities(const std::vector<std::string>& missing) {
                 "run as root, or give the program CAP_BPF and CAP_PERFMON");
 }
 
-Result<> check_no_scheduler(const SchedExtSysfs& sysfs) {
+Result<> check_no_scheduler(const SchedExtSysfs& sysfs, const KernelBtf* btf) {
     const SchedExtStatus status = SCXHOST_TRY(sysfs.snapshot());
     if (status.state == SchedExtState::kDisabled || status.state == SchedExtState::kDisabling)
         return {};
+    const std::string how = btf != nullptr && status.ops ? how_to_end(*btf, *status.ops) : std::string();
     return fail(ErrorKind::kBusy,
                 status.ops ? fmt::format("the scheduler \"{}\" is already attached", *status.ops)
                            : fmt::format("another scheduler is being attached (sched_ext is {})", status.state_text),
-                "stop it first; if an scxhost runs it, let that one replace it: scxhost swap");
+                fmt::format("stop it first{}{}; if an scxhost runs it, let that one replace it: scxhost swap",
+                            how.empty() ? "" : "; ", how));
 }
 
 std::string_view to_string(PreflightItem::Outcome outcome) {
@@ -156,8 +195,9 @@ PreflightReport preflight_report(const PreflightPaths& paths) {
     else
         report.items.push_back(make_item(kMinimum, check_minimum_kernel(*report.btf, release)));
     report.items.push_back(make_item("BPF JIT", check_jit(paths.jit)));
+    report.items.push_back(make_item("CPU isolation", check_domain_isolation(paths.command_line, paths.isolated_cpus)));
     report.items.push_back(make_item("capabilities", check_capabilities(missing_capabilities())));
-    report.items.push_back(sched_ext ? make_item(kFree, check_no_scheduler(sysfs))
+    report.items.push_back(sched_ext ? make_item(kFree, check_no_scheduler(sysfs, report.btf ? &*report.btf : nullptr))
                                      : not_checked(kFree, "there is no sched_ext"));
     return report;
 }

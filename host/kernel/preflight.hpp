@@ -29,6 +29,8 @@ struct PreflightPaths {
     std::filesystem::path btf = KernelBtf::kPath;
     std::filesystem::path sched_ext = SchedExtSysfs::kRoot;
     std::filesystem::path jit = "/proc/sys/net/core/bpf_jit_enable";
+    std::filesystem::path command_line = "/proc/cmdline";
+    std::filesystem::path isolated_cpus = "/sys/devices/system/cpu/isolated";
 };
 
 // The conditions, each with its error: kUnsupported, kPermission (names the capabilities) or kBusy (names the
@@ -37,9 +39,15 @@ struct PreflightPaths {
 // By features, not by number: a kernel that has what the minimum release brought is new enough.
 [[nodiscard]] Result<> check_minimum_kernel(const KernelBtf& btf, std::string_view release);
 [[nodiscard]] Result<> check_jit(const std::filesystem::path& path);
+// Whether CPUs were taken out of the scheduling domains at boot: the kernel then refuses every scheduler
+// (housekeeping_enabled(HK_TYPE_DOMAIN_BOOT) in 7.3.4's scx_enable; in 6.16 by comparing CPU masks). CPUs that are
+// isolated later, in a cpuset partition, are no obstacle; tried on 6.16, 7.0 and 7.3.
+[[nodiscard]] Result<> check_domain_isolation(const std::filesystem::path& command_line,
+                                              const std::filesystem::path& isolated_cpus);
 [[nodiscard]] Result<> check_capabilities(const std::vector<std::string>& missing);
-// A scheduler that is just being disabled is no obstacle: attaching waits for it.
-[[nodiscard]] Result<> check_no_scheduler(const SchedExtSysfs& sysfs);
+// A scheduler that is just being disabled is no obstacle: attaching waits for it. With the kernel's types the hint says
+// who holds the one that is attached, as far as this process may know.
+[[nodiscard]] Result<> check_no_scheduler(const SchedExtSysfs& sysfs, const KernelBtf* btf = nullptr);
 
 struct PreflightItem {
     enum class Outcome { kPassed, kFailed, kNotChecked };

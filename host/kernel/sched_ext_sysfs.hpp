@@ -76,8 +76,8 @@ public:
     // The state is read last, as in a snapshot. Of the scheduler below a cgroup, given by the cgroup's id, the kernel
     // shows the name alone: state and enable_seq are the root scheduler's.
     [[nodiscard]] Reading read(std::uint64_t sub_cgroup = 0) const;
-    // The same for who reads again and again, of a scheduler that is just being attached: `below` is the sub-scheduler's
-    // folder, opened once it is there.
+    // The same for who reads again and again, of a scheduler that is just being attached: `below` is the
+    // sub-scheduler's folder, opened once it is there.
     [[nodiscard]] Reading read(std::uint64_t sub_cgroup, UniqueFd& below) const;
     // CPU hotplug events since boot; 0 where the kernel does not count them.
     [[nodiscard]] std::uint64_t hotplug_seq() const;

@@ -10,6 +10,7 @@
 #include <bpf/libbpf.h>
 #include <dlfcn.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -18,7 +19,6 @@
 #include <cstring>
 #include <map>
 #include <mutex>
-#include <system_error>
 
 namespace scxhost {
 
@@ -176,7 +176,7 @@ Result<const scxhost_plugin_descriptor*> read_descriptor(boost::dll::shared_libr
 Error Plugin::State::failure(std::string_view goal, std::int32_t code) const {
     return {.kind = ErrorKind::kPlugin,
             .what = fmt::format("plugin '{}' failed to {}: {}", name, goal,
-                                reported.empty() ? std::generic_category().message(-code) : reported),
+                                reported.empty() ? error_number_text(-code) : reported),
             .hint = reported_hint,
             .sys_errno = -code};
 }
@@ -208,6 +208,11 @@ Result<> Plugin::State::load(const PluginFile& file) {
     library.load(boost::dll::fs::path(path), error,
                  boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local);
     if (error) {
+        const char* proc = "/proc/self/fd";
+        if (::access(proc, F_OK) != 0)
+            return fail(ErrorKind::kUnsupported,
+                        fmt::format("a plugin is loaded through {}, and there is none: /proc is not mounted", proc),
+                        "mount it: mount -t proc proc /proc");
         // Boost.DLL's code for every failure is EBADF; the loader's own words say what is missing.
         const char* reason = ::dlerror();
         std::string what = reason != nullptr ? reason : error.message();

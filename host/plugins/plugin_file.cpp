@@ -2,6 +2,7 @@
 #include "host/plugins/plugin_file.hpp"
 
 #include "host/base/elf_image.hpp"
+#include "host/base/regular_file.hpp"
 #include <scxhost/plugin.h>
 
 #include <elf.h>

@@ -79,7 +79,7 @@ Result<Attached> attach_and_confirm(Scheduler& scheduler, const SchedExtProbe& p
             sub_cgroup == 0 ? reading.state == SchedExtState::kEnabled : !reading.ops_name().empty();
         if (in_the_way || Clock::now() - start > kBusyPatience)
             return fail(in_the_way || sub_cgroup == 0 ? busy_error(scheduler, reading)
-                                                           : no_place_error(scheduler, EBUSY));
+                                                      : no_place_error(scheduler, EBUSY));
         std::this_thread::sleep_for(kPollPause);
         link = scheduler.attach();
     }

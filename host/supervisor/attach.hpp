@@ -33,7 +33,7 @@ struct Attached {
 // What the kernel says before an attach, and what that will be.
 struct AttachBase {
     std::uint64_t enable_seq = 0;
-    bool has_parent = false;      // some scheduler runs that a sub-scheduler could be below
+    bool has_parent = false; // some scheduler runs that a sub-scheduler could be below
 };
 
 // What comes before an attach and need not be in the swap window; empties the exit record.

@@ -34,18 +34,17 @@ Result<std::unique_ptr<Canary>> Canary::start(EventLoop& loop) {
         if (self->asked_ == 0 && self->answered_)
             std::exchange(self->answered_, {})();
     }));
-    canary->thread_ = SCXHOST_TRY(
-        Thread::start([question = canary->question_.get(), answer = canary->answer_.get()] {
-            ::pthread_setname_np(::pthread_self(), "canary");
-            for (std::uint64_t asked = 0;;) {
-                const ssize_t got = ::read(question, &asked, sizeof asked);
-                if (got < 0 && errno == EINTR)
-                    continue;
-                if (got != sizeof asked || asked >= kEnd)
-                    return;
-                add(answer, asked);
-            }
-        }));
+    canary->thread_ = SCXHOST_TRY(Thread::start([question = canary->question_.get(), answer = canary->answer_.get()] {
+        ::pthread_setname_np(::pthread_self(), "canary");
+        for (std::uint64_t asked = 0;;) {
+            const ssize_t got = ::read(question, &asked, sizeof asked);
+            if (got < 0 && errno == EINTR)
+                continue;
+            if (got != sizeof asked || asked >= kEnd)
+                return;
+            add(answer, asked);
+        }
+    }));
     return canary;
 }
 

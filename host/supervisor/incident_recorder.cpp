@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/supervisor/incident_recorder.hpp"
 
+#include "host/kernel/kernel_log.hpp"
 #include "host/kernel/preflight.hpp"
 #include "host/supervisor/incidents.hpp"
 #include "host/supervisor/reports.hpp"
@@ -35,13 +36,13 @@ void IncidentRecorder::record(const Scheduler& scheduler, const Config& config,
                    {"version", SCXHOST_VERSION},
                    {"pid", ::getpid()}});
     ++under_way_;
-    worker_.submit([this, folder = config.incidents.dir, limit = config.incidents.limit,
-                    record = std::move(record)]() mutable {
-        if (const Result<std::string> log = kernel_log_tail(kLogBytes))
-            record["kernel_log"] = *log;
-        Result<std::string> path = IncidentStore(folder, limit).write(std::move(record));
-        return BackgroundWorker::Completion([this, path = std::move(path)] { finished(path); });
-    });
+    worker_.submit(
+        [this, folder = config.incidents.dir, limit = config.incidents.limit, record = std::move(record)]() mutable {
+            if (const Result<std::string> log = kernel_log_tail(kLogBytes))
+                record["kernel_log"] = *log;
+            Result<std::string> path = IncidentStore(folder, limit).write(std::move(record));
+            return BackgroundWorker::Completion([this, path = std::move(path)] { finished(path); });
+        });
 }
 
 void IncidentRecorder::finished(const Result<std::string>& path) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/supervisor/incidents.hpp"
 
-#include "host/base/elf_image.hpp"
 #include "host/base/file_trust.hpp"
+#include "host/base/regular_file.hpp"
 #include "host/base/unique_fd.hpp"
 #include "host/supervisor/reports.hpp"
 
@@ -32,7 +32,6 @@ using nlohmann::json;
 // Starts with a point, so that nothing that looks for records takes an unfinished one for one.
 constexpr std::string_view kUnfinished = ".unfinished-";
 constexpr std::size_t kMaxNameBytes = 48;
-constexpr int kMaxLogReads = 200'000;
 constexpr std::size_t kMaxRecordBytes = 16U << 20U;
 
 bool is_digit(char c) {
@@ -255,57 +254,6 @@ Result<json> IncidentStore::read(std::uint32_t number) const {
     if (!record.is_object())
         return fail(ErrorKind::kIo, fmt::format("{} is damaged: it is no JSON object", found->path.string()));
     return record;
-}
-
-std::optional<std::string> format_kernel_log_record(std::string_view record) {
-    // "6,339,5140900,-;text\n KEY=value\n": priority, sequence number, microseconds since boot, flags, and perhaps
-    // more.
-    const std::size_t head_end = record.find(';');
-    if (head_end == std::string_view::npos)
-        return std::nullopt;
-    std::string_view head = record.substr(0, head_end);
-    for (int skipped = 0; skipped < 2; ++skipped) {
-        const std::size_t comma = head.find(',');
-        if (comma == std::string_view::npos)
-            return std::nullopt;
-        head.remove_prefix(comma + 1);
-    }
-    const auto microseconds = to_number<std::uint64_t>(head.substr(0, head.find(',')));
-    if (!microseconds)
-        return std::nullopt;
-    const std::string_view text = record.substr(head_end + 1);
-    return fmt::format("[{:5}.{:06}] {}\n", *microseconds / 1'000'000, *microseconds % 1'000'000,
-                       text.substr(0, text.find('\n')));
-}
-
-Result<std::string> kernel_log_tail(std::size_t max_bytes) {
-    const UniqueFd log(::open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC));
-    if (!log)
-        return io_failure("cannot read the kernel's log", errno);
-    std::deque<std::string> lines;
-    std::size_t total = 0;
-    std::array<char, 8192> buffer; // a read yields one record, and no record is longer
-    // Bounded: a machine in trouble may log faster than we read.
-    for (int reads = 0; reads < kMaxLogReads; ++reads) {
-        const ssize_t got = ::read(log.get(), buffer.data(), buffer.size());
-        if (got < 0 && (errno == EPIPE || errno == EINTR))
-            continue; // EPIPE: records were overwritten meanwhile, and the next one follows
-        if (got <= 0)
-            break;
-        std::optional<std::string> line = format_kernel_log_record({buffer.data(), static_cast<std::size_t>(got)});
-        if (!line)
-            continue;
-        total += line->size();
-        lines.push_back(*std::move(line));
-        while (total > max_bytes) {
-            total -= lines.front().size();
-            lines.pop_front();
-        }
-    }
-    std::string result;
-    for (const std::string& line : lines)
-        result += line;
-    return result;
 }
 
 } // namespace scxhost

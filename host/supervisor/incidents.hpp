@@ -11,9 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <optional>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -57,11 +55,5 @@ private:
     std::filesystem::path folder_;
     std::uint64_t limit_;
 };
-
-// The last lines of the kernel's log, whole ones, at most this much of them; oldest first. Never waits.
-[[nodiscard]] Result<std::string> kernel_log_tail(std::size_t max_bytes);
-// One record of /dev/kmsg (Documentation/ABI/testing/dev-kmsg) as a line of dmesg: "[   12.345678] text"; nullopt when
-// it is none.
-[[nodiscard]] std::optional<std::string> format_kernel_log_record(std::string_view record);
 
 } // namespace scxhost

@@ -284,8 +284,7 @@ void Lifecycle::on(const event::SwitchFailed& failed) {
     if (std::exchange(pending.was_attached, false))
         return start_after(pending, pause(attempts_++));
     // The same as when it leaves a moment later.
-    const bool asks_again =
-        exited && (failed.exit == LeaveClass::kRestart || failed.exit == LeaveClass::kUnregistered);
+    const bool asks_again = exited && (failed.exit == LeaveClass::kRestart || failed.exit == LeaveClass::kUnregistered);
     if (asks_again)
         if (const auto delay = grant_restart())
             return start_after(pending, *delay);
@@ -314,8 +313,8 @@ void Lifecycle::on(const event::Left& left) {
     }
     if (left.overtaken)
         return stand_down(StandDownReason::kForeign);
-    const bool comes_again = left.why == LeaveClass::kRestart || left.why == LeaveClass::kTopology ||
-                             left.why == LeaveClass::kUnregistered;
+    const bool comes_again =
+        left.why == LeaveClass::kRestart || left.why == LeaveClass::kTopology || left.why == LeaveClass::kUnregistered;
     // A request that is being prepared goes on: it is what the operator wants. But a kept one is there at once.
     if (pending_ && pending_->purpose == Purpose::kRequest && (comes_again || !(kept_ && kept_loaded_)))
         return stop_waiting();

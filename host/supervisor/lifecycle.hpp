@@ -111,7 +111,7 @@ struct Left { // the running one
     bool overtaken = false; // somebody else's scheduler runs by now
     std::string reason;
 };
-struct Switched {             // the kernel confirms it
+struct Switched {                 // the kernel confirms it
     std::optional<Left> previous; // what ran had left, unnoticed, before it was detached
 };
 struct SwitchFailed {
@@ -137,13 +137,13 @@ struct ResumeRequested {}; // forgets failures and quarantine, and wants the las
 struct TopologyChanged {}; // loaded objects are out of date
 } // namespace event
 
-using Event =
-    std::variant<event::Requested, event::Prepared, event::PrepareFailed, event::Unchanged, event::Switched,
-                 event::SwitchFailed, event::Left, event::Replaced, event::ProbationOver, event::DelayOver,
-                 event::StopRequested, event::ResumeRequested, event::TopologyChanged>;
+using Event = std::variant<event::Requested, event::Prepared, event::PrepareFailed, event::Unchanged, event::Switched,
+                           event::SwitchFailed, event::Left, event::Replaced, event::ProbationOver, event::DelayOver,
+                           event::StopRequested, event::ResumeRequested, event::TopologyChanged>;
 
 namespace action {
-struct Prepare { // load it, in the background; answer with the ticket. Earlier tickets of it are not waited for any more
+struct Prepare { // load it, in the background; answer with the ticket. Earlier tickets of it are not waited for any
+                 // more
     SchedulerId id = 0;
     PreparationTicket ticket = 0;
 };
@@ -273,17 +273,17 @@ private:
     Phase before_switch_ = Phase::kEmpty;
     std::optional<StandDownReason> stand_down_;
     std::optional<SchedulerId> running_;
-    std::optional<SchedulerId> kept_;   // during probation, the one to go back to
-    bool kept_loaded_ = false;          // it can be attached at once
-    bool kept_is_good_ = false;         // it had proven itself
-    std::optional<Pending> pending_;    // being prepared, waited for, or switched to
-    bool waiting_ = false;              // pending_ waits for DelayOver
-    std::set<SchedulerId> unsettled_;           // whose outcome is still to be told
-    std::optional<SchedulerId> last_request_;     // the last request
-    std::vector<SchedulerId> good_;     // the latest first
+    std::optional<SchedulerId> kept_;         // during probation, the one to go back to
+    bool kept_loaded_ = false;                // it can be attached at once
+    bool kept_is_good_ = false;               // it had proven itself
+    std::optional<Pending> pending_;          // being prepared, waited for, or switched to
+    bool waiting_ = false;                    // pending_ waits for DelayOver
+    std::set<SchedulerId> unsettled_;         // whose outcome is still to be told
+    std::optional<SchedulerId> last_request_; // the last request
+    std::vector<SchedulerId> good_;           // the latest first
     std::vector<SchedulerId> fallbacks_;
-    std::set<SchedulerId> tried_; // since the last good one
-    unsigned attempts_ = 0;       // to recover, since the last good one
+    std::set<SchedulerId> tried_;                         // since the last good one
+    unsigned attempts_ = 0;                               // to recover, since the last good one
     std::map<SchedulerId, SchedulerIdentity> identities_; // of what was prepared
     std::vector<Quarantined> quarantine_;
     PreparationTicket last_ticket_ = 0;

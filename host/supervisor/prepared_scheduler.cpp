@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/supervisor/prepared_scheduler.hpp"
 
-#include "host/base/elf_image.hpp"
 #include "host/base/file_trust.hpp"
+#include "host/base/regular_file.hpp"
 #include "host/bpf/kernel_fit.hpp"
 #include "host/plugins/plugin_directory.hpp"
 
@@ -179,7 +179,7 @@ Result<> PreparedScheduler::load() {
 void PreparedScheduler::commit(const KernelBtf& kernel) {
     if (const Result<> committed = object_->commit(kernel); !committed)
         facts_.notes.push_back(fmt::format("{} ({}), ignoring: the attach takes longer", committed.error().what,
-                                     std::generic_category().message(committed.error().sys_errno)));
+                                           std::generic_category().message(committed.error().sys_errno)));
 }
 
 Result<std::vector<std::int64_t>> PreparedScheduler::read_statistics() {

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // A scheduler that is a BPF object of this process, with everything that belongs to it: the plugin's library and
-// instance, if it has code, and the object. Each step is done while whatever scheduler runs goes on; only attaching (attach.hpp) is
-// not. Owns both; its destruction closes the object first, then ends the instance, then unloads the library. Of a
-// plugin that hangs nothing is taken away: all of it stays until the plugin returns.
+// instance, if it has code, and the object. Each step is done while whatever scheduler runs goes on; only attaching
+// (attach.hpp) is not. Owns both; its destruction closes the object first, then ends the instance, then unloads the
+// library. Of a plugin that hangs nothing is taken away: all of it stays until the plugin returns.
 #pragma once
 
 #include "host/base/result.hpp"
 #include "host/bpf/options.hpp"
 #include "host/bpf/scheduler_object.hpp"
-#include "host/config/config.hpp"
 #include "host/bpf/statistics.hpp"
+#include "host/config/config.hpp"
 #include "host/plugins/plugin.hpp"
 #include "host/plugins/plugin_file.hpp"
 #include "host/supervisor/scheduler.hpp"
@@ -102,7 +102,7 @@ private:
     std::optional<PluginFile> file_; // until the library is loaded
     Binding binding_;
     std::unique_ptr<Plugin> plugin_;
-    std::shared_ptr<SchedulerObject> object_; // with the plugin, which keeps it for longer only when it hangs
+    std::shared_ptr<SchedulerObject> object_;    // with the plugin, which keeps it for longer only when it hangs
     std::optional<StatisticsReader> statistics_; // of the object, which goes after it
 };
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// What a source (a plugin, a bare object, a program) becomes when it has been prepared: verified by the kernel, one call
-// away from being attached, kept or not. The supervisor knows schedulers by this interface alone, so the swap window and
-// what follows from it are the same for all of them.
+// What a source (a plugin, a bare object, a program) becomes when it has been prepared: verified by the kernel, one
+// call away from being attached, kept or not. The supervisor knows schedulers by this interface alone, so the swap
+// window and what follows from it are the same for all of them.
 //
-// Made on the worker, used on the event loop's thread from then on, destroyed on the worker again. Unless a comment says
-// so, nothing here waits.
+// Made on the worker, used on the event loop's thread from then on, destroyed on the worker again. Unless a comment
+// says so, nothing here waits.
 #pragma once
 
 #include "host/base/result.hpp"

@@ -3,6 +3,7 @@
 
 #include "host/base/error_json.hpp"
 #include "host/kernel/preflight.hpp"
+#include "host/kernel/scheduler_links.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -304,8 +305,8 @@ void Seat::carry_out(const action::Switch& step) {
     to.report.from = from == nullptr ? "" : title_beside(*from, &to);
     // The kernel would refuse it; and nothing need be touched to find out.
     if (to.hotplug_seq != services_.probe.hotplug_seq()) {
-        events_.push_front(event::SwitchFailed{.cause = event::SwitchFailed::Cause::kTopology,
-                                               .restored = running_.has_value()});
+        events_.push_front(
+            event::SwitchFailed{.cause = event::SwitchFailed::Cause::kTopology, .restored = running_.has_value()});
         return;
     }
     std::optional<event::Left> previous;
@@ -331,9 +332,14 @@ void Seat::carry_out(const action::Switch& step) {
         from_attached = std::move(running_->attached);
     to.report.tasks = count_tasks();
 
+    // Where the kernel refuses without a reason, its log has one; and what is dead must not end what comes.
+    if (services_.kernel_log != nullptr)
+        services_.kernel_log->move_to_end();
+    Result<DeadLinks> dead = DeadLinks::find(services_.kernel, services_.probe);
+
     WindowResult result =
         swap_in(*to.scheduler, from == nullptr ? nullptr : from->scheduler.get(), std::move(from_attached),
-                services_.probe, expedite_ ? services_.rcu : nullptr);
+                services_.probe, expedite_ ? services_.rcu : nullptr, dead ? &*dead : nullptr);
 
     to.report.window = result.times;
     if (result.from_had_left)
@@ -345,8 +351,8 @@ void Seat::carry_out(const action::Switch& step) {
 
 void Seat::enabled(SchedulerId id, Attached attached, std::optional<event::Left> previous) {
     Spec& spec = specs_.at(id);
-    running_.emplace(
-        Running{.id = id, .number = ++last_run_, .attached = std::move(attached), .start = Clock::now(), .statistics = {}});
+    running_.emplace(Running{
+        .id = id, .number = ++last_run_, .attached = std::move(attached), .start = Clock::now(), .statistics = {}});
     spec.report.switched = true;
     spec.report.running = spec.report.to;
     spec.report.error.reset();
@@ -398,6 +404,11 @@ void Seat::switch_failed(SchedulerId id, WindowResult& result, std::optional<eve
     if (exit.kind == static_cast<std::uint32_t>(ExitKind::kUnreg) && result.programs_failed)
         exit = {};
     event::SwitchFailed failed = cause_of(to, *result.error, exit);
+    if (!exit.left() && !result.programs_failed && failed.cause != Cause::kForeign)
+        if (const std::string reason = reason_logged(*to.scheduler); !reason.empty()) {
+            result.error->what += "; the kernel's log: " + reason;
+            failed.reason = result.error->what;
+        }
     if (result.programs_failed)
         failed.cause = Cause::kRefused;
     failed.restored = result.running.has_value();
@@ -420,8 +431,8 @@ void Seat::switch_failed(SchedulerId id, WindowResult& result, std::optional<eve
                    {"exit", to_json(exit)},
                    {"restore_error", result.restore_error ? to_json(*result.restore_error) : nlohmann::json(nullptr)}});
     const bool nobodys_fault = failed.cause == Cause::kForeign ||
-                               (failed.cause == Cause::kExit && (failed.exit == LeaveClass::kTopology ||
-                                                                 failed.exit == LeaveClass::kOperator));
+                               (failed.cause == Cause::kExit &&
+                                (failed.exit == LeaveClass::kTopology || failed.exit == LeaveClass::kOperator));
     if (!nobodys_fault) {
         Result<StatisticsSample> statistics = take_sample(*to.scheduler, 0, {});
         services_.recorder.record(*to.scheduler, to.config,
@@ -671,14 +682,22 @@ void Seat::replaced(const std::string& other) {
     handle(event::Replaced{});
 }
 
+// What the kernel's log says about it since the window in which it came; empty: nothing, or it may not be read.
+std::string Seat::reason_logged(const Scheduler& scheduler) const {
+    return services_.kernel_log == nullptr ? std::string()
+                                           : services_.kernel_log->take_reason(scheduler.facts().ops_name);
+}
+
 // How an ejection is told: kind, code, reason, message, dump.
 Error Seat::ejection(const Spec& spec, const ExitReport& exit, std::chrono::nanoseconds after) const {
     const std::string when = fmt::format("{:.1f} s", seconds(after));
-    if (!exit.left())
+    if (!exit.left()) {
+        const std::string reason = reason_logged(*spec.scheduler);
         return {.kind = ErrorKind::kEjected,
-                .what = fmt::format("the kernel ended {} after {}, and the object keeps no record of why", spec.label,
-                                    when),
-                .hint = "the kernel's log (dmesg) says more"};
+                .what = fmt::format("the kernel ended {} after {}, and the object keeps no record of why{}{}",
+                                    spec.label, when, reason.empty() ? "" : "; the kernel's log: ", reason),
+                .hint = reason.empty() ? "the kernel's log (dmesg) may say more" : ""};
+    }
     Error error{.kind = ErrorKind::kEjected,
                 .what = fmt::format("{} left after {}: {}", spec.label, when, describe_exit(exit)),
                 .hint = {},
@@ -706,9 +725,9 @@ void Seat::sample() {
 Result<StatisticsReport> Seat::statistics() {
     if (!running_)
         return fail(ErrorKind::kUsage, "no scheduler of this host runs", "scxhost status says why");
-    StatisticsReport report{
-        .now = SCXHOST_TRY(take_sample(*specs_.at(running_->id).scheduler, running_->number, Clock::now() - running_->start)),
-        .earlier = {}};
+    StatisticsReport report{.now = SCXHOST_TRY(take_sample(*specs_.at(running_->id).scheduler, running_->number,
+                                                           Clock::now() - running_->start)),
+                            .earlier = {}};
     if (const StatisticsSample* base = running_->statistics.base())
         report.earlier = *base;
     return report;

@@ -11,6 +11,8 @@
 #include "host/base/event_loop.hpp"
 #include "host/base/result.hpp"
 #include "host/config/config.hpp"
+#include "host/kernel/kernel_btf.hpp"
+#include "host/kernel/kernel_log.hpp"
 #include "host/kernel/rcu_expediting.hpp"
 #include "host/kernel/sched_ext_sysfs.hpp"
 #include "host/supervisor/canary.hpp"
@@ -42,7 +44,9 @@ struct SeatServices {
     SchedulerPool& pool;
     IncidentRecorder& recorder;
     Canary& canary;
-    RcuExpediting* rcu = nullptr; // nullptr: grace periods cannot be expedited
+    const KernelBtf& kernel;
+    RcuExpediting* rcu = nullptr;        // nullptr: grace periods cannot be expedited
+    KernelLogMark* kernel_log = nullptr; // nullptr: it may not be read
 };
 
 class SeatListener {
@@ -127,7 +131,7 @@ private:
         bool waited_for = false;            // somebody asked for it and is to be told
         bool force = false;                 // even when it is quarantined, or runs already
         std::unique_ptr<Scheduler> scheduler;
-        EventLoop::Watch news_watch; // after the scheduler, whose descriptor it is
+        EventLoop::Watch news_watch;   // after the scheduler, whose descriptor it is
         std::uint64_t hotplug_seq = 0; // as of when it was loaded
         bool below_cgroup = false;     // it was a sub-scheduler when it was loaded last
         SwapReport report;
@@ -180,6 +184,7 @@ private:
     void emit(std::string_view event, nlohmann::json fields);
     void warn_if_failed(const Result<>& result);
     void report(const Error& error);
+    [[nodiscard]] std::string reason_logged(const Scheduler& scheduler) const;
     [[nodiscard]] Error ejection(const Spec& spec, const ExitReport& exit, std::chrono::nanoseconds after) const;
     [[nodiscard]] SchedulerIdentity identity_of(const Spec& spec) const;
     [[nodiscard]] std::string title_beside(const Spec& spec, const Spec* other) const;

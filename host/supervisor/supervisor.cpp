@@ -83,15 +83,9 @@ Result<> Supervisor::start(const Config& config) {
     }));
     if (!settings_.runtime_dir.empty())
         open_rcu(config.swap.expedite_rcu);
-    if (!settings_.config_file.empty()) {
-        Result<std::unique_ptr<FileWatcher>> watcher =
-            FileWatcher::start(loop_, settings_.config_file, [this] { config_changed(); });
-        if (watcher)
-            config_watcher_ = *std::move(watcher);
-        else
-            listener_.on_warning(watcher.error());
-    }
     worker_ = SCXHOST_TRY(BackgroundWorker::start(loop_));
+    if (!settings_.config_file.empty())
+        config_watcher_ = follow(settings_.config_file, FileWatcher::kMaxBytes, [this] { config_changed(); });
     canary_ = SCXHOST_TRY(Canary::start(loop_));
     pool_.emplace(*worker_, kernel_, *probe_, settings_.plugin_log);
     recorder_.emplace(*worker_, [this](const Result<std::string>& path) {
@@ -100,6 +94,8 @@ Result<> Supervisor::start(const Config& config) {
         else
             listener_.on_warning(path.error());
     });
+    if (Result<KernelLogMark> log = KernelLogMark::open())
+        kernel_log_ = *std::move(log);
     rise_above_sched_ext();
 
     SeatListener& listener = *this; // a private base, which make_unique could not name
@@ -109,7 +105,9 @@ Result<> Supervisor::start(const Config& config) {
                                                 .pool = *pool_,
                                                 .recorder = *recorder_,
                                                 .canary = *canary_,
-                                                .rcu = rcu_ ? &*rcu_ : nullptr},
+                                                .kernel = kernel_,
+                                                .rcu = rcu_ ? &*rcu_ : nullptr,
+                                                .kernel_log = kernel_log_ ? &*kernel_log_ : nullptr},
                                    listener);
     seat_->start(config);
     return {};
@@ -171,9 +169,9 @@ Result<> Supervisor::reload(bool force, OutcomeCallback done) {
     if (!settings_.reload)
         return fail(ErrorKind::kUsage, "this host was not started from a configuration file",
                     "name what to swap to: scxhost swap CONFIG|PLUGIN");
-    std::optional<std::string> content;
+    std::optional<FileVersion> content;
     if (config_watcher_)
-        content = config_watcher_->read();
+        content = config_watcher_->version();
     // For the service manager a reload lasts until what was read runs, or is known not to.
     notifier_.reloading();
     // What is asked for is on its way already: the watcher, or somebody else, was a little faster.
@@ -190,7 +188,7 @@ Result<> Supervisor::reload(bool force, OutcomeCallback done) {
         config_watcher_->known(content);
     if (asked) {
         reloading_ = seat_->pending().value_or(0);
-        reloading_content_ = std::move(content);
+        reloading_content_ = content;
     }
     end_reload();
     return asked;
@@ -252,12 +250,19 @@ void Supervisor::watch_build(const Config& config) {
     if (path == watched_build_)
         return;
     watched_build_ = std::move(path);
-    Result<std::unique_ptr<FileWatcher>> watcher =
-        FileWatcher::start(loop_, watched_build_, [this] { build_changed(); }, kMaxObjectBytes);
+    build_watcher_ = follow(watched_build_, kMaxObjectBytes, [this] { build_changed(); });
+}
+
+std::unique_ptr<FileWatcher> Supervisor::follow(const std::filesystem::path& file, std::size_t limit,
+                                                std::function<void()> on_change) {
+    Result<std::unique_ptr<FileWatcher>> watcher = FileWatcher::start(
+        loop_, *worker_, file,
+        {.on_change = std::move(on_change), .on_error = [this](const Error& error) { listener_.on_warning(error); }},
+        limit);
     if (watcher)
-        build_watcher_ = *std::move(watcher);
-    else
-        listener_.on_warning(watcher.error());
+        return *std::move(watcher);
+    listener_.on_warning(watcher.error());
+    return nullptr;
 }
 
 // A file that is gone is on its way, in a build or an installation that has just begun.

@@ -135,6 +135,8 @@ private:
     void on_hangup();
     void config_changed();
     void watch_build(const Config& config);
+    std::unique_ptr<FileWatcher> follow(const std::filesystem::path& file, std::size_t limit,
+                                        std::function<void()> on_change);
     void build_changed();
     void finish(RunEnd end);
     void end_reload();
@@ -160,6 +162,7 @@ private:
     std::optional<SchedExtProbe> probe_;
     std::optional<UeventMonitor> uevents_;
     std::optional<RcuExpediting> rcu_;
+    std::optional<KernelLogMark> kernel_log_; // without it, reasons that only the kernel's log has are not told
     bool hangup_ends_ = false;
     bool ever_enabled_ = false;
     bool ended_ = false;
@@ -167,8 +170,8 @@ private:
     std::optional<Error> failure_; // told last
     RunEnd end_ = RunEnd::kRequested;
 
-    SchedulerId reloading_ = 0; // the request that a reload has made, while it is under way
-    std::optional<std::string> reloading_content_; // of the file that it is for
+    SchedulerId reloading_ = 0;                    // the request that a reload has made, while it is under way
+    std::optional<FileVersion> reloading_content_; // of the file that it is for
     bool reload_due_ = false;                      // the configuration changed while a request was being prepared
     bool rebuild_due_ = false;                     // the watched build did
     std::unique_ptr<FileWatcher> config_watcher_;

@@ -13,8 +13,8 @@ bool left_by_itself(const Scheduler& scheduler) {
 
 } // namespace
 
-WindowResult swap_in(Scheduler& to, Scheduler* from, std::optional<Attached> from_attached,
-                     const SchedExtProbe& probe, RcuExpediting* rcu) {
+WindowResult swap_in(Scheduler& to, Scheduler* from, std::optional<Attached> from_attached, const SchedExtProbe& probe,
+                     RcuExpediting* rcu, DeadLinks* dead) {
     WindowResult result;
     if (from != nullptr)
         from->detach_programs(); // it runs on without them until the window opens
@@ -27,6 +27,8 @@ WindowResult swap_in(Scheduler& to, Scheduler* from, std::optional<Attached> fro
         disabled = from_attached->link.disable();
     result.times.detach = Clock::now() - start;
     result.from_had_left = from != nullptr && left_by_itself(*from);
+    if (dead != nullptr)
+        dead->detach(probe);
     Result<Attached> attached = attach_and_confirm(to, probe, base);
     const Clock::time_point end = Clock::now();
 

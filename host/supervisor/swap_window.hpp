@@ -9,6 +9,7 @@
 #include "host/base/result.hpp"
 #include "host/kernel/rcu_expediting.hpp"
 #include "host/kernel/sched_ext_sysfs.hpp"
+#include "host/kernel/scheduler_links.hpp"
 #include "host/supervisor/attach.hpp"
 
 #include <chrono>
@@ -28,16 +29,17 @@ struct WindowResult {
     std::optional<Attached> running; // nullopt: the kernel's own scheduler runs
     std::optional<Error> error;      // why the new one does not run; then `running` is the old one, if that came back
     std::optional<Error> restore_error; // why that does not run either, or not as it did
-    bool programs_failed = false; // `error` is about its other programs; the kernel had enabled it
-    bool from_had_left = false;   // the kernel had ended the old one before it was detached; then it does not go back
+    bool programs_failed = false;       // `error` is about its other programs; the kernel had enabled it
+    bool from_had_left = false; // the kernel had ended the old one before it was detached; then it does not go back
     WindowTimes times;
 };
 
 // Puts `to` in the place of `from`, or of the kernel's own scheduler when there is none; when that fails, `from` goes
-// back. The other programs of `from` are detached before the window and those of `to` attached after it: neither meets
-// the other's scheduler. `from_attached` is `from`'s and is used up. `rcu` may be null: grace periods are then waited
-// for as usual.
+// back, unless it had left by itself. The other programs of `from` are detached before the window and those of `to`
+// attached after it: neither meets the other's scheduler. `from_attached` is `from`'s and is used up. `rcu` may be
+// null: grace periods are then waited for as usual. `dead`, which may be null too, is detached in between: until 7.0
+// its end would be the end of whoever runs.
 [[nodiscard]] WindowResult swap_in(Scheduler& to, Scheduler* from, std::optional<Attached> from_attached,
-                                   const SchedExtProbe& probe, RcuExpediting* rcu);
+                                   const SchedExtProbe& probe, RcuExpediting* rcu, DeadLinks* dead = nullptr);
 
 } // namespace scxhost

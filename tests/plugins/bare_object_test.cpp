@@ -56,10 +56,16 @@ TEST_F(BareObjectTest, EveryKnobIsAnOption) {
     for (const OptionValue& value : binding.values)
         found[value.key] = value.text;
     const std::map<std::string, std::string> expected = {
-        {"slice_us", "20000"},       {"mode", "\"BARE_CALM\""},
-        {"label", "\"bare\""},       {"shares", "[1, 2, 3, 4]"},
-        {"tuning.fail_after", "0"},  {"tuning.debug.on", "false"},
-        {"tuning.debug.level", "0"}, {"late", "7"},
+        {"slice_us", "20000"},
+        {"mode", "\"BARE_CALM\""},
+        {"label", "\"bare\""},
+        {"shares", "[1, 2, 3, 4]"},
+        {"tuning.fail_after", "0"},
+        {"tuning.debug.on", "false"},
+        {"tuning.debug.level", "0"},
+        {"late", "7"},
+        {"weights", "[[1, 2], [3, 4], [0, 0]]"},
+        {"table", "[5]"},
     };
     EXPECT_EQ(found, expected) << "not the kernel's enumerators, nor the length of the dump";
     for (const OptionDeclaration& option : object_.declarations().options)
@@ -67,11 +73,15 @@ TEST_F(BareObjectTest, EveryKnobIsAnOption) {
 }
 
 TEST_F(BareObjectTest, KnobsAreSetByNameAndType) {
-    ASSERT_TRUE(bind({set("slice_us", std::int64_t{5000}), set("mode", "BARE_WILD"), set("label", "mine"),
-                      set("shares", std::vector<Setting>{set("shares[0]", std::int64_t{9})}),
-                      set("tuning.fail_after", std::int64_t{100}), set("tuning.debug.on", true),
-                      set("tuning.debug.level", std::int64_t{-3}), set("late", std::int64_t{8})},
-                     {set("timeout_ms", std::int64_t{5000})}));
+    ASSERT_TRUE(bind(
+        {set("slice_us", std::int64_t{5000}), set("mode", "BARE_WILD"), set("label", "mine"),
+         set("shares", std::vector<Setting>{set("shares[0]", std::int64_t{9})}),
+         set("tuning.fail_after", std::int64_t{100}), set("tuning.debug.on", true),
+         set("tuning.debug.level", std::int64_t{-3}), set("late", std::int64_t{8}),
+         set("weights",
+             std::vector<Setting>{set("weights[0]", std::vector<Setting>{}),
+                                  set("weights[1]", std::vector<Setting>{set("weights[1][0]", std::int64_t{6})})})},
+        {set("timeout_ms", std::int64_t{5000})}));
     EXPECT_EQ(variable<std::uint64_t>("slice_us"), 5000U);
     EXPECT_EQ(variable<std::int32_t>("mode"), 5);
     EXPECT_EQ(std::string(variable<std::array<char, 16>>("label").data()), "mine");
@@ -80,6 +90,7 @@ TEST_F(BareObjectTest, KnobsAreSetByNameAndType) {
     EXPECT_EQ(variable<std::uint8_t>("tuning", 4), 1U);
     EXPECT_EQ(variable<std::int16_t>("tuning", 6), -3);
     EXPECT_EQ(variable<std::uint32_t>("late"), 8U);
+    EXPECT_EQ((variable<std::array<std::uint16_t, 6>>("weights")), (std::array<std::uint16_t, 6>{0, 0, 6, 0, 0, 0}));
     EXPECT_EQ(object_.ops_member("timeout_ms").value(), 5000U);
 }
 
@@ -89,9 +100,13 @@ TEST_F(BareObjectTest, WrongSettingsAreRefused) {
         {set("mode", "bare_wild"), "mode: expected BARE_CALM or BARE_WILD, found \"bare_wild\""},
         {set("tuning.debug.level", std::int64_t{40000}),
          "tuning.debug.level: 40000 is out of range: it must be from -32768 to 32767"},
-        {set("tuning", std::int64_t{1}), "tuning: 'bare' has no such option"},
-        {set("uei_dump_len", std::int64_t{1}), "uei_dump_len: 'bare' has no such option"},
-        {set("__SCX_DSQ_GLOBAL", std::int64_t{1}), "__SCX_DSQ_GLOBAL: 'bare' has no such option"},
+        {set("tuning", std::int64_t{1}), "tuning: 'bare' has no such option: the variable is a struct"},
+        {set("uei_dump_len", std::int64_t{1}),
+         "uei_dump_len: 'bare' has no such option: the variable is filled in by the host"},
+        {set("__SCX_DSQ_GLOBAL", std::int64_t{1}),
+         "__SCX_DSQ_GLOBAL: 'bare' has no such option: the variable is filled in by the host"},
+        {set("weights", std::vector<Setting>{set("weights[0]", std::int64_t{7})}),
+         "weights[0]: expected a row, which is an array, found the integer 7"},
     };
     for (const auto& [setting, what] : cases)
         EXPECT_EQ(bind({setting}).error().what, what);

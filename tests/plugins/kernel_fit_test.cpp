@@ -197,5 +197,16 @@ TEST_F(KernelFitTest, FormIsTheKernelsUnlessOneIsAskedFor) {
     EXPECT_EQ(object_->struct_ops_name(), "fits_ops") << "the form needs the feature as well";
 }
 
+TEST_F(KernelFitTest, FormThatTheKernelLacksIsRefusedBeforeWhatElseIsMissing) {
+    const auto refused = fit({.kfuncs = {}, .cid_form = false}, "fits_cid_ops");
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().kind, ErrorKind::kUnsupported);
+    EXPECT_EQ(refused.error().what,
+              "'fits' is written for struct sched_ext_ops_cid, the form with topological CPU ids, "
+              "which this kernel does not have");
+    EXPECT_THAT(refused.error().hint, HasSubstr("docs/kernel-support.md"));
+    EXPECT_TRUE(fit({}, "fits_cid_ops"));
+}
+
 } // namespace
 } // namespace scxhost

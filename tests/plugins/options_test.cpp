@@ -241,6 +241,17 @@ TEST_F(OptionsTest, WhatOnlyTheKernelKnows) {
     EXPECT_EQ(shown(binding, "slice"), "\"7ms\"");
     EXPECT_EQ(object_->ops_member("flags").value(), (1U << 3U) | (1U << 1U));
     EXPECT_THAT(binding.notes, ElementsAre(HasSubstr("this kernel has no SCX_OPS_FUTURE, ignoring")));
+
+    // As on a command line, where nothing says that it is an array.
+    for (const char* words : {"SCX_OPS_ENQ_LAST", "SCX_OPS_SWITCH_PARTIAL,SCX_OPS_ENQ_LAST"}) {
+        Setting flags = set("flags", words);
+        flags.typed = words;
+        ASSERT_TRUE(bind({}, {flags}, &kernel)) << words;
+        EXPECT_NE(object_->ops_member("flags").value() & (1U << 1U), 0U) << words;
+    }
+    EXPECT_THAT(bind({}, {set("flags", "SCX_OPS_ENQ_LAST")}, &kernel).error().hint,
+                HasSubstr("[\"SCX_OPS_ENQ_LAST\"]"));
+    EXPECT_EQ(bind({}, {set("flags", "8")}, &kernel).error().hint, "remove the quotes");
 }
 
 TEST_F(OptionsTest, KernelsDefaultOutsideOfTheLimitsIsIgnored) {

@@ -4,6 +4,7 @@
 #include "host/bpf/scheduler_object.hpp"
 #include "tests/plugins/zoo.hpp"
 
+#include <bpf/libbpf.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -146,6 +147,18 @@ TEST(SchedulerObject, NamesForTheKernel) {
         const SchedulerObject object = SchedulerObject::open({.name = name, .bytes = bytes, .struct_ops = {}}).value();
         EXPECT_EQ(object.ops_name(), "zoo_" + object.build_id());
     }
+}
+
+// As a loader leaves it that means to set the size itself. The kernel is not asked.
+TEST(SchedulerObject, MapWithoutASizeIsTheObjectsFault) {
+    const Bytes bytes = zoo_bytes("counts.bpf.o");
+    SchedulerObject object = open(bytes).value();
+    ASSERT_EQ(bpf_map__set_max_entries(object.find_map("places"), 0), 0);
+    const Result<> loaded = object.load();
+    ASSERT_FALSE(loaded);
+    EXPECT_EQ(loaded.error().kind, ErrorKind::kObject);
+    EXPECT_EQ(loaded.error().what, "map 'places' of 'x' has no number of entries");
+    EXPECT_THAT(loaded.error().hint, HasSubstr("max_entries"));
 }
 
 } // namespace

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "host/base/elf_image.hpp"
+#include "host/base/regular_file.hpp"
 #include "tests/support/places.hpp"
 #include "tests/support/temp_dir.hpp"
 #include <scxhost/plugin.h>

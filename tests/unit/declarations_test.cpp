@@ -3,6 +3,8 @@
 // What an object's BTF declares, on BTF written here: every tag, every way in which tags and types contradict each
 // other, and types that no compiler writes.
 #include "host/bpf/declarations.hpp"
+#include "host/bpf/plain_options.hpp"
+#include "host/bpf/variable_statistics.hpp"
 
 #include <bpf/btf.h>
 #include <gmock/gmock.h>
@@ -172,6 +174,104 @@ TEST(Declarations, NumbersOfVariablesThatAreNamed) {
     Declarations none = b.read().value();
     EXPECT_EQ(add_variable_statistics(none, BtfView(b.btf_), {}, "huge").error().what,
               "more numbers than this host shows");
+}
+
+// As the kernel's own examples declare their counters: with value_size, and no type.
+TEST(Declarations, MapsWithoutATypeHoldNumbersOfFourOrEightBytes) {
+    ObjectBtf b;
+    b.variable(".bss", "counter", b.u64);
+    Declarations found = b.read().value();
+    const BtfView btf(b.btf_);
+    const std::vector<PerCpuMapType> maps = {{.name = "stats", .value_type_id = 0, .entries = 2, .value_size = 8},
+                                             {.name = "one", .value_type_id = 0, .entries = 1, .value_size = 4},
+                                             {.name = "wide", .value_type_id = 0, .entries = 1, .value_size = 24}};
+    for (const char* name : {"stats", "one"})
+        ASSERT_TRUE(add_variable_statistics(found, btf, maps, name)) << name;
+    ASSERT_EQ(found.statistics.size(), 3U);
+    EXPECT_EQ(found.statistics[1].name, "stats[1]");
+    EXPECT_EQ(found.statistics[1].entry, 1U);
+    EXPECT_EQ(found.statistics[1].width, 8U);
+    EXPECT_EQ(found.statistics[2].name, "one");
+    EXPECT_EQ(found.statistics[2].width, 4U);
+    const Error wide = add_variable_statistics(found, btf, maps, "wide").error();
+    EXPECT_EQ(wide.what, "the object has no type for the values of map 'wide'");
+    EXPECT_THAT(wide.hint, HasSubstr("24 bytes"));
+    EXPECT_EQ(add_variable_statistics(found, btf, maps, "stats.x").error().what, "there is no number in 'stats.x'");
+}
+
+// To somebody who mistypes, what libraries leave in every object is noise.
+TEST(Declarations, KnownVariablesAreThoseThatCount) {
+    ObjectBtf b;
+    b.variable(".rodata", "bare_init.____fmt", b.array(b.character, 8));
+    b.option("__SCX_SLICE_DFL", b.u64, {});
+    b.option("slice", b.u64, {});
+    b.variable(".data.uei_dump", "uei_dump", b.array(b.character, 1), {}, 1);
+    b.variable(".data", "uei",
+               b.structure("user_exit_info", 48,
+                           {{"kind", b.s32, 0, {}},
+                            {"exit_code", b.s64, 8, {}},
+                            {"reason", b.array(b.character, 16), 16, {}},
+                            {"msg", b.array(b.character, 16), 32, {}}}),
+               {}, 48);
+    b.variable(".bss", "nr_queued", b.u64);
+    Declarations found = b.read().value();
+    const std::vector<PerCpuMapType> maps = {{.name = "stats", .value_type_id = 0, .entries = 2, .value_size = 8}};
+    EXPECT_EQ(add_variable_statistics(found, BtfView(b.btf_), maps, "xyzzy").error().hint,
+              "known variables: stats and nr_queued");
+    EXPECT_TRUE(add_variable_statistics(found, BtfView(b.btf_), maps, "slice")) << "not named, but possible";
+}
+
+TEST(Declarations, WhyAVariableIsNoOption) {
+    ObjectBtf b;
+    const int deep = b.array(b.array(b.array(b.u32, 2), 2), 2);
+    const int inner = b.structure("inner", 16, {{"level", b.u32, 0, {}}, {"next", b.pointer, 8, {}}});
+    b.option("pointer", b.pointer, {});
+    b.option("deep", deep, {});
+    b.option("names", b.array(b.array(b.character, 4), 2), {});
+    b.option("structs", b.array(inner, 2), {});
+    b.option("large", b.array(b.u64, 40000), {});
+    b.option("nothing", b.empty_enum, {});
+    b.option("wide", b.wide, {});
+    b.option("tuning", inner, {});
+    b.variable(".rodata", "only_const", btf__add_const(b.btf_, b.u64));
+    b.option("__SCX_SLICE_DFL", b.u64, {});
+    b.variable(".data", "writable", b.u64);
+    b.option("twice", b.u64, {});
+    b.option("twice", b.u64, {});
+    b.option("table", b.array(b.array(b.u32, 3), 2), {});
+    const Declarations found = b.read().value();
+    const BtfView btf(b.btf_);
+    const std::pair<const char*, const char*> cases[] = {
+        {"pointer", "is a pointer"},
+        {"deep", "is an array of more than two dimensions"},
+        {"names", "is an array of texts"},
+        {"structs", "is an array of structs"},
+        {"large", "has 320000 bytes, and an option at most 262144"},
+        {"nothing", "is an enum without enumerators"},
+        {"wide", "is of a type that no option has"},
+        {"tuning", "is a struct"},
+        {"tuning.next", "is a pointer"},
+        {"only_const", "is const without volatile, so that the compiler may have used its value already"},
+        {"__SCX_SLICE_DFL", "is filled in by the host"},
+        {"writable", "is in .data, and only read-only data can be an option"},
+        {"twice", "stands for several variables"},
+    };
+    for (const auto& [key, why] : cases) {
+        const std::optional<NoOption> reason = why_no_option(btf, found, key);
+        EXPECT_EQ(reason ? reason->why : "none", why) << key;
+    }
+    for (const char* key : {"nosuch", "tuning.nosuch", "tuningx"})
+        EXPECT_FALSE(why_no_option(btf, found, key)) << key;
+    ASSERT_NE(found.find_option("table"), nullptr);
+    EXPECT_EQ(found.find_option("table")->storage.rows, 2U);
+    EXPECT_EQ(found.find_option("table")->storage.count, 6U);
+
+    ObjectBtf tagged;
+    tagged.option("slice_ns", tagged.u64, {"scx.option=slice", "scx.kind=int"});
+    tagged.option("other", tagged.u64, {});
+    const Declarations declared = tagged.read().value();
+    EXPECT_EQ(why_no_option(BtfView(tagged.btf_), declared, "slice_ns")->hint, "set slice");
+    EXPECT_THAT(why_no_option(BtfView(tagged.btf_), declared, "other")->why, HasSubstr("is not declared as one"));
 }
 
 TEST(Declarations, EveryKindOfOption) {

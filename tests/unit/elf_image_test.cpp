@@ -107,25 +107,5 @@ TEST(ElfImage, DamageIsNamed) {
     }
 }
 
-TEST(ReadBinaryFile, RegularFilesWithinTheLimit) {
-    const TempDir dir;
-    const auto file = dir.write("x.so", "12345");
-    EXPECT_EQ(read_binary_file(file, 5, "plugin").value().size(), 5U);
-    const auto large = read_binary_file(file, 4, "plugin");
-    ASSERT_FALSE(large);
-    EXPECT_EQ(large.error().what, "plugin " + file.string() + " has 5 bytes, more than the limit of 4");
-
-    const auto absent = read_binary_file(dir.path() / "absent", 5, "BPF object");
-    ASSERT_FALSE(absent);
-    EXPECT_EQ(absent.error().kind, ErrorKind::kIo);
-    EXPECT_EQ(absent.error().sys_errno, ENOENT);
-    EXPECT_THAT(absent.error().what, HasSubstr("there is no file " + (dir.path() / "absent").string()));
-
-    EXPECT_THAT(read_binary_file(dir.path(), 5, "plugin").error().what, HasSubstr("is not a regular file"));
-    const auto fifo = dir.path() / "fifo";
-    ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
-    EXPECT_THAT(read_binary_file(fifo, 5, "plugin").error().what, HasSubstr("is not a regular file"));
-}
-
 } // namespace
 } // namespace scxhost

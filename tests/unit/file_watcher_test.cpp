@@ -9,18 +9,25 @@
 
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <memory>
+#include <string>
+#include <vector>
 
 namespace scxhost {
 namespace {
 
 namespace fs = std::filesystem;
-using testing::HasSubstr;
-
 class FileWatcherTest : public testing::Test {
 protected:
-    std::unique_ptr<FileWatcher> watch(const fs::path& path, int& changes) {
-        return FileWatcher::start(script_.loop(), path, [&changes] { ++changes; }).value();
+    std::unique_ptr<FileWatcher> watch(const fs::path& path, int& changes, std::size_t limit = FileWatcher::kMaxBytes) {
+        auto watcher = FileWatcher::start(script_.loop(), *worker_, path,
+                                          {.on_change = [&changes] { ++changes; },
+                                           .on_error = [this](const Error& error) { errors_.push_back(error.what); }},
+                                          limit)
+                           .value();
+        worker_->drain(); // what is there now is known
+        return watcher;
     }
     // Until all that was done before has been told. A change that another watcher sees only now is told later; of two
     // that are seen in the same turn of the loop that is not sure, so there are two.
@@ -35,6 +42,8 @@ protected:
     TempDir dir_;
     fs::path file_ = dir_.write("a.toml", "one");
     LoopScript script_;
+    std::unique_ptr<BackgroundWorker> worker_ = BackgroundWorker::start(script_.loop()).value();
+    std::vector<std::string> errors_;
     int changes_ = 0;
     int later_changes_ = 0;
     std::unique_ptr<FileWatcher> later_ = watch(dir_.path() / "later", later_changes_);
@@ -66,7 +75,7 @@ TEST_F(FileWatcherTest, WhatIsKnownIsNoChange) {
     const auto watcher = watch(file_, changes_);
     script_.run([&] {
         dir_.write("a.toml", "two");
-        script_.on_loop([&] { watcher->known(watcher->read()); });
+        script_.on_loop([&] { watcher->known(watcher->version()); });
         settle();
         EXPECT_EQ(changes_, 0);
         dir_.write("a.toml", "three");
@@ -101,11 +110,11 @@ TEST_F(FileWatcherTest, AnotherNameOfAFileHasNoWriter) {
 }
 
 TEST_F(FileWatcherTest, LargerThanItsLimitIsGone) {
-    const auto watcher = FileWatcher::start(script_.loop(), file_, [this] { ++changes_; }, 4).value();
+    const auto watcher = watch(file_, changes_, 4);
     script_.run([&] {
         dir_.write("a.toml", "larger");
         EXPECT_TRUE(script_.wait_until([&] { return changes_ == 1; }));
-        EXPECT_FALSE(watcher->read());
+        EXPECT_FALSE(watcher->version());
     });
 }
 
@@ -177,11 +186,107 @@ TEST_F(FileWatcherTest, NothingAfterItsEnd) {
     });
 }
 
-TEST_F(FileWatcherTest, WithoutAFolder) {
-    const auto watcher = FileWatcher::start(script_.loop(), dir_.path() / "none" / "a.toml", [] {});
-    ASSERT_FALSE(watcher);
-    EXPECT_EQ(watcher.error().kind, ErrorKind::kIo);
-    EXPECT_THAT(watcher.error().what, HasSubstr("none"));
+// As Kubernetes mounts a ConfigMap: a.toml -> ..data/a.toml, ..data -> ..v1, and a new ..data is put over the old one.
+TEST_F(FileWatcherTest, ALinkOnTheWayIsExchanged) {
+    const fs::path mount = dir_.path() / "mount";
+    dir_.write("mount/..v1/a.toml", "one");
+    fs::create_symlink("..v1", mount / "..data");
+    fs::create_symlink("..data/a.toml", mount / "a.toml");
+    const auto watcher = watch(mount / "a.toml", changes_);
+    script_.run([&] {
+        for (const char* next : {"..v2", "..v3"}) { // the second time from where the first one led
+            const int before = changes_;
+            dir_.write(mount / next / "a.toml", next);
+            fs::create_symlink(next, mount / "..data_tmp");
+            fs::rename(mount / "..data_tmp", mount / "..data");
+            settle();
+            EXPECT_EQ(changes_, before + 1) << next;
+        }
+    });
+}
+
+TEST_F(FileWatcherTest, ALinksTargetChanges) {
+    dir_.write("elsewhere/target.toml", "one");
+    fs::create_directory(dir_.path() / "here");
+    fs::create_symlink("../elsewhere/target.toml", dir_.path() / "here/link.toml");
+    fs::create_symlink(dir_.path() / "here/link.toml", dir_.path() / "absolute.toml");
+    const auto watcher = watch(dir_.path() / "absolute.toml", changes_);
+    script_.run([&] {
+        dir_.write("elsewhere/target.toml", "two");
+        settle();
+        EXPECT_EQ(changes_, 1);
+        fs::remove(dir_.path() / "elsewhere/target.toml");
+        settle();
+        EXPECT_EQ(changes_, 2) << "a link to nothing";
+        dir_.write("elsewhere/target.toml", "three");
+        settle();
+        EXPECT_EQ(changes_, 3);
+    });
+}
+
+TEST_F(FileWatcherTest, AFolderIsRenamedAwayAndReplaced) {
+    dir_.write("top/etc/a.toml", "one");
+    const auto watcher = watch(dir_.path() / "top/etc/a.toml", changes_);
+    script_.run([&] {
+        for (const char* folder : {"top/etc", "top"}) { // the file's own, and one further up
+            const int before = changes_;
+            fs::rename(dir_.path() / folder, dir_.path() / "old");
+            settle();
+            EXPECT_EQ(changes_, before + 1) << folder;
+            dir_.write("top/etc/a.toml", "one");
+            settle();
+            EXPECT_EQ(changes_, before + 2) << folder;
+            dir_.write("top/etc/a.toml", folder);
+            settle();
+            EXPECT_EQ(changes_, before + 3) << "an edit in the new folder";
+            fs::remove_all(dir_.path() / "old");
+        }
+    });
+}
+
+TEST_F(FileWatcherTest, WithoutAFolderYet) {
+    const auto watcher = watch(dir_.path() / "none/deep/a.toml", changes_);
+    script_.run([&] {
+        dir_.write("none/deep/a.toml", "one");
+        settle();
+        EXPECT_EQ(changes_, 1);
+    });
+    EXPECT_THAT(errors_, testing::IsEmpty());
+}
+
+TEST_F(FileWatcherTest, LinksThatLeadInACircleAreNoFile) {
+    fs::create_symlink("b", dir_.path() / "circle");
+    fs::create_symlink("circle", dir_.path() / "b");
+    const auto watcher = watch(dir_.path() / "circle", changes_);
+    script_.run([&] {
+        fs::remove(dir_.path() / "b");
+        dir_.write("b", "one");
+        settle();
+        EXPECT_EQ(changes_, 1);
+    });
+}
+
+// Nor for the worker, while something else keeps that.
+TEST_F(FileWatcherTest, TheLoopDoesNotWaitForTheFileSystem) {
+    const auto watcher = watch(file_, changes_);
+    std::promise<void> release;
+    bool is_long_settled = false;
+    script_.run([&] {
+        worker_->submit([&] {
+            release.get_future().wait();
+            return BackgroundWorker::Completion();
+        });
+        dir_.write("a.toml", "two");
+        script_.on_loop([&] {
+            EXPECT_TRUE(script_.loop().after(2 * FileWatcher::kSettleTime, [&] {
+                is_long_settled = true;
+                EXPECT_EQ(changes_, 0);
+            }));
+        });
+        EXPECT_TRUE(script_.wait_until([&] { return is_long_settled; }));
+        release.set_value();
+        EXPECT_TRUE(script_.wait_until([&] { return changes_ == 1; }));
+    });
 }
 
 } // namespace

@@ -226,43 +226,5 @@ TEST_F(IncidentTest, ADamagedRecordIsAnError) {
     }
 }
 
-TEST(KernelLog, RecordsBecomeLinesOfDmesg) {
-    const struct {
-        const char* record;
-        const char* line; // nullptr: none
-    } cases[] = {
-        {"6,339,5140900,-;NET: Registered protocol family\n SUBSYSTEM=net\n DEVICE=+x:y\n",
-         "[    5.140900] NET: Registered protocol family\n"},
-        {"3,1,0,c,caller=T1;first", "[    0.000000] first\n"},
-        {"4,2,123456789012,-;a;b,c\n", "[123456.789012] a;b,c\n"},
-        {"4,2,1,-;\n", "[    0.000001] \n"},
-        {"", nullptr},
-        {";", nullptr},
-        {"no head at all", nullptr},
-        {"6,339;text", nullptr},
-        {"6,339,-1,-;text", nullptr},
-        {"6,339,99999999999999999999999,-;text", nullptr},
-    };
-    for (const auto& test : cases) {
-        const auto line = format_kernel_log_record(test.record);
-        EXPECT_EQ(line.has_value(), test.line != nullptr) << test.record;
-        if (line && test.line) {
-            EXPECT_EQ(*line, test.line);
-        }
-    }
-}
-
-TEST(KernelLog, TheTailIsBoundedAndWhole) {
-    constexpr std::size_t kMax = 2000;
-    const auto tail = kernel_log_tail(kMax);
-    if (!tail) {
-        EXPECT_GT(tail.error().sys_errno, 0);
-        GTEST_SKIP() << tail.error().what;
-    }
-    EXPECT_LE(tail->size(), kMax);
-    EXPECT_TRUE(tail->empty() || (tail->front() == '[' && tail->back() == '\n')) << *tail;
-    EXPECT_EQ(kernel_log_tail(0).value(), "");
-}
-
 } // namespace
 } // namespace scxhost

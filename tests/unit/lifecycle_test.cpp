@@ -111,10 +111,10 @@ public:
     std::optional<SchedulerId> running;
     std::set<SchedulerId> loaded;
     std::optional<std::chrono::nanoseconds> delay;
-    std::vector<std::string> log;                          // what happened, in words
-    std::map<SchedulerId, SwapOutcome> settled;            // who asked, and the answer
-    std::map<SchedulerId, std::vector<Refusal>> refusals;  // attach failures to come
-    std::optional<event::Left> leaves_in_switch;           // what runs has left when the next switch begins
+    std::vector<std::string> log;                         // what happened, in words
+    std::map<SchedulerId, SwapOutcome> settled;           // who asked, and the answer
+    std::map<SchedulerId, std::vector<Refusal>> refusals; // attach failures to come
+    std::optional<event::Left> leaves_in_switch;          // what runs has left when the next switch begins
     bool restore_works = true;
 
 private:

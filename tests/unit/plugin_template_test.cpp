@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "host/plugins/plugin_template.hpp"
+#include "host/cli/plugin_template.hpp"
 #include "tests/support/other_user.hpp"
 #include "tests/support/places.hpp"
 #include "tests/support/temp_dir.hpp"

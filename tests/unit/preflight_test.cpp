@@ -49,8 +49,11 @@ protected:
     }
 
     TempDir dir_;
-    const PreflightPaths paths_ = {
-        .btf = dir_.path() / "btf", .sched_ext = dir_.path() / "sched_ext", .jit = dir_.path() / "jit"};
+    const PreflightPaths paths_ = {.btf = dir_.path() / "btf",
+                                   .sched_ext = dir_.path() / "sched_ext",
+                                   .jit = dir_.path() / "jit",
+                                   .command_line = dir_.path() / "cmdline",
+                                   .isolated_cpus = dir_.path() / "isolated"};
 };
 
 TEST_F(PreflightTest, NothingThere) {
@@ -113,6 +116,38 @@ TEST_F(PreflightTest, Jit) {
     ASSERT_FALSE(result);
     EXPECT_EQ(result.error().kind, ErrorKind::kUnsupported);
     EXPECT_THAT(result.error().hint, HasSubstr("bpf_jit_enable=1"));
+}
+
+TEST_F(PreflightTest, OnlyIsolationOfDomainsAtBootIsAnObstacle) {
+    const struct {
+        const char* command_line;
+        const char* isolated;
+        bool is_obstacle;
+    } cases[] = {
+        {"root=/dev/vda quiet", "", false},
+        {"root=/dev/vda quiet", "2-3", false}, // a cpuset partition
+        {"quiet isolcpus=2-3 nohz_full=2-3", "2-3", true},
+        {"isolcpus=domain,2-3", "2-3", true},
+        {"isolcpus=nohz,domain,managed_irq,2-3", "2-3", true},
+        {"isolcpus=nohz,2-3", "", false},
+        {"isolcpus=managed_irq,2-3", "2-3", false}, // and a cpuset partition
+        {"isolcpus=unknown,2-3", "2-3", true},
+        {"isolcpus=64", "", false}, // which this machine does not have
+        {"quiet -- isolcpus=2", "2", false},
+        {"notisolcpus=2", "2", false},
+    };
+    for (const auto& test : cases) {
+        dir_.write("cmdline", std::string(test.command_line) + "\n");
+        dir_.write("isolated", std::string(test.isolated) + "\n");
+        const auto result = check_domain_isolation(paths_.command_line, paths_.isolated_cpus);
+        EXPECT_EQ(result.has_value(), !test.is_obstacle) << test.command_line;
+        if (!result) {
+            EXPECT_EQ(result.error().kind, ErrorKind::kUnsupported);
+            EXPECT_THAT(result.error().what, HasSubstr("isolcpus=, CPUs 2-3"));
+            EXPECT_THAT(result.error().hint, HasSubstr("cpuset.cpus.partition"));
+        }
+    }
+    EXPECT_TRUE(check_domain_isolation(dir_.path() / "none", dir_.path() / "none"));
 }
 
 TEST_F(PreflightTest, CapabilitiesAreNamed) {

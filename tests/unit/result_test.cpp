@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/base/result.hpp"
 
+#include <bpf/libbpf.h>
 #include <gtest/gtest.h>
 
 #include <cerrno>
@@ -36,6 +37,14 @@ TEST(Result, AnErrnoIsKeptAndSpelledOut) {
     const Result<> result = fail_errno(ErrorKind::kIo, "cannot open x", ENOENT);
     EXPECT_EQ(result.error().sys_errno, ENOENT);
     EXPECT_EQ(result.error().what, "cannot open x: No such file or directory");
+}
+
+TEST(Result, NumbersThatLibcDoesNotKnowAreSpelledOut) {
+    EXPECT_EQ(error_number_text(EINVAL), "Invalid argument");
+    EXPECT_EQ(error_number_text(524), "Operation not supported by this kernel");
+    EXPECT_EQ(error_number_text(LIBBPF_ERRNO__FORMAT), "BPF object format invalid");
+    EXPECT_EQ(fail_errno(ErrorKind::kObject, "cannot open x", LIBBPF_ERRNO__KVERSION).error().what,
+              "cannot open x: 'version' section incorrect or lost");
 }
 
 } // namespace

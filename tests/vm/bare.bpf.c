@@ -86,6 +86,8 @@ const volatile char label[16] = "bare";
 const volatile __u32 shares[4] = { 1, 2, 3, 4 };
 const volatile struct bare_tuning tuning = {};
 const volatile __u32 late SEC(".rodata.late") = 7;
+const volatile __u16 weights[3][2] = { { 1, 2 }, { 3, 4 } };
+const volatile __u64 table[2000] = { 5 };
 
 /* What of the knobs has reached the programs. */
 struct {
@@ -96,6 +98,8 @@ struct {
 	__u8 letter;
 	__s16 level;
 	bool debug;
+	__u16 weight;
+	__u64 entry;
 } seen;
 
 struct {
@@ -161,6 +165,8 @@ __s32 BPF_PROG(bare_init)
 	seen.slice_us = slice_us;
 	seen.mode = mode;
 	seen.share = shares[2];
+	seen.weight = weights[1][0];
+	seen.entry = table[1999];
 	seen.late = late;
 	seen.letter = label[0];
 	seen.level = tuning.debug.level;

@@ -92,9 +92,16 @@ protected:
 };
 
 TEST_F(BareVm, OptionsAndStatisticsReachBothWays) {
-    const auto host = start({"--set", "slice_us=7000", "--set", "mode=BARE_WILD", "--set", "label=x", "--set",
-                             "shares=5,6,77", "--set", "tuning.debug.on=yes", "--set", "tuning.debug.level=-4", "--set",
-                             "late=3", "--set", "scheduler.ops.timeout_ms=15000"});
+    const auto host = start({"--set", "slice_us=7000",
+                             "--set", "mode=BARE_WILD",
+                             "--set", "label=x",
+                             "--set", "shares=5,6,77",
+                             "--set", "tuning.debug.on=yes",
+                             "--set", "tuning.debug.level=-4",
+                             "--set", "late=3",
+                             "--set", "weights=[[], [33]]",
+                             "--set", "scheduler.ops.timeout_ms=15000",
+                             "--set", "scheduler.ops.flags=SCX_OPS_ENQ_LAST,SCX_OPS_ENQ_EXITING"});
     const auto enabled = host->wait_for_event("enabled");
     ASSERT_TRUE(enabled) << host->out();
     EXPECT_EQ(enabled->at("options").at("mode"), "\"BARE_WILD\"");
@@ -105,6 +112,7 @@ TEST_F(BareVm, OptionsAndStatisticsReachBothWays) {
     EXPECT_EQ(statistic("seen.mode"), 5);
     EXPECT_EQ(statistic("seen.share"), 77);
     EXPECT_EQ(statistic("seen.late"), 3);
+    EXPECT_EQ(statistic("seen.weight"), 33);
     EXPECT_EQ(statistic("seen.letter"), 'x');
     EXPECT_EQ(statistic("seen.level"), -4);
     EXPECT_EQ(statistic("seen.debug"), 1);
@@ -207,6 +215,20 @@ TEST_F(BareVm, CommandsOfThePageWork) {
     }
     ASSERT_TRUE(host) << "none of them runs it";
     end(*host);
+}
+
+// Asked for by name, since by itself an object with both forms takes the one that the kernel has.
+TEST_F(BareVm, FormThatTheKernelLacksIsNamedByTheFitCheck) {
+    HostProcess check(
+        {"check", "--object", "/usr/lib/scxhost/plugins/qmap.bpf.o", "--set", "scheduler.struct_ops=qmap_cid_ops"});
+    const int status = check.wait();
+    if (availability("cid-form") == Availability::kPresent) {
+        EXPECT_TRUE(status == 0 || check.err().contains("malformed in this kernel's BTF")) << check.err();
+        return;
+    }
+    EXPECT_EQ(status, 3);
+    EXPECT_THAT(check.out(), HasSubstr("FAILED       fit to this kernel"));
+    EXPECT_THAT(check.err(), HasSubstr("written for struct sched_ext_ops_cid"));
 }
 
 // The kernel takes the scheduler, but one of its other programs has no place in it.

@@ -18,7 +18,7 @@ constexpr auto kPatience = std::chrono::seconds(180);
 
 } // namespace
 
-HostProcess::HostProcess(const std::vector<std::string>& arguments) {
+HostProcess::HostProcess(const std::vector<std::string>& arguments, const std::function<void()>& prepare) {
     int out[2];
     int err[2];
     if (::pipe2(out, O_CLOEXEC) != 0 || ::pipe2(err, O_CLOEXEC) != 0)
@@ -32,6 +32,8 @@ HostProcess::HostProcess(const std::vector<std::string>& arguments) {
     if (pid_ == 0) {
         ::dup2(out[1], STDOUT_FILENO);
         ::dup2(err[1], STDERR_FILENO);
+        if (prepare)
+            prepare();
         ::execvp("scxhost", argv.data());
         std::_Exit(127);
     }

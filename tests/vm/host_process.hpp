@@ -16,8 +16,8 @@ namespace scxhost {
 
 class HostProcess {
 public:
-    // Starts `scxhost ARGUMENTS…`, found through PATH.
-    explicit HostProcess(const std::vector<std::string>& arguments);
+    // Starts `scxhost ARGUMENTS…`, found through PATH; in the child, right before that, `prepare`.
+    explicit HostProcess(const std::vector<std::string>& arguments, const std::function<void()>& prepare = {});
     HostProcess(const HostProcess&) = delete;
     HostProcess& operator=(const HostProcess&) = delete;
     ~HostProcess(); // SIGKILL, if it still runs

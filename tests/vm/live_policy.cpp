@@ -69,8 +69,8 @@ void LivePolicy::detach() {
 }
 
 bool LivePolicy::running() const {
-    return link_ && check_presence(*scheduler_, value_of(SchedExtProbe::open()), enable_seq_).presence ==
-                        Presence::kRunning;
+    return link_ &&
+           check_presence(*scheduler_, value_of(SchedExtProbe::open()), enable_seq_).presence == Presence::kRunning;
 }
 
 ExitReport LivePolicy::exit_record() const {

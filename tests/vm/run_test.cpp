@@ -10,7 +10,9 @@
 #include <bpf/bpf.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -228,6 +230,17 @@ TEST(ExitKindVm, NamesAndNumbersAreTheKernels) {
         report.kind = static_cast<std::uint32_t>(value);
         EXPECT_EQ(report.kind_name(), name.substr(prefix.size())) << "a kernel newer than the host's table?";
     }
+}
+
+// Libraries are loaded from memory, by a path in there.
+TEST_F(RunVm, WithoutProcThePluginsFailureSaysSo) {
+    HostProcess check({"check", kFaulty}, [] {
+        ::unshare(CLONE_NEWNS);
+        ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
+        ::umount2("/proc", MNT_DETACH);
+    });
+    EXPECT_EQ(check.wait(), 3) << check.out();
+    EXPECT_THAT(check.err(), HasSubstr("/proc is not mounted"));
 }
 
 } // namespace

@@ -37,8 +37,16 @@ tool_present() {
 	cmd:*) tool_program "$1" >/dev/null ;;
 	pc:*) if [[ $2 == - ]]; then pkg-config --exists "$what"; else pkg-config --exists "$what >= $2"; fi 2>/dev/null ;;
 	file:*) [[ -e $what ]] ;;
-	static:*) have "$what" && ! ldd "$(command -v "$what")" >/dev/null 2>&1 ;;
+	static:*) have "$what" && is_static "$(command -v "$what")" ;;
 	esac
+}
+
+# is_static PROGRAM: it needs no shared library. ldd fails for an ordinary static program; of one that can be loaded
+# anywhere (static-pie) it says so in a line.
+is_static() {
+	local needed
+	needed=$(ldd "$1" 2>/dev/null) || return 0
+	[[ $needed == *'statically linked'* ]]
 }
 
 # tools_missing PURPOSE...: "name minimum package" of all that is missing, one a line. libbpf is not among them.

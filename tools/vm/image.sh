@@ -46,11 +46,13 @@ image_add() {
 
 # image_libraries DIR PATH: the shared libraries that the ELF files in PATH name, the dynamic linker among them.
 image_libraries() {
-	local dir=$1 file library place missing
+	local dir=$1 file library place needed missing
 	while read -r file; do
-		missing=$(ldd "$file" 2>/dev/null | awk '/=> not found/ { print $1 }')
+		# Of a statically linked program ldd says just that, and fails; it needs nothing.
+		needed=$(ldd "$file" 2>/dev/null) || continue
+		missing=$(awk '/=> not found/ { print $1 }' <<<"$needed")
 		if [[ $missing ]]; then warn "$file needs ${missing//$'\n'/, }, which ldd does not find; it will not start in the guest"; fi
-		ldd "$file" 2>/dev/null | awk '/=> \// { print $3 } /^\t\// { print $1 }'
+		awk '/=> \// { print $3 } /^\t\// { print $1 }' <<<"$needed"
 	done < <(image_elf_files "$2") | sort -u | while read -r library; do
 		place=$dir$library
 		# Under a build's own path a mount of the guest may hide it, /tmp for one. The linker looks here last.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "host/base/elf_image.hpp"
+#include "host/base/regular_file.hpp"
 #include "host/bpf/options.hpp"
 #include "host/bpf/scheduler_object.hpp"
 #include "host/config/config.hpp"

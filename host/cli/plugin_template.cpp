@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "host/plugins/plugin_template.hpp"
+#include "host/cli/plugin_template.hpp"
 
-#include "host/base/elf_image.hpp"
+#include "host/base/regular_file.hpp"
 #include "host/base/suggest.hpp"
 
 #include <fmt/format.h>
