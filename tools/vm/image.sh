@@ -8,7 +8,7 @@
 image_base() {
 	local dir=$1 busybox
 	busybox=$(command -v busybox)
-	mkdir -p "$dir"/{dev,proc,sys,run,tmp,root,etc,scx,usr/bin,usr/sbin,usr/lib,usr/lib64,var}
+	mkdir -p "$dir"/{boot,dev,proc,sys,run,tmp,root,etc,scx,usr/bin,usr/sbin,usr/lib,usr/lib64,var}
 	ln -s usr/bin usr/sbin usr/lib usr/lib64 "$dir/"
 	ln -s /run "$dir/var/run"
 	cp "$busybox" "$dir/usr/bin/busybox"
@@ -17,6 +17,12 @@ image_base() {
 	cp "$tools/init" "$dir/init"
 	echo 'root:x:0:0:root:/root:/bin/sh' >"$dir/etc/passwd"
 	echo 'root:x:0:' >"$dir/etc/group"
+}
+
+# image_kernel_config DIR FILE: what the guest's kernel was built with; init puts it where distributions keep it, since only
+# the kernel knows its full name. FILE may be empty.
+image_kernel_config() {
+	if [[ $2 ]]; then install -m 644 "$2" "$1/scx/kernel-config"; fi
 }
 
 # image_stage DIR STAGE: a folder with an installation in it (usr/bin/scxhost and so on).
