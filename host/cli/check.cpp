@@ -3,6 +3,7 @@
 // `scxhost check`: everything that can be known without attaching. Works without root and without sched_ext; then it
 // says what it could not check and why.
 #include "host/base/error_json.hpp"
+#include "host/base/suggest.hpp"
 #include "host/cli/command.hpp"
 #include "host/cli/diagnostic.hpp"
 #include "host/cli/log.hpp"
@@ -128,6 +129,19 @@ const KernelBtf* add_preflight(Report& report, const PreflightReport& preflight)
     return has_sched_ext && preflight.btf ? &*preflight.btf : nullptr;
 }
 
+// The kernel runs such programs only when it is asked to, which an object's own loading program did.
+void add_programs_for_nobody(Report& report, const SchedulerObject& object) {
+    std::vector<std::string> names;
+    for (const SchedulerObject::OtherProgram& program : object.other_programs())
+        if (program.section.starts_with("syscall"))
+            names.push_back(program.name);
+    if (!names.empty())
+        report.passed("note",
+                      fmt::format("nobody runs the syscall {} {}; what its loading program did with {} is not done",
+                                  names.size() == 1 ? "program" : "programs", list_words(names, "and"),
+                                  names.size() == 1 ? "it" : "them"));
+}
+
 void check_scheduler(Report& report, const Config& config, const PreflightReport& preflight, const KernelBtf* kernel) {
     Result<std::unique_ptr<PreparedScheduler>> scheduler = PreparedScheduler::open(config);
     if (!report.step("plugin or object", scheduler, scheduler ? (*scheduler)->path().string() : ""))
@@ -146,6 +160,8 @@ void check_scheduler(Report& report, const Config& config, const PreflightReport
         for (const std::string& note : (*scheduler)->notes())
             report.passed("note", note);
     }
+    if (!(*scheduler)->plugin_info()) // a plugin's user-space half may run them
+        add_programs_for_nobody(report, (*scheduler)->object());
     const Result<> configured = (*scheduler)->configure(plugin_log_sink());
     if (!report.step("plugin's own checks", configured, (*scheduler)->plugin_info() ? "" : "none: a bare object"))
         return;

@@ -285,7 +285,8 @@ TEST_F(CliTest, ObjectByItsFlag) {
     const Answer checked = scxhost({"check", "--object", file.string(), "--set", "slice_us=5", "--set",
                                     "tuning.debug.on=yes", "--set", "scheduler.ops.timeout_ms=700"});
     EXPECT_EQ(checked.status, 0) << checked.out << checked.err;
-    EXPECT_THAT(checked.out, AllOf(HasSubstr("2 set, 10 known"), HasSubstr("none: a bare object")));
+    EXPECT_THAT(checked.out, AllOf(HasSubstr("2 set, 10 known"), HasSubstr("none: a bare object"),
+                                   HasSubstr("nobody runs the syscall program bare_ask;")));
     const json options = scxhost({"options", "--object", file.string(), "--json"}).document();
     EXPECT_EQ(options["scheduler"], "somebodys");
     EXPECT_EQ(options["options"].size(), 10U);
