@@ -8,7 +8,7 @@
 image_base() {
 	local dir=$1 busybox
 	busybox=$(command -v busybox)
-	mkdir -p "$dir"/{boot,dev,proc,sys,run,tmp,root,etc,scx,usr/bin,usr/sbin,usr/lib,usr/lib64,var}
+	mkdir -p "$dir"/{dev,proc,sys,run,tmp,root,etc,scx,usr/bin,usr/sbin,usr/lib,usr/lib64,var}
 	ln -s usr/bin usr/sbin usr/lib usr/lib64 "$dir/"
 	ln -s /run "$dir/var/run"
 	cp "$busybox" "$dir/usr/bin/busybox"
