@@ -7,6 +7,7 @@
 #include "host/cli/command.hpp"
 #include "host/cli/diagnostic.hpp"
 #include "host/cli/log.hpp"
+#include "host/cli/standard_output.hpp"
 #include "host/cli/terminal.hpp"
 #include "host/kernel/preflight.hpp"
 #include "host/supervisor/prepared_scheduler.hpp"
@@ -80,8 +81,8 @@ public:
                 break;
             }
         }
-        fmt::print("{}", format_table(rows));
-        std::fflush(stdout);
+        print(format_table(rows));
+        (void)flush_stdout();
         for (const Item& item : items_)
             if (item.error)
                 print_diagnostic(Severity::kError, *item.error);
@@ -162,7 +163,7 @@ void check_scheduler(Report& report, const Config& config, const PreflightReport
     }
     if (!(*scheduler)->plugin_info()) // a plugin's user-space half may run them
         add_programs_for_nobody(report, (*scheduler)->object());
-    const Result<> configured = (*scheduler)->configure(plugin_log_sink());
+    const Result<> configured = (*scheduler)->configure(Log(config.log.level).plugin_sink());
     if (!report.step("plugin's own checks", configured, (*scheduler)->plugin_info() ? "" : "none: a bare object"))
         return;
     if (kernel == nullptr || preflight.first_failure() != nullptr) {
@@ -183,10 +184,8 @@ CommandResult check(const CheckArguments& arguments) {
                     arguments.selection.what.empty() ? arguments.selection.object : arguments.selection.what);
     const PreflightReport preflight = preflight_report();
     const KernelBtf* kernel = add_preflight(report, preflight);
-    if (has_config) {
-        set_log_level(config->log.level);
+    if (has_config)
         check_scheduler(report, *config, preflight, kernel);
-    }
     if (arguments.json)
         report.print_as_json();
     else

@@ -3,10 +3,12 @@
 // `scxhost run`: the host in the foreground, from its configuration to its end.
 #include "host/base/error_json.hpp"
 #include "host/base/event_loop.hpp"
+#include "host/base/real_time_limit.hpp"
 #include "host/base/units.hpp"
 #include "host/cli/control.hpp"
 #include "host/cli/diagnostic.hpp"
 #include "host/cli/event_view.hpp"
+#include "host/cli/live_table.hpp"
 #include "host/cli/log.hpp"
 #include "host/cli/output.hpp"
 #include "host/cli/statistics_view.hpp"
@@ -38,9 +40,10 @@ struct RunArguments {
 // Prints what the supervisor tells, as text or as JSON lines. The supervisor never waits for a reader of it.
 class Printer : public SupervisorListener {
 public:
-    Printer(const RunArguments& arguments, Output& output)
+    Printer(const RunArguments& arguments, Output& output, const Log& log)
         : arguments_(arguments)
-        , output_(output) {}
+        , output_(output)
+        , log_(log) {}
 
     // nullptr: nobody listens.
     void publish_to(ControlServer* server) { server_ = server; }
@@ -48,22 +51,23 @@ public:
     void on_event(const nlohmann::json& event) override {
         if (server_ != nullptr)
             server_->publish(event);
+        // What starts anew counts from nothing, even where the same memory holds it.
+        if (event.at("event") == "enabled") {
+            view_.reset();
+            previous_.reset();
+            viewed_ = nullptr;
+        }
         if (arguments_.json)
             return print(event);
         // The first preparation is what `run` is expected to do.
         const bool expected = event.at("event") == "preparing" && !std::exchange(started_, true);
         if (expected)
             return;
-        if (const std::string text = describe_event(event, wants_colour(STDOUT_FILENO)); !text.empty()) {
-            view_.reset(); // the table goes on below it
-            output_.put(STDOUT_FILENO, text);
-        }
+        if (const std::string text = describe_event(event, wants_colour(STDOUT_FILENO)); !text.empty())
+            output_.put(STDOUT_FILENO, table_.erase() + text); // the next table stands below it
     }
 
-    void on_error(const Error& error) override {
-        view_.reset();
-        diagnose(Severity::kError, error);
-    }
+    void on_error(const Error& error) override { diagnose(Severity::kError, error); }
 
     void on_warning(const Error& error) override {
         Error tolerated = error;
@@ -78,8 +82,8 @@ public:
     bool on_sample(const PreparedScheduler& scheduler, const Sample& sample) override {
         const auto& declared = scheduler.statistics();
         if (!view_ || viewed_ != &scheduler) {
-            // Rates need a base of the same scheduler; what is on the screen stays.
-            view_.emplace(declared, ::isatty(STDOUT_FILENO) == 1);
+            // Rates need a base of the same scheduler.
+            view_.emplace(declared, terminal_);
             if (viewed_ == &scheduler && previous_)
                 view_->remember(*previous_);
             viewed_ = &scheduler;
@@ -97,14 +101,15 @@ public:
                 {{"event", "statistics"}, {"seconds", seconds(sample.since_start)}, {"statistics", std::move(values)}},
                 Output::Worth::kSample);
         } else if (!arguments_.quiet) {
-            output_.put(STDOUT_FILENO, view_->render(sample), Output::Worth::kSample);
+            const std::string text = view_->render(sample);
+            output_.put(STDOUT_FILENO, terminal_ ? table_.draw(text) : text, Output::Worth::kSample);
         }
         view_->remember(sample);
         previous_ = sample;
         return !output_.reader_gone(STDOUT_FILENO);
     }
 
-    void finished(const RunOutcome& outcome) const {
+    void finished(const RunOutcome& outcome) {
         if (arguments_.json) {
             if (outcome.end == RunEnd::kFailed)
                 return print({{"event", "failed"}, {"error", to_json(outcome.failure.value_or(Error{}))}});
@@ -116,9 +121,10 @@ public:
                           {"exit", to_json(outcome.exit)}});
         }
         if (outcome.end == RunEnd::kRequested || outcome.end == RunEnd::kTimeUp)
-            output_.put(STDOUT_FILENO, fmt::format("{} after {}; the kernel's own scheduler runs\n",
-                                                   outcome.title.empty() ? "ended:" : "detached: " + outcome.title,
-                                                   human_duration(outcome.duration)));
+            output_.put(STDOUT_FILENO,
+                        table_.erase() + fmt::format("{} after {}; the kernel's own scheduler runs\n",
+                                                     outcome.title.empty() ? "ended:" : "detached: " + outcome.title,
+                                                     human_duration(outcome.duration)));
     }
 
 private:
@@ -142,12 +148,17 @@ private:
         event["schema"] = kJsonSchema;
         output_.put(STDOUT_FILENO, json_line(event), worth);
     }
-    void diagnose(Severity severity, const Error& error) const {
-        output_.put(STDERR_FILENO, format_diagnostic(severity, error, wants_colour(STDERR_FILENO)));
+    void diagnose(Severity severity, const Error& error) {
+        if (std::string erased = table_.erase(); !erased.empty())
+            output_.put(STDOUT_FILENO, std::move(erased));
+        log_.diagnostic(severity, error);
     }
 
     const RunArguments& arguments_;
     Output& output_;
+    const Log& log_;
+    bool terminal_ = ::isatty(STDOUT_FILENO) == 1;
+    LiveTable table_{STDOUT_FILENO};
     ControlServer* server_ = nullptr;
     bool started_ = false;
     const PreparedScheduler* viewed_ = nullptr; // never followed: only told apart
@@ -188,7 +199,6 @@ CommandResult run(const RunArguments& arguments) {
     ::signal(SIGPIPE, SIG_IGN);
 
     const Config config = SCXHOST_TRY(select_config(arguments.selection));
-    set_log_level(config.log.level);
     // What can be said before anything is touched is said first.
     const bool is_sub_scheduler = SCXHOST_TRY(wants_sub_cgroup(config));
     Result<KernelBtf> checked = preflight({}, is_sub_scheduler);
@@ -199,15 +209,28 @@ CommandResult run(const RunArguments& arguments) {
     settings.stay = arguments.stay;
     settings.watch = arguments.watch;
     const std::unique_ptr<Output> output = SCXHOST_TRY(Output::start());
-    settings.plugin_log = plugin_log_sink(output.get());
+    Log log(config.log.level, output.get());
+    settings.plugin_log = log.plugin_sink();
     if (!config.name.empty()) {
         settings.config_file = config.name;
-        settings.reload = [selection = arguments.selection] { return select_config(selection); };
+        settings.reload = [&log, selection = arguments.selection] {
+            Result<Config> again = select_config(selection);
+            if (again)
+                log.set_level(again->log.level);
+            return again;
+        };
     }
     settings.runtime_dir = config.control.socket.parent_path();
 
     EventLoop loop = SCXHOST_TRY(EventLoop::make());
-    Printer printer(arguments, *output);
+    Printer printer(arguments, *output, log);
+    const auto limit = SCXHOST_TRY(RealTimeLimit::start(loop, [&printer] {
+        printer.on_warning({.kind = ErrorKind::kInternal,
+                            .what = fmt::format("the event loop used a CPU for {} s without a pause and has ordinary "
+                                                "priority for the next {} s",
+                                                RealTimeLimit::kLimit.count(), RealTimeLimit::kPause.count()),
+                            .hint = "this is a mistake in scxhost, or a machine that is far too slow"});
+    }));
     Supervisor supervisor(loop, kernel, std::move(settings), printer);
     HostService service(supervisor);
     Result<std::unique_ptr<ControlServer>> server = ControlServer::open(loop, config, service);
@@ -223,6 +246,7 @@ CommandResult run(const RunArguments& arguments) {
     switch (outcome.end) {
     case RunEnd::kRequested:
     case RunEnd::kTimeUp:
+        SCXHOST_TRY(output->finish());
         return ExitStatus::kDone;
     case RunEnd::kLeft:
     case RunEnd::kReplaced:
@@ -253,7 +277,8 @@ void add_run(CommandLine line) {
     command->footer(R"(
 Says "enabled" only when the kernel has confirmed it. A scheduler that fails is replaced by the last good one, else by
 the fallbacks of the configuration; without any of them, or after SysRq-S, the kernel's own scheduler runs and scxhost
-ends with status 1. Ctrl-C detaches; a second one ends the process at once, and the kernel detaches by itself.
+ends with status 1. On a terminal all statistics are shown, elsewhere the few that the scheduler declares to say most;
+scxhost stats has all. Ctrl-C detaches; a second one ends the process at once, and the kernel detaches by itself.
 
 Examples:
   scxhost run /usr/share/scxhost/configs/simple.toml --for 10s
