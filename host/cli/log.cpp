@@ -8,7 +8,8 @@
 #include <scxhost/plugin.h>
 
 #include <fmt/format.h>
-#include <spdlog/sinks/base_sink.h>
+#include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/sink.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <syslog.h>
@@ -16,6 +17,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <mutex>
 #include <string>
 #include <string_view>
 
@@ -105,13 +107,13 @@ std::string with_priority(std::string_view lines, Level level) {
 // Where the lines go. The formatter needs the lock, which the event loop's thread takes too: each plugin logs on its
 // own thread.
 struct Log::Lines {
-    class Sink : public spdlog::sinks::base_sink<InheritingMutex> {
+    class Sink : public spdlog::sinks::sink {
     public:
         explicit Sink(Output* output)
             : output_(output)
             , journal_(is_journal(STDERR_FILENO))
             , colour_(wants_colour(STDERR_FILENO)) {
-            set_pattern(journal_ ? "%v" : "%H:%M:%S.%e %^%l%$: %v");
+            Sink::set_pattern(journal_ ? "%v" : "%H:%M:%S.%e %^%l%$: %v");
         }
         void write(const std::string& lines, Level level) const {
             const std::string text = journal_ ? with_priority(lines, level) : lines;
@@ -122,10 +124,12 @@ struct Log::Lines {
         }
         [[nodiscard]] bool colour() const { return colour_; }
 
-    private:
-        void sink_it_(const spdlog::details::log_msg& message) override {
+        void log(const spdlog::details::log_msg& message) override {
             spdlog::memory_buf_t line;
-            formatter_->format(message, line);
+            {
+                const std::scoped_lock lock(mutex_);
+                formatter_->format(message, line);
+            }
             const std::string text = fmt::to_string(line);
             const std::size_t begin = message.color_range_start;
             const std::size_t end = message.color_range_end;
@@ -133,8 +137,15 @@ struct Log::Lines {
                       text.substr(end),
                   message.level);
         }
-        void flush_() override {}
+        void flush() override {}
+        void set_pattern(const std::string& pattern) override {
+            set_formatter(std::make_unique<spdlog::pattern_formatter>(pattern));
+        }
+        void set_formatter(std::unique_ptr<spdlog::formatter> formatter) override { formatter_ = std::move(formatter); }
 
+    private:
+        InheritingMutex mutex_; // for formatting
+        std::unique_ptr<spdlog::formatter> formatter_;
         Output* output_;
         bool journal_;
         bool colour_;
