@@ -110,7 +110,8 @@ Answer shell(const std::string& command) {
 }
 
 TEST_F(CliTest, AnAnswerThatCannotBeWrittenIsNoSuccess) {
-    for (const char* command : {"list", "list --json", "--help", "--version", "options simple", "inspect simple"})
+    for (const char* command :
+         {"list", "list --json", "--help", "--version", "options simple", "inspect simple", "info", "info --json"})
         for (const auto& [target, reason] : {std::pair(">/dev/full", "No space left"), std::pair(">&-", "Bad file")}) {
             const Answer answer = shell(fmt::format("scxhost {} {}", command, target));
             EXPECT_EQ(answer.status, 2) << command << target;
