@@ -7,6 +7,8 @@ pkg_check_modules(LIBBPF REQUIRED IMPORTED_TARGET libbpf>=1.7)
 # sd-event is the event loop, sd-daemon tells systemd about readiness.
 pkg_check_modules(LIBSYSTEMD REQUIRED IMPORTED_TARGET libsystemd)
 find_package(Threads REQUIRED)
+# Kernels show their configuration compressed.
+find_package(ZLIB REQUIRED)
 find_package(Boost 1.74 REQUIRED COMPONENTS filesystem)
 # fmt is what spdlog formats with; g++ 12 has no std::format.
 find_package(fmt REQUIRED)

@@ -10,7 +10,7 @@
  *	my_ctxs_init(max)	empties the slab, also one that was in use before; sleepable; 0 or -ENOMEM
  *	my_ctxs_take(&error)	an entry, its content undefined, or NULL and -ENOSPC (max are in use), -ENOMEM (no pages)
  *				or -EBUSY (the lock was not to be had); sleepable
- *	my_ctxs_give(ctx)	gives it back; from anywhere; cannot fail
+ *	my_ctxs_give(ctx)	gives it back; from anywhere, also in an NMI; cannot fail
  *	my_ctxs_check(report)	the self-check; 0, -EAGAIN (disturbed by takes or gives: repeat) or -EUCLEAN
  *
  * How it works. Free entries are linked into batches. Each CPU has batches of its own, which only that CPU touches, with
@@ -21,13 +21,19 @@
  * highest number of entries that were in use at once.
  *
  * A virtual CPU can be off its processor for longer than bpf_res_spin_lock waits, with the lock. Not to get it is
- * therefore no error: give keeps the batch on its CPU, and take tries again, SCX_SLAB_TRIES times, and then fails alone.
+ * therefore no error: give sets the batch aside, on a list that needs no lock, and take tries again, SCX_SLAB_TRIES
+ * times, and then fails alone. The same list takes what an NMI gives back while it interrupts this CPU at its own
+ * batches. It is added to by compare-and-swap, and only ever emptied as a whole, so that no batch can come back to it
+ * while somebody removes it.
  *
  * Invariants, which the self-check proves when nothing moves:
- *   1. An entry is taken, or on exactly one list (of one CPU or shared), or fresh (behind the slab's fresh_index).
- *   2. `taken` is set in the entry if and only if it is taken; in_use is the number of those, and at most max.
- *   3. An entry changes its list only inside a section with interrupts off or with the lock, and is private to the
- *      program that moves it in between.
+ *   1. An entry is taken, or on exactly one list (of one CPU, shared or aside), or fresh (behind the slab's fresh_index).
+ *   2. `taken` is set in the entry if and only if it is taken; in_use is the number of those, and at most max. It is
+ *      counted when the entry is there, and no more when it is on its way back: whoever is told ENOSPC is told so because
+ *      max entries were in use at that moment.
+ *   3. An entry changes its list only inside a section with interrupts off, with the lock or, to and from those set
+ *      aside, by one atomic instruction, and is private to the program that moves it in between.
+ *   4. A CPU keeps at most the batch in use and SCX_SLAB_SPARES more, but for what it was brought in take.
  */
 #pragma once
 
@@ -38,6 +44,7 @@
 #define SCX_SLAB_SPARES 1	/* full batches that a CPU keeps besides the one in use */
 #define SCX_SLAB_MAX_CPUS 8192	/* no kernel has more; a CPU that does not exist has no cache, which ends each walk */
 #define SCX_SLAB_CHUNK_PAGES 8	/* a step of growth */
+#define SCX_SLAB_WALK_MAX (8 << 20) /* longer lists are not walked: the limit of BPF's own loops */
 #define SCX_SLAB_TRIES 8		/* attempts at the lock before take gives up: 250 ms each, in guests up to a second */
 
 typedef struct scx_slab __arena scx_slab_t;
@@ -51,7 +58,8 @@ struct scx_slab_cache {
 	scx_slab_batch_t *spares;
 	u64 nr_loaded;
 	u64 nr_spares;
-	u64 moves; /* so that the self-check sees that it was disturbed */
+	u64 moves;   /* so that the self-check sees that it was disturbed */
+	u64 entered; /* a program is at them: who finds this set has interrupted it, which only an NMI can */
 };
 
 /* What the functions below work on. */
@@ -79,6 +87,19 @@ static __always_inline struct scx_slab_cache *scx_slab_this_cache(const struct s
 	u32 zero = 0;
 
 	return bpf_map_lookup_elem(parts->caches, &zero);
+}
+
+/* Interrupts off. Around everything that touches the cache. */
+static __always_inline void scx_slab_enter(struct scx_slab_cache *cache)
+{
+	cache->entered = 1;
+	barrier();
+}
+
+static __always_inline void scx_slab_leave(struct scx_slab_cache *cache)
+{
+	barrier();
+	cache->entered = 0;
 }
 
 /* Interrupts off. */
@@ -111,6 +132,7 @@ static __always_inline scx_slab_entry_t *scx_slab_take_cached(const struct scx_s
 	bpf_local_irq_save(&irq);
 	cache = scx_slab_this_cache(parts);
 	if (cache) {
+		scx_slab_enter(cache);
 		if (!cache->loaded) {
 			scx_slab_batch_t *batch = scx_slab_cache_remove(cache);
 
@@ -125,6 +147,7 @@ static __always_inline scx_slab_entry_t *scx_slab_take_cached(const struct scx_s
 			cache->nr_loaded--;
 			cache->moves++;
 		}
+		scx_slab_leave(cache);
 	}
 	bpf_local_irq_restore(&irq);
 	return entry;
@@ -138,9 +161,41 @@ static __always_inline void scx_slab_keep(const struct scx_slab_parts *parts, sc
 
 	bpf_local_irq_save(&irq);
 	cache = scx_slab_this_cache(parts);
-	if (cache)
+	if (cache) {
+		scx_slab_enter(cache);
 		scx_slab_cache_add(cache, batch);
+		scx_slab_leave(cache);
+	}
 	bpf_local_irq_restore(&irq);
+}
+
+/* Adds the batches from first to last to those set aside. Each failure of one program is a success of another. */
+static __noinline void scx_slab_set_aside(scx_slab_t *slab, scx_slab_batch_t *first, scx_slab_batch_t *last)
+{
+	scx_slab_batch_t *found = slab->aside;
+	u64 i;
+
+	bpf_for(i, 0, SCX_SLAB_WALK_MAX) {
+		scx_slab_batch_t *seen = found;
+
+		last->next = seen;
+		found = __sync_val_compare_and_swap(&slab->aside, seen, first);
+		if (found == seen)
+			break;
+	}
+	__sync_fetch_and_add(&slab->aside_moves, 1);
+}
+
+static __noinline scx_slab_batch_t *scx_slab_last(scx_slab_batch_t *batch)
+{
+	u64 i;
+
+	bpf_for(i, 0, SCX_SLAB_WALK_MAX) {
+		if (!batch->next)
+			break;
+		batch = batch->next;
+	}
+	return batch;
 }
 
 /* One attempt to get a batch from the shared list, or a run of fresh entries: *batch NULL when there is neither. */
@@ -183,8 +238,9 @@ static __always_inline int scx_slab_unshare(const struct scx_slab_parts *parts, 
 	return 0;
 }
 
-/* One attempt to put a batch on the shared list. */
-static __always_inline int scx_slab_share(const struct scx_slab_parts *parts, scx_slab_batch_t *batch)
+/* One attempt to put the batches from first to last on the shared list. */
+static __always_inline int scx_slab_share(const struct scx_slab_parts *parts, scx_slab_batch_t *first,
+					  scx_slab_batch_t *last)
 {
 	scx_slab_t *slab = parts->slab;
 	unsigned long irq;
@@ -193,8 +249,8 @@ static __always_inline int scx_slab_share(const struct scx_slab_parts *parts, sc
 		__sync_fetch_and_add(&slab->lock_retries, 1);
 		return -SCX_EBUSY;
 	}
-	batch->next = slab->free_head;
-	slab->free_head = batch;
+	last->next = slab->free_head;
+	slab->free_head = first;
 	slab->moves++;
 	bpf_res_spin_unlock_irqrestore(parts->lock, &irq);
 	return 0;
@@ -250,6 +306,27 @@ static __always_inline int scx_slab_grow(const struct scx_slab_parts *parts)
 	return 0;
 }
 
+/* One of the batches set aside; the others go to the shared list. NULL: there is none. */
+static __always_inline scx_slab_batch_t *scx_slab_take_aside(const struct scx_slab_parts *parts)
+{
+	scx_slab_t *slab = parts->slab;
+	scx_slab_batch_t *first, *rest, *last;
+
+	if (!slab->aside)
+		return NULL;
+	first = __sync_lock_test_and_set(&slab->aside, NULL);
+	__sync_fetch_and_add(&slab->aside_moves, 1);
+	if (!first)
+		return NULL;
+	rest = first->next;
+	if (rest) {
+		last = scx_slab_last(rest);
+		if (scx_slab_share(parts, rest, last))
+			scx_slab_set_aside(slab, rest, last);
+	}
+	return first;
+}
+
 /* Brings a batch to this CPU. 0 also when only memory was added: ask again. */
 static __always_inline int scx_slab_refill(const struct scx_slab_parts *parts)
 {
@@ -257,6 +334,11 @@ static __always_inline int scx_slab_refill(const struct scx_slab_parts *parts)
 	u64 nr_fresh;
 	int err;
 
+	batch = scx_slab_take_aside(parts);
+	if (batch) {
+		scx_slab_keep(parts, batch);
+		return 0;
+	}
 	err = scx_slab_unshare(parts, &batch, &nr_fresh);
 	if (err)
 		return err;
@@ -284,59 +366,37 @@ static __always_inline void scx_slab_raise_high_water(scx_slab_t *slab, u64 in_u
 	}
 }
 
-static __always_inline scx_slab_entry_t *scx_slab_take(const struct scx_slab_parts *parts, int *error)
+/* Counts one more entry in use. Returns how many there are with it, or 0 when there may be no more. */
+static __always_inline u64 scx_slab_count(scx_slab_t *slab)
 {
-	scx_slab_t *slab = parts->slab;
-	scx_slab_entry_t *entry = NULL;
-	int i, err = -SCX_ENOSPC;
-	u64 in_use;
+	u64 i, seen = slab->in_use;
 
-	__sync_fetch_and_add(&slab->busy, 1);
-	in_use = __sync_fetch_and_add(&slab->in_use, 1) + 1;
-	if (in_use <= slab->capacity) {
-		bpf_for(i, 0, SCX_SLAB_TRIES) {
-			entry = scx_slab_take_cached(parts);
-			if (entry)
-				break;
-			err = scx_slab_refill(parts);
-			if (err == -SCX_ENOMEM)
-				break;
-		}
-		if (!entry)
-			__sync_fetch_and_add(&slab->failed, 1);
+	bpf_for(i, 0, SCX_SLAB_WALK_MAX) {
+		u64 found;
+
+		if (seen >= slab->capacity)
+			break;
+		found = __sync_val_compare_and_swap(&slab->in_use, seen, seen + 1);
+		if (found == seen)
+			return seen + 1;
+		seen = found;
 	}
-	if (entry) {
-		entry->next = NULL;
-		entry->taken = 1;
-		scx_slab_raise_high_water(slab, in_use);
-		err = 0;
-	} else {
-		__sync_fetch_and_sub(&slab->in_use, 1);
-		/* 0: others took what was brought, each time. */
-		err = err ?: -SCX_EBUSY;
-	}
-	__sync_fetch_and_sub(&slab->busy, 1);
-	*error = err;
-	return entry;
+	return 0;
 }
 
-static __always_inline void scx_slab_give(const struct scx_slab_parts *parts, scx_slab_entry_t *entry)
+/* Makes an entry free: with this CPU or, where its batches are complete, with all. */
+static __always_inline void scx_slab_put(const struct scx_slab_parts *parts, scx_slab_entry_t *entry)
 {
-	scx_slab_t *slab = parts->slab;
 	scx_slab_batch_t *surplus = NULL;
 	struct scx_slab_cache *cache;
+	bool to_cache = false;
 	unsigned long irq;
-
-	if (!entry->taken) {
-		__sync_fetch_and_add(&slab->bad_gives, 1);
-		return;
-	}
-	__sync_fetch_and_add(&slab->busy, 1);
-	entry->taken = 0;
 
 	bpf_local_irq_save(&irq);
 	cache = scx_slab_this_cache(parts);
-	if (cache) {
+	if (cache && !cache->entered) {
+		to_cache = true;
+		scx_slab_enter(cache);
 		if (cache->nr_loaded >= SCX_SLAB_BATCH) {
 			scx_slab_batch_t *full = (scx_slab_batch_t *)cache->loaded;
 
@@ -352,12 +412,75 @@ static __always_inline void scx_slab_give(const struct scx_slab_parts *parts, sc
 		cache->loaded = entry;
 		cache->nr_loaded++;
 		cache->moves++;
+		scx_slab_leave(cache);
 	}
 	bpf_local_irq_restore(&irq);
 
+	if (!to_cache) {
+		surplus = (scx_slab_batch_t *)entry;
+		surplus->entry.next = NULL;
+		surplus->count = 1;
+	}
+	if (surplus && (!to_cache || scx_slab_share(parts, surplus, surplus)))
+		scx_slab_set_aside(parts->slab, surplus, surplus);
+}
+
+static __always_inline scx_slab_entry_t *scx_slab_take(const struct scx_slab_parts *parts, int *error)
+{
+	scx_slab_t *slab = parts->slab;
+	scx_slab_entry_t *entry = NULL;
+	int i, err = 0;
+	u64 in_use = 0;
+
+	__sync_fetch_and_add(&slab->busy, 1);
+	bpf_for(i, 0, SCX_SLAB_TRIES) {
+		if (slab->in_use >= slab->capacity) {
+			err = -SCX_ENOSPC;
+			break;
+		}
+		entry = scx_slab_take_cached(parts);
+		if (entry)
+			break;
+		err = scx_slab_refill(parts);
+		if (err == -SCX_ENOMEM)
+			break;
+	}
+	if (entry) {
+		in_use = scx_slab_count(slab);
+		if (!in_use) { /* others were faster */
+			scx_slab_put(parts, entry);
+			entry = NULL;
+			err = -SCX_ENOSPC;
+		}
+	}
+	if (entry) {
+		entry->next = NULL;
+		entry->taken = 1;
+		scx_slab_raise_high_water(slab, in_use);
+		err = 0;
+	} else {
+		/* 0: others took what was brought, each time. */
+		err = err ?: -SCX_EBUSY;
+		if (err != -SCX_ENOSPC)
+			__sync_fetch_and_add(&slab->failed, 1);
+	}
+	__sync_fetch_and_sub(&slab->busy, 1);
+	*error = err;
+	return entry;
+}
+
+static __always_inline void scx_slab_give(const struct scx_slab_parts *parts, scx_slab_entry_t *entry)
+{
+	scx_slab_t *slab = parts->slab;
+
+	if (!entry->taken) {
+		__sync_fetch_and_add(&slab->bad_gives, 1);
+		return;
+	}
+	__sync_fetch_and_add(&slab->busy, 1);
+	entry->taken = 0;
 	__sync_fetch_and_sub(&slab->in_use, 1);
-	if (surplus && scx_slab_share(parts, surplus))
-		scx_slab_keep(parts, surplus);
+	scx_slab_put(parts, entry);
 	__sync_fetch_and_sub(&slab->busy, 1);
 }
 
@@ -376,9 +499,11 @@ static __always_inline int scx_slab_init(const struct scx_slab_parts *parts, u64
 		cache->spares = NULL;
 		cache->nr_loaded = 0;
 		cache->nr_spares = 0;
+		cache->entered = 0;
 	}
 	/* Nobody else is there yet. Memory of an earlier use is used again from its start. */
 	slab->free_head = NULL;
+	slab->aside = NULL;
 	slab->fresh = slab->first;
 	slab->fresh_index = 0;
 	slab->busy = 0;
@@ -391,143 +516,7 @@ static __always_inline int scx_slab_init(const struct scx_slab_parts *parts, u64
 	return slab->first ? 0 : scx_slab_grow(parts);
 }
 
-/* Self-check. More entries than this are not walked: the limit of BPF's own loops. */
-#define SCX_SLAB_WALK_MAX (8 << 20)
-
-/* Everything that moves an entry counts up one of these. */
-static __noinline u64 scx_slab_moves(scx_slab_t *slab, void *caches)
-{
-	u64 moves = slab->moves;
-	u32 zero = 0;
-	u32 cpu;
-
-	bpf_for(cpu, 0, SCX_SLAB_MAX_CPUS) {
-		struct scx_slab_cache *cache = bpf_map_lookup_percpu_elem(caches, &zero, cpu);
-
-		if (!cache)
-			break;
-		moves += cache->moves;
-	}
-	return moves;
-}
-
-/* Marks the free entries of a list as met. Returns how many there are. */
-static __noinline u64 scx_slab_walk(scx_slab_entry_t *entry, u32 check, struct scx_slab_report *report)
-{
-	u64 i, nr = 0;
-
-	if (!report)
-		return 0;
-	bpf_for(i, 0, SCX_SLAB_WALK_MAX) {
-		if (!entry)
-			break;
-		if (entry->met == check) {
-			report->doubled++;
-			break; /* behind it follows what was met already, perhaps for ever */
-		}
-		if (entry->taken)
-			report->wrong++;
-		entry->met = check;
-		nr++;
-		entry = entry->next;
-	}
-	return nr;
-}
-
-static __noinline u64 scx_slab_walk_batches(scx_slab_batch_t *batch, u32 check, struct scx_slab_report *report)
-{
-	u64 i, nr = 0;
-
-	if (!report)
-		return 0;
-	bpf_for(i, 0, SCX_SLAB_WALK_MAX) {
-		u64 found;
-
-		if (!batch)
-			break;
-		found = scx_slab_walk(&batch->entry, check, report);
-		if (found != batch->count) {
-			report->wrong++;
-			break;
-		}
-		nr += found;
-		batch = batch->next;
-	}
-	return nr;
-}
-
-/* Looks at `nr` entries of a chunk: each is taken or was met. */
-static __noinline void scx_slab_scan(scx_slab_chunk_t *chunk, u64 nr, u64 entry_size, u32 check,
-				     struct scx_slab_report *report)
-{
-	char __arena *at = (char __arena *)(chunk + 1);
-	u64 i;
-
-	if (!report)
-		return;
-	bpf_for(i, 0, SCX_SLAB_WALK_MAX) {
-		scx_slab_entry_t *entry = (scx_slab_entry_t *)at;
-
-		if (i >= nr)
-			break;
-		if (entry->taken)
-			report->taken++;
-		else if (entry->met != check)
-			report->lost++;
-		at += entry_size;
-	}
-}
-
-/* One check at a time. */
-static __always_inline int scx_slab_check(const struct scx_slab_parts *parts, u32 check, struct scx_slab_report *report)
-{
-	scx_slab_t *slab = parts->slab;
-	u64 per_chunk = scx_slab_per_chunk(parts);
-	u64 i, moves, fresh_index;
-	scx_slab_chunk_t *chunk, *fresh;
-	bool before = true;
-	u32 zero = 0;
-	u32 cpu;
-
-	__builtin_memset(report, 0, sizeof(*report));
-	moves = scx_slab_moves(slab, parts->caches);
-	if (slab->busy)
-		return -SCX_EAGAIN;
-	fresh = slab->fresh;
-	fresh_index = slab->fresh_index;
-
-	bpf_for(cpu, 0, SCX_SLAB_MAX_CPUS) {
-		struct scx_slab_cache *cache = bpf_map_lookup_percpu_elem(parts->caches, &zero, cpu);
-
-		if (!cache)
-			break;
-		report->cached += scx_slab_walk(cache->loaded, check, report);
-		report->cached += scx_slab_walk_batches(cache->spares, check, report);
-	}
-	report->shared = scx_slab_walk_batches(slab->free_head, check, report);
-
-	chunk = slab->first;
-	bpf_for(i, 0, SCX_SLAB_WALK_MAX) {
-		u64 used;
-
-		if (!chunk)
-			break;
-		used = before ? per_chunk : 0;
-		if (chunk == fresh) {
-			used = fresh_index;
-			before = false;
-		}
-		scx_slab_scan(chunk, used, parts->entry_size, check, report);
-		report->fresh += per_chunk - used;
-		chunk = chunk->next;
-	}
-
-	if (report->taken != slab->in_use)
-		report->wrong++;
-	if (slab->busy || scx_slab_moves(slab, parts->caches) != moves)
-		return -SCX_EAGAIN;
-	return report->lost || report->doubled || report->wrong || slab->bad_gives ? -SCX_EUCLEAN : 0;
-}
+#include "arena_slab_check.bpf.h"
 
 #define SCX_SLAB_DEFINE(name, entry_type, arena_map, slab_address)							\
 	_Static_assert(sizeof(entry_type) >= sizeof(struct scx_slab_batch) && sizeof(entry_type) % 8 == 0, "entry too small");	\

@@ -35,7 +35,10 @@ struct scx_slab {
 	struct scx_slab_chunk __arena *fresh; /* where entries that were never handed out begin */
 	__u64 fresh_index;		      /* ... and with which entry */
 	__u64 moves;
-	__u64 padding;
+
+	/* Without a lock. */
+	struct scx_slab_batch __arena *aside; /* free batches that could not go anywhere else */
+	__u64 aside_moves;
 
 	__u64 busy; /* takes and gives under way */
 	SCX_GAUGE("Entries in use") SCX_GROUP("slab") __u64 in_use;
@@ -51,7 +54,7 @@ struct scx_slab {
 /* What a self-check found. In order: lost, doubled and wrong are 0. */
 struct scx_slab_report {
 	__u64 cached; /* free, with a CPU */
-	__u64 shared; /* free, in the shared list */
+	__u64 shared; /* free, in the shared list or set aside */
 	__u64 fresh;  /* never handed out since init */
 	__u64 taken;
 	__u64 lost;    /* neither taken nor on a list */

@@ -74,6 +74,9 @@
 /* How the values of several CPUs or array entries become one: sum (without this), max, min or avg. */
 #define SCX_FOLD(how) SCX_TAG("fold=" #how)
 
+/* One of the few that say most: shown where there is room for few only, as in a log. The others are shown on request. */
+#define SCX_KEY SCX_TAG("key=1")
+
 /* The statistics of one group are shown together. */
 #define SCX_GROUP(group) SCX_TAG("group=" group)
 

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/base/background_worker.hpp"
 
-#include <sys/eventfd.h>
+#include <cxxabi.h>
 
-#include <cerrno>
+#include <exception>
+#include <mutex>
 
 namespace scxhost {
 
 Result<std::unique_ptr<BackgroundWorker>> BackgroundWorker::start(EventLoop& loop) {
     std::unique_ptr<BackgroundWorker> worker(new BackgroundWorker());
-    worker->wakeup_ = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    if (!worker->wakeup_)
-        return fail_errno(ErrorKind::kInternal, "cannot make an event descriptor", errno);
-    worker->watch_ = SCXHOST_TRY(loop.watch(worker->wakeup_.get(), {}, [raw = worker.get()] { raw->deliver(); }));
+    if (!worker->finished_ || !worker->wanted_)
+        return EventFd::no_descriptor();
+    worker->watch_ = SCXHOST_TRY(loop.watch(worker->finished_.get(), {}, [raw = worker.get()] { raw->deliver(); }));
     worker->thread_ = SCXHOST_TRY(Thread::start([raw = worker.get()] { raw->work(); }));
     return worker;
 }
@@ -22,7 +22,7 @@ BackgroundWorker::~BackgroundWorker() {
         const std::scoped_lock lock(mutex_);
         ending_ = true;
     }
-    changed_.notify_all();
+    wanted_.signal();
     thread_.join();
 }
 
@@ -31,44 +31,66 @@ void BackgroundWorker::submit(Job job) {
         const std::scoped_lock lock(mutex_);
         jobs_.push_back(std::move(job));
     }
-    changed_.notify_all();
+    wanted_.signal();
 }
 
 void BackgroundWorker::drain() {
-    {
-        std::unique_lock lock(mutex_);
-        changed_.wait(lock, [this] { return jobs_.empty() && !busy_; });
+    const auto at_work = [this] {
+        const std::scoped_lock lock(mutex_);
+        return !jobs_.empty() || busy_;
+    };
+    while (at_work()) {
+        (void)finished_.wait();
+        deliver();
     }
     deliver();
 }
+
+namespace {
+
+// What the loop's thread is to do after the job.
+BackgroundWorker::Completion carry_out(BackgroundWorker::Job job) {
+    try {
+        return job();
+    } catch (const abi::__forced_unwind&) {
+        throw; // the thread is being ended: that is no failure of the job
+    } catch (...) {
+        return [failure = std::current_exception()] { std::rethrow_exception(failure); };
+    }
+}
+
+} // namespace
 
 void BackgroundWorker::work() {
     for (;;) {
         Job job;
         {
-            std::unique_lock lock(mutex_);
-            changed_.wait(lock, [this] { return ending_ || !jobs_.empty(); });
+            const std::scoped_lock lock(mutex_);
             if (ending_)
                 return;
-            job = std::move(jobs_.front());
-            jobs_.pop_front();
-            busy_ = true;
+            if (!jobs_.empty()) {
+                job = std::move(jobs_.front());
+                jobs_.pop_front();
+                busy_ = true;
+            }
         }
-        Completion completion = job();
-        job = nullptr; // what it holds ends on this thread
+        if (!job) {
+            (void)wanted_.wait();
+            wanted_.consume();
+            continue;
+        }
+        Completion completion = carry_out(std::move(job)); // what the job holds ends on this thread
         {
             const std::scoped_lock lock(mutex_);
             completions_.push_back(std::move(completion));
             busy_ = false;
         }
-        changed_.notify_all();
-        ::eventfd_write(wakeup_.get(), 1);
+        finished_.signal();
     }
 }
 
 void BackgroundWorker::deliver() {
-    eventfd_t count = 0;
-    ::eventfd_read(wakeup_.get(), &count);
+    finished_.consume();
     std::deque<Completion> ready;
     {
         const std::scoped_lock lock(mutex_);

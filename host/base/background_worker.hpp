@@ -5,22 +5,21 @@
 // the loop's thread.
 #pragma once
 
+#include "host/base/event_fd.hpp"
 #include "host/base/event_loop.hpp"
 #include "host/base/result.hpp"
 #include "host/base/thread.hpp"
-#include "host/base/unique_fd.hpp"
 
-#include <condition_variable>
 #include <deque>
 #include <functional>
 #include <memory>
-#include <mutex>
 
 namespace scxhost {
 
 class BackgroundWorker {
 public:
-    // Runs on the loop's thread, or never when the worker ends before.
+    // Runs on the loop's thread, or never when the worker ends before. What a job throws is thrown there again in place
+    // of its completion.
     using Completion = std::function<void()>;
     using Job = std::move_only_function<Completion()>;
 
@@ -39,14 +38,14 @@ private:
     void work();
     void deliver();
 
-    UniqueFd wakeup_;
+    EventFd finished_; // for the loop: a job is done
+    EventFd wanted_;   // for the worker: a job waits, or it is to end
     EventLoop::Watch watch_;
-    std::mutex mutex_; // for the four below
+    InheritingMutex mutex_; // for the four below
     std::deque<Job> jobs_;
     std::deque<Completion> completions_;
     bool ending_ = false;
     bool busy_ = false; // with a job
-    std::condition_variable changed_;
     Thread thread_;
 };
 

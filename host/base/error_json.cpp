@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/base/error_json.hpp"
 
+#include "host/base/json_fields.hpp"
+
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -47,17 +49,9 @@ constexpr std::array<std::pair<ErrorKind, std::string_view>, 13> kWords = {{
     {ErrorKind::kInternal, "internal"},
 }};
 
-std::string text(const nlohmann::json& object, const char* key) {
-    const auto found = object.find(key);
-    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
 template <std::integral T>
 T number(const nlohmann::json& object, const char* key) {
-    const auto found = object.find(key);
-    if (found == object.end() || !found->is_number_integer())
-        return 0;
-    const auto value = found->get<std::int64_t>(); // of one that is too large: some negative number
+    const std::int64_t value = json_integer(object, key);
     return value > 0 && std::in_range<T>(value) ? static_cast<T>(value) : 0;
 }
 
@@ -67,15 +61,15 @@ Error error_from_json(const nlohmann::json& json) {
     Error error;
     if (!json.is_object())
         return error;
-    error.kind = error_kind(text(json, "kind")).value_or(ErrorKind::kInternal);
-    error.what = text(json, "message");
-    error.hint = text(json, "hint");
-    if (std::string file = text(json, "file"); !file.empty())
+    error.kind = error_kind(json_text(json, "kind")).value_or(ErrorKind::kInternal);
+    error.what = json_text(json, "message");
+    error.hint = json_text(json, "hint");
+    if (std::string file = json_text(json, "file"); !file.empty())
         error.where = SourceLocation{.file = std::move(file),
                                      .line = number<unsigned>(json, "line"),
                                      .column = number<unsigned>(json, "column")};
     error.sys_errno = number<int>(json, "errno");
-    error.detail = text(json, "detail");
+    error.detail = json_text(json, "detail");
     return error;
 }
 

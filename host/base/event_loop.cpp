@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/base/event_loop.hpp"
 
+#include <cxxabi.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <systemd/sd-event.h>
 #include <time.h>
+
+#include <exception>
+#include <optional>
 
 namespace scxhost {
 namespace {
@@ -21,27 +25,73 @@ Result<> check(int code, const char* what) {
     return {};
 }
 
+std::int64_t sd_priority(EventLoop::Priority priority) {
+    switch (priority) {
+    case EventLoop::Priority::kSignals:
+        return SD_EVENT_PRIORITY_IMPORTANT;
+    case EventLoop::Priority::kNormal:
+        break;
+    case EventLoop::Priority::kClients:
+        return SD_EVENT_PRIORITY_IDLE;
+    }
+    return SD_EVENT_PRIORITY_NORMAL;
+}
+
+// Of the exception that is being handled.
+std::string exception_text() {
+    try {
+        throw;
+    } catch (const abi::__forced_unwind&) {
+        throw;
+    } catch (const std::exception& exception) {
+        return exception.what();
+    } catch (...) {
+        return "something that is no std::exception";
+    }
+}
+
 } // namespace
+
+struct EventLoop::Failure {
+    std::optional<Error> error;
+};
 
 struct EventLoop::Source {
     std::shared_ptr<Handler> handler;
+    std::shared_ptr<Failure> failure;
     std::uint64_t period_us = 0;
     sd_event_source* source = nullptr;
 
-    explicit Source(Handler function)
-        : handler(std::make_shared<Handler>(std::move(function))) {}
+    Source(Handler function, std::shared_ptr<Failure> failed)
+        : handler(std::make_shared<Handler>(std::move(function)))
+        , failure(std::move(failed)) {}
     Source(const Source&) = delete;
     Source& operator=(const Source&) = delete;
     ~Source() { sd_event_source_disable_unref(source); }
 
-    static int fire(void* opaque) {
+    // The frames above this one are sd-event's, in C: no exception may pass through them.
+    static int fire(sd_event_source* source, void* opaque) {
         // The handler may end its own source.
         const std::shared_ptr<Handler> handler = static_cast<Source*>(opaque)->handler;
-        (*handler)();
+        const std::shared_ptr<Failure> failure = static_cast<Source*>(opaque)->failure;
+        sd_event* const event = sd_event_source_get_event(source);
+        try {
+            (*handler)();
+        } catch (const abi::__forced_unwind&) {
+            throw; // pthread_exit() or a cancellation: swallowing it ends the process
+        } catch (...) {
+            if (!failure->error)
+                failure->error = Error{.kind = ErrorKind::kInternal,
+                                       .what = "a handler of the event loop failed: " + exception_text(),
+                                       .hint = "this is a mistake in scxhost, or it is out of memory"};
+            sd_event_exit(event, 0);
+        }
         return 0;
     }
-    static int on_io(sd_event_source*, int, std::uint32_t, void* opaque) { return fire(opaque); }
-    static int on_signal(sd_event_source*, const signalfd_siginfo*, void* opaque) { return fire(opaque); }
+    static int on_io(sd_event_source* source, int, std::uint32_t, void* opaque) { return fire(source, opaque); }
+    static int on_signal(sd_event_source* source, const signalfd_siginfo*, void* opaque) {
+        return fire(source, opaque);
+    }
     static int on_time(sd_event_source* source, std::uint64_t due, void* opaque) {
         const std::uint64_t period = static_cast<Source*>(opaque)->period_us;
         if (period > 0) {
@@ -51,7 +101,7 @@ struct EventLoop::Source {
             sd_event_source_set_time(source, due + (missed + 1) * period);
             sd_event_source_set_enabled(source, SD_EVENT_ON);
         }
-        return fire(opaque);
+        return fire(source, opaque);
     }
 };
 
@@ -60,7 +110,8 @@ void EventLoop::Unref::operator()(sd_event* event) const {
 }
 
 EventLoop::EventLoop(sd_event* event)
-    : event_(event) {}
+    : failure_(std::make_shared<Failure>())
+    , event_(event) {}
 EventLoop::EventLoop(EventLoop&&) noexcept = default;
 EventLoop& EventLoop::operator=(EventLoop&&) noexcept = default;
 EventLoop::~EventLoop() = default;
@@ -93,11 +144,17 @@ Result<> EventLoop::Watch::set(Interest interest) {
     return check(sd_event_source_set_io_events(source_->source, epoll_events(interest)), "cannot watch a descriptor");
 }
 
-Result<EventLoop::Watch> EventLoop::watch(int fd, Interest interest, Handler handler) {
-    auto source = std::make_unique<Source>(std::move(handler));
+Result<> EventLoop::Watch::enable(bool enabled) {
+    return check(sd_event_source_set_enabled(source_->source, enabled ? SD_EVENT_ON : SD_EVENT_OFF),
+                 "cannot watch a descriptor");
+}
+
+Result<EventLoop::Watch> EventLoop::watch(int fd, Interest interest, Handler handler, Priority priority) {
+    auto source = std::make_unique<Source>(std::move(handler), failure_);
     SCXHOST_TRY(
         check(sd_event_add_io(event_.get(), &source->source, fd, epoll_events(interest), Source::on_io, source.get()),
               "cannot watch a descriptor"));
+    sd_event_source_set_priority(source->source, sd_priority(priority));
     return Watch(std::move(source));
 }
 
@@ -108,22 +165,24 @@ Result<> EventLoop::on_readable(int fd, Handler handler) {
 }
 
 Result<> EventLoop::on_signal(int signal, Handler handler) {
+    if (is_ignored(signal))
+        return {};
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, signal);
     SCXHOST_TRY(check(-::pthread_sigmask(SIG_BLOCK, &set, nullptr), "cannot block a signal"));
-    auto source = std::make_unique<Source>(std::move(handler));
+    auto source = std::make_unique<Source>(std::move(handler), failure_);
     SCXHOST_TRY(check(sd_event_add_signal(event_.get(), &source->source, signal, Source::on_signal, source.get()),
                       "cannot watch a signal"));
     // Before anything else that is pending: the user wants out.
-    sd_event_source_set_priority(source->source, SD_EVENT_PRIORITY_IMPORTANT);
+    sd_event_source_set_priority(source->source, sd_priority(Priority::kSignals));
     sources_.push_back(std::move(source));
     return {};
 }
 
 Result<std::unique_ptr<EventLoop::Source>> EventLoop::make_timer(std::chrono::nanoseconds delay,
                                                                  std::chrono::nanoseconds period, Handler handler) {
-    auto source = std::make_unique<Source>(std::move(handler));
+    auto source = std::make_unique<Source>(std::move(handler), failure_);
     source->period_us = to_us(period);
     SCXHOST_TRY(check(sd_event_add_time_relative(event_.get(), &source->source, CLOCK_MONOTONIC, to_us(delay),
                                                  kTimerAccuracyUs, Source::on_time, source.get()),
@@ -131,8 +190,10 @@ Result<std::unique_ptr<EventLoop::Source>> EventLoop::make_timer(std::chrono::na
     return source;
 }
 
-Result<EventLoop::Watch> EventLoop::timer(std::chrono::nanoseconds delay, Handler handler) {
-    return Watch(SCXHOST_TRY(make_timer(delay, {}, std::move(handler))));
+Result<EventLoop::Watch> EventLoop::timer(std::chrono::nanoseconds delay, Handler handler, Priority priority) {
+    std::unique_ptr<Source> source = SCXHOST_TRY(make_timer(delay, {}, std::move(handler)));
+    sd_event_source_set_priority(source->source, sd_priority(priority));
+    return Watch(std::move(source));
 }
 
 Result<> EventLoop::every(std::chrono::nanoseconds period, Handler handler) {
@@ -150,11 +211,19 @@ Result<> EventLoop::keep_service_alive() {
 }
 
 Result<> EventLoop::run() {
-    return check(sd_event_loop(event_.get()), "the event loop failed");
+    SCXHOST_TRY(check(sd_event_loop(event_.get()), "the event loop failed"));
+    if (failure_->error)
+        return fail(*std::move(failure_->error));
+    return {};
 }
 
 void EventLoop::stop() {
     sd_event_exit(event_.get(), 0);
+}
+
+bool is_ignored(int signal) {
+    struct sigaction action{};
+    return ::sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
 } // namespace scxhost

@@ -25,6 +25,14 @@ public:
         bool writable = false;
     };
 
+    // Which handlers come first when several sources are ready. What decides about the scheduler never waits for a
+    // client of the control socket.
+    enum class Priority {
+        kSignals,
+        kNormal,  // uevents, timers, what other threads report
+        kClients, // whoever talks to the host from outside
+    };
+
     // Owns one source. Its end, which may come inside its own handler, ends the source; so does the loop's.
     class Watch {
     public:
@@ -35,6 +43,8 @@ public:
 
         // Of a descriptor's watch only.
         Result<> set(Interest interest);
+        // While it is disabled the loop does not look at the descriptor, not even for its other end's hang-up.
+        Result<> enable(bool enabled);
         void reset();
         [[nodiscard]] explicit operator bool() const { return source_ != nullptr; }
 
@@ -51,13 +61,14 @@ public:
 
     using Handler = std::function<void()>;
 
-    Result<Watch> watch(int fd, Interest interest, Handler handler);
+    Result<Watch> watch(int fd, Interest interest, Handler handler, Priority priority = Priority::kNormal);
     // Once; the handle stays, spent.
-    Result<Watch> timer(std::chrono::nanoseconds delay, Handler handler);
+    Result<Watch> timer(std::chrono::nanoseconds delay, Handler handler, Priority priority = Priority::kNormal);
 
     // Each of these lives as long as the loop.
     Result<> on_readable(int fd, Handler handler);
-    // Blocks the signal in this thread, so that only the loop sees it.
+    // Blocks the signal in this thread, so that only the loop sees it. Does nothing for one that is_ignored(): who
+    // started this process, with nohup for instance, wants it to have no effect.
     Result<> on_signal(int signal, Handler handler);
     // At now + period, then every period. Missed ticks are skipped, not made up for.
     Result<> every(std::chrono::nanoseconds period, Handler handler);
@@ -66,7 +77,8 @@ public:
     // Pings the service manager's watchdog, where there is one, for as long as the loop turns.
     Result<> keep_service_alive();
 
-    // Runs handlers until stop().
+    // Runs handlers until stop(), or until one of them throws: that ends the loop with kInternal, since nobody knows
+    // what the handler had left to do.
     Result<> run();
     void stop();
 
@@ -75,11 +87,17 @@ private:
     Result<std::unique_ptr<Source>> make_timer(std::chrono::nanoseconds delay, std::chrono::nanoseconds period,
                                                Handler handler);
 
+    // Where the sources leave what a handler threw; does not move with the loop.
+    struct Failure;
     struct Unref {
         void operator()(sd_event* event) const;
     };
+    std::shared_ptr<Failure> failure_;
     std::unique_ptr<sd_event, Unref> event_;
     std::vector<std::unique_ptr<Source>> sources_; // after event_, so that they are gone before it
 };
+
+// Whether the process has a signal ignored: by its own choice, or as it was started.
+[[nodiscard]] bool is_ignored(int signal);
 
 } // namespace scxhost

@@ -148,4 +148,22 @@ Result<std::filesystem::path> make_trusted_folder(const std::filesystem::path& f
     return check_trusted(result);
 }
 
+Result<> check_readable_by_all(const std::filesystem::path& path) {
+    std::error_code error;
+    const std::filesystem::path resolved = std::filesystem::canonical(path, error);
+    if (error)
+        return fail_errno(error == std::errc::permission_denied ? ErrorKind::kPermission : ErrorKind::kIo,
+                          "cannot examine " + path.string(), error.value());
+    for (std::filesystem::path part = resolved;; part = part.parent_path()) {
+        struct stat status{};
+        if (::stat(part.c_str(), &status) != 0)
+            return fail_errno(ErrorKind::kIo, "cannot examine " + part.string(), errno);
+        const mode_t needed = (part == resolved ? S_IROTH : 0U) | (S_ISDIR(status.st_mode) ? S_IXOTH : 0U);
+        if ((status.st_mode & needed) != needed)
+            return fail(ErrorKind::kPermission, part.string() + " is not for everybody to read");
+        if (part == part.root_path())
+            return {};
+    }
+}
+
 } // namespace scxhost

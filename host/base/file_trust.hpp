@@ -21,6 +21,10 @@ namespace scxhost {
 // with kPermission when something on the way is not trusted, or cannot be searched; kIo when it cannot be examined.
 [[nodiscard]] Result<std::filesystem::path> check_trusted(const std::filesystem::path& path, uid_t user = ::geteuid());
 
+// Whether everybody may read a file, or list a folder, by the mode bits of it and of the folders on the way, once links
+// are resolved. kPermission: no, with what is closed named; kIo when it cannot be examined.
+[[nodiscard]] Result<> check_readable_by_all(const std::filesystem::path& path);
+
 // check_trusted() for a folder, which is made when it is missing, with those on the way to it; `mode` is that of each
 // folder made, whatever the umask. Errors: those of check_trusted(); kPermission or kIo when it cannot be made.
 [[nodiscard]] Result<std::filesystem::path> make_trusted_folder(const std::filesystem::path& folder, mode_t mode);

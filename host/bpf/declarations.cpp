@@ -264,7 +264,7 @@ private:
         const std::string member(btf_member_at(btf_.raw(), btf__type_by_id(btf_.raw(), place.struct_id),
                                                static_cast<std::uint32_t>(place.member))
                                      .name);
-        SCXHOST_TRY(tags.check(member, {"stat", "help", "unit", "name", "fold", "group"}));
+        SCXHOST_TRY(tags.check(member, {"stat", "help", "unit", "name", "fold", "group", "key"}));
         const std::optional<Storage> storage = btf_.storage(place.type_id);
         const bool is_number = storage && !place.is_bit_field &&
                                (storage->kind == StorageKind::kInteger || storage->kind == StorageKind::kIntegers ||
@@ -298,6 +298,7 @@ private:
         if (row == folds.end())
             return fail(ErrorKind::kObject, fmt::format("statistic '{}' has the unknown fold '{}'", name, fold));
         statistic.fold = row->second;
+        statistic.key = tags.find("key").has_value();
 
         auto found = std::ranges::find_if(
             out_, [&](const StatisticDeclaration& s) { return s.name == name && s.container == container_; });

@@ -64,6 +64,7 @@ struct StatisticDeclaration {
     std::vector<std::uint32_t> offsets;      // of each place in the container (arrays have many)
     std::uint32_t width = 0;
     bool is_signed = false;
+    bool key = false; // among the few that are shown where there is room for few only
 };
 
 // A feature of the kernel that the object uses when it is there.

@@ -92,6 +92,7 @@ Result<> choose_form(SchedulerObject& object, const KernelBtf& kernel) {
 
 Result<std::vector<std::string>> fit_to_kernel(SchedulerObject& object, const KernelBtf& kernel) {
     SCXHOST_TRY(check_form(object, kernel));
+    SCXHOST_TRY(object.check_kernel_config());
     std::vector<std::string> notes = SCXHOST_TRY(check_kfuncs(object, kernel));
 
     for (const FeatureDeclaration& feature : object.declarations().features) {

@@ -18,8 +18,8 @@ class KernelBtf;
 Result<> choose_form(SchedulerObject& object, const KernelBtf& kernel);
 
 // Returns one line for each thing that the scheduler does without. kUnsupported: the kernel lacks the form of
-// scheduler that it is written in, or a kfunc that it needs is missing or malformed in the kernel's BTF (all of them
-// are named).
+// scheduler that it is written in, a value of its configuration is not known, or a kfunc that it needs is missing or
+// malformed in the kernel's BTF (all of them are named).
 Result<std::vector<std::string>> fit_to_kernel(SchedulerObject& object, const KernelBtf& kernel);
 
 } // namespace scxhost

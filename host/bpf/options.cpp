@@ -4,11 +4,12 @@
 #include "host/base/suggest.hpp"
 #include "host/base/units.hpp"
 #include "host/bpf/plain_options.hpp"
+#include "host/kernel/cgroup.hpp"
 #include "host/kernel/kernel_btf.hpp"
+#include "host/kernel/namespaces.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,7 +17,6 @@
 #include <charconv>
 #include <chrono>
 #include <cstring>
-#include <filesystem>
 #include <limits>
 #include <optional>
 
@@ -24,7 +24,6 @@ namespace scxhost {
 namespace {
 
 constexpr std::uint32_t kKernelDumpLength = 32768; // SCX_EXIT_DUMP_DFL_LEN
-constexpr const char* kCgroupRoot = "/sys/fs/cgroup";
 
 struct DurationUnit {
     std::string_view name;
@@ -144,20 +143,15 @@ Result<> store_cpus(const Setting& setting, std::span<std::byte> raw) {
     return {};
 }
 
-Result<std::int64_t> cgroup_id(const Setting& setting) {
-    const std::string text = SCXHOST_TRY(setting.as_string());
-    if (text.empty())
-        return 0;
-    const std::filesystem::path root(kCgroupRoot);
-    const std::filesystem::path path = text.starts_with(kCgroupRoot)
-                                           ? std::filesystem::path(text)
-                                           : root / std::filesystem::path(text).relative_path();
-    struct stat status{};
-    if (::stat(path.c_str(), &status) != 0 || !S_ISDIR(status.st_mode))
-        return fail(setting.error(fmt::format("there is no cgroup {}", path.string()),
-                                  fmt::format("give a folder below {}", kCgroupRoot)));
-    // In cgroup2 the inode number of a cgroup's folder is its id.
-    return static_cast<std::int64_t>(status.st_ino);
+// 0 is nobody and -1 the host itself; any other is a process as the kernel numbers it.
+Result<std::int64_t> process_id(const Setting& setting, std::int64_t max) {
+    const std::int64_t pid = SCXHOST_TRY(setting.as_integer(-1, max));
+    // Inside a PID namespace nothing tells a process's number outside of it: its /proc shows none above its own.
+    if (pid != 0 && !in_initial_pid_namespace())
+        return fail(setting.error(
+            "process numbers here are those of a PID namespace, and a scheduler sees those of the initial one",
+            "leave the option out, or run scxhost in the initial PID namespace (containers: --pid=host)"));
+    return pid == -1 ? ::getpid() : pid;
 }
 
 // One row of an array, or all of one that has no rows.
@@ -187,6 +181,16 @@ Result<> store_table(const OptionDeclaration& option, const Setting& setting, Op
     return {};
 }
 
+Result<std::uint64_t> cgroup_id(const Setting& setting) {
+    const std::string text = SCXHOST_TRY(setting.as_string());
+    if (text.empty())
+        return 0;
+    Result<std::uint64_t> id = find_cgroup(text);
+    if (!id)
+        return fail(setting.error(id.error().what, std::move(id.error().hint)));
+    return id;
+}
+
 Result<> store_option(const OptionDeclaration& option, const Setting& setting, std::span<std::byte> raw) {
     const OptionLimits limits = SCXHOST_TRY(option_limits(option));
     switch (option.kind) {
@@ -196,11 +200,9 @@ Result<> store_option(const OptionDeclaration& option, const Setting& setting, s
     case OptionKind::kInteger:
         store_integer(raw, SCXHOST_TRY(setting.as_integer(limits.min, limits.max)));
         return {};
-    case OptionKind::kPid: {
-        const std::int64_t pid = SCXHOST_TRY(setting.as_integer(-1, limits.max));
-        store_integer(raw, pid == -1 ? ::getpid() : pid);
+    case OptionKind::kPid:
+        store_integer(raw, SCXHOST_TRY(process_id(setting, limits.max)));
         return {};
-    }
     case OptionKind::kDuration: {
         const std::int64_t unit = SCXHOST_TRY(unit_of(option));
         const std::int64_t value =
@@ -233,7 +235,7 @@ Result<> store_option(const OptionDeclaration& option, const Setting& setting, s
     case OptionKind::kCpus:
         return store_cpus(setting, raw);
     case OptionKind::kCgroup:
-        store_integer(raw, SCXHOST_TRY(cgroup_id(setting)));
+        store_integer(raw, static_cast<std::int64_t>(SCXHOST_TRY(cgroup_id(setting))));
         return {};
     case OptionKind::kIntegers: {
         std::vector<std::byte> values(raw.size()); // what is left out is 0

@@ -4,6 +4,7 @@
 #include "host/base/content_hash.hpp"
 #include "host/base/elf_image.hpp"
 #include "host/base/suggest.hpp"
+#include "host/bpf/kconfig_values.hpp"
 #include "host/bpf/libbpf_log.hpp"
 #include "host/bpf/options.hpp"
 #include "host/bpf/struct_ops_value.hpp"
@@ -11,6 +12,8 @@
 #include "host/bpf/verifier_log.hpp"
 #include "host/kernel/btf_types.hpp"
 #include "host/kernel/kernel_btf.hpp"
+#include "host/kernel/kernel_config.hpp"
+#include "host/kernel/preflight.hpp"
 
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
@@ -132,6 +135,7 @@ struct SchedulerObject::State {
     bool loaded = false;
     std::vector<std::unique_ptr<bpf_link, LinkCloser>> program_links;
     void* arena_globals = nullptr; // set by libbpf when the object is loaded
+    std::optional<Error> config_error;
 
     // Looked up anew each time: libbpf moves its types when a map is resized.
     [[nodiscard]] const btf_type* ops_type() const { return btf__type_by_id(btf->raw(), ops_type_id); }
@@ -359,6 +363,12 @@ Result<SchedulerObject> SchedulerObject::open(const Source& source) {
     bpf_object_open_opts options{};
     options.sz = sizeof options;
     options.object_name = object_name.c_str();
+    KconfigValues config = read_kconfig_values(*image, source.name,
+                                               source.kernel_configs.empty() ? kernel_config_places(kernel_release())
+                                                                             : source.kernel_configs);
+    if (!config.text.empty())
+        options.kconfig = config.text.c_str();
+    state->config_error = std::move(config.error);
     state->object.reset(bpf_object__open_mem(source.bytes.data(), source.bytes.size(), &options));
     if (state->object == nullptr)
         return fail(open_error(source.name, errno, log));
@@ -522,7 +532,12 @@ Result<> SchedulerObject::set_exit_dump_length(std::uint32_t bytes) {
     return {};
 }
 
+Result<> SchedulerObject::check_kernel_config() const {
+    return state_->config_error ? fail(*state_->config_error) : Result<>();
+}
+
 Result<> SchedulerObject::load() {
+    SCXHOST_TRY(check_kernel_config());
     SCXHOST_TRY(state_->check_map_sizes());
     const LibbpfLog log;
     // The skeleton form of load is libbpf's public way to learn where an arena's globals are: at its start or, on

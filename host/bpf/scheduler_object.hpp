@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <span>
@@ -66,6 +67,8 @@ public:
         std::string name; // for messages and, without a plugin, the scheduler's name
         std::span<const std::byte> bytes;
         std::string struct_ops; // which struct_ops map; empty: the only one, or the form that fits the kernel
+        // Where to look for the kernel's configuration; empty: where distributions keep the running kernel's.
+        std::vector<std::filesystem::path> kernel_configs = {};
     };
 
     // Reads the object; nothing is loaded. Errors: kObject (not a sched_ext object, damaged, contradictory tags).
@@ -122,6 +125,10 @@ public:
 
     // Before load only: room for the exit dump; 0 leaves the object's own.
     Result<> set_exit_dump_length(std::uint32_t bytes);
+
+    // Whether each value of the kernel's configuration that the object asks for is known. kUnsupported names what is
+    // missing, and where it was looked for.
+    [[nodiscard]] Result<> check_kernel_config() const;
 
     // Creates the maps, verifies and loads the programs, and associates the other ones with the struct_ops where the
     // kernel can (since 7.1): what they then ask of the scheduler reaches this one or none. Errors: kVerifier with the

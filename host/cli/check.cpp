@@ -3,9 +3,11 @@
 // `scxhost check`: everything that can be known without attaching. Works without root and without sched_ext; then it
 // says what it could not check and why.
 #include "host/base/error_json.hpp"
+#include "host/base/suggest.hpp"
 #include "host/cli/command.hpp"
 #include "host/cli/diagnostic.hpp"
 #include "host/cli/log.hpp"
+#include "host/cli/standard_output.hpp"
 #include "host/cli/terminal.hpp"
 #include "host/kernel/preflight.hpp"
 #include "host/supervisor/prepared_scheduler.hpp"
@@ -79,8 +81,8 @@ public:
                 break;
             }
         }
-        fmt::print("{}", format_table(rows));
-        std::fflush(stdout);
+        print(format_table(rows));
+        (void)flush_stdout();
         for (const Item& item : items_)
             if (item.error)
                 print_diagnostic(Severity::kError, *item.error);
@@ -128,6 +130,19 @@ const KernelBtf* add_preflight(Report& report, const PreflightReport& preflight)
     return has_sched_ext && preflight.btf ? &*preflight.btf : nullptr;
 }
 
+// The kernel runs such programs only when it is asked to, which an object's own loading program did.
+void add_programs_for_nobody(Report& report, const SchedulerObject& object) {
+    std::vector<std::string> names;
+    for (const SchedulerObject::OtherProgram& program : object.other_programs())
+        if (program.section.starts_with("syscall"))
+            names.push_back(program.name);
+    if (!names.empty())
+        report.passed("note",
+                      fmt::format("nobody runs the syscall {} {}; what its loading program did with {} is not done",
+                                  names.size() == 1 ? "program" : "programs", list_words(names, "and"),
+                                  names.size() == 1 ? "it" : "them"));
+}
+
 void check_scheduler(Report& report, const Config& config, const PreflightReport& preflight, const KernelBtf* kernel) {
     Result<std::unique_ptr<PreparedScheduler>> scheduler = PreparedScheduler::open(config);
     if (!report.step("plugin or object", scheduler, scheduler ? (*scheduler)->path().string() : ""))
@@ -146,7 +161,9 @@ void check_scheduler(Report& report, const Config& config, const PreflightReport
         for (const std::string& note : (*scheduler)->notes())
             report.passed("note", note);
     }
-    const Result<> configured = (*scheduler)->configure(plugin_log_sink());
+    if (!(*scheduler)->plugin_info()) // a plugin's user-space half may run them
+        add_programs_for_nobody(report, (*scheduler)->object());
+    const Result<> configured = (*scheduler)->configure(Log(config.log.level).plugin_sink());
     if (!report.step("plugin's own checks", configured, (*scheduler)->plugin_info() ? "" : "none: a bare object"))
         return;
     if (kernel == nullptr || preflight.first_failure() != nullptr) {
@@ -167,10 +184,8 @@ CommandResult check(const CheckArguments& arguments) {
                     arguments.selection.what.empty() ? arguments.selection.object : arguments.selection.what);
     const PreflightReport preflight = preflight_report();
     const KernelBtf* kernel = add_preflight(report, preflight);
-    if (has_config) {
-        set_log_level(config->log.level);
+    if (has_config)
         check_scheduler(report, *config, preflight, kernel);
-    }
     if (arguments.json)
         report.print_as_json();
     else

@@ -3,6 +3,7 @@
 
 #include "host/base/suggest.hpp"
 #include "host/cli/diagnostic.hpp"
+#include "host/cli/standard_output.hpp"
 #include "host/plugins/plugin_file.hpp"
 
 #include <CLI/CLI.hpp>
@@ -11,7 +12,8 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <cstdio>
+#include <exception>
+#include <sstream>
 
 namespace scxhost {
 namespace {
@@ -69,6 +71,28 @@ Error usage_error(const CLI::App& app, const CLI::ParseError& error, int argc, c
     return result;
 }
 
+// Libraries return errors; what is thrown all the same is a mistake, or memory is short. The destructors on the way
+// here have detached what was attached.
+CommandResult run_chosen(const std::function<CommandResult()>& chosen) try {
+    return chosen();
+} catch (const std::exception& exception) {
+    return fail(ErrorKind::kInternal, fmt::format("scxhost failed: {}", exception.what()),
+                "this is a mistake in scxhost, or it is out of memory");
+}
+
+// The process's exit status. An answer that could not be written was not given.
+int end_command(const CommandResult& result) {
+    if (!result)
+        print_diagnostic(Severity::kError, result.error());
+    ExitStatus status = result ? *result : exit_status(result.error().kind);
+    if (const Result<> written = finish_stdout(); !written) {
+        print_diagnostic(Severity::kError, written.error());
+        if (status == ExitStatus::kDone)
+            status = exit_status(written.error().kind);
+    }
+    return static_cast<int>(status);
+}
+
 } // namespace
 
 void add_plugin_dirs(CLI::App& command, std::vector<std::string>& plugin_dirs) {
@@ -104,8 +128,8 @@ std::string json_line(const nlohmann::json& document) {
 }
 
 void print_json(const nlohmann::json& document) {
-    std::fputs(json_line(document).c_str(), stdout);
-    std::fflush(stdout);
+    print(json_line(document));
+    (void)flush_stdout();
 }
 
 int run_command_line(int argc, const char* const* argv) {
@@ -136,17 +160,15 @@ int run_command_line(int argc, const char* const* argv) {
     try {
         app.parse(argc, argv);
     } catch (const CLI::Success& request) { // --help, --version
-        return app.exit(request);
+        std::ostringstream text;
+        app.exit(request, text, text);
+        print(text.str());
+        return end_command(ExitStatus::kDone);
     } catch (const CLI::ParseError& error) {
         print_diagnostic(Severity::kError, usage_error(app, error, argc, argv));
         return static_cast<int>(ExitStatus::kUsage);
     }
-    const CommandResult result = chosen();
-    if (!result) {
-        print_diagnostic(Severity::kError, result.error());
-        return static_cast<int>(exit_status(result.error().kind));
-    }
-    return static_cast<int>(*result);
+    return end_command(run_chosen(chosen));
 }
 
 } // namespace scxhost

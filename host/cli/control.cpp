@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/cli/control.hpp"
 
+#include "host/base/json_fields.hpp"
 #include "host/cli/terminal.hpp"
 
 #include <CLI/CLI.hpp>
@@ -34,18 +35,16 @@ Result<nlohmann::json> ask_host(const ControlArguments& arguments, const std::st
 }
 
 std::string text_in(const nlohmann::json& object, const char* key) {
-    const nlohmann::json& found = member(object, key);
-    return found.is_string() ? printable(found.get<std::string>()) : std::string();
+    return printable(json_text(object, key));
 }
 
 double number_in(const nlohmann::json& object, const char* key) {
-    const nlohmann::json& found = member(object, key);
+    const nlohmann::json& found = json_member(object, key);
     return found.is_number() ? found.get<double>() : 0.0;
 }
 
 std::int64_t integer_in(const nlohmann::json& object, const char* key) {
-    const nlohmann::json& found = member(object, key);
-    return found.is_number_integer() ? found.get<std::int64_t>() : 0;
+    return json_integer(object, key);
 }
 
 std::chrono::nanoseconds duration_in(const nlohmann::json& object, const char* key, std::chrono::nanoseconds unit) {
@@ -55,11 +54,7 @@ std::chrono::nanoseconds duration_in(const nlohmann::json& object, const char* k
 }
 
 const nlohmann::json& member(const nlohmann::json& object, const char* key) {
-    static const nlohmann::json none;
-    if (!object.is_object())
-        return none;
-    const auto found = object.find(key);
-    return found == object.end() ? none : *found;
+    return json_member(object, key);
 }
 
 } // namespace scxhost

@@ -3,6 +3,7 @@
 // `scxhost events`: what happened in the running host, and what happens.
 #include "host/cli/control.hpp"
 #include "host/cli/event_view.hpp"
+#include "host/cli/standard_output.hpp"
 #include "host/cli/terminal.hpp"
 
 #include <CLI/CLI.hpp>
@@ -29,8 +30,8 @@ void print_event(const nlohmann::json& event, bool as_json) {
                            text_in(member(event, "error"), "message").empty()
                                ? text_in(event, "title")
                                : text_in(member(event, "error"), "message"));
-    fmt::print("{}  {}", text_in(event, "time"), text);
-    std::fflush(stdout);
+    print(fmt::format("{}  {}", text_in(event, "time"), text));
+    (void)flush_stdout();
 }
 
 CommandResult events(const EventsArguments& arguments) {
@@ -44,7 +45,7 @@ CommandResult events(const EventsArguments& arguments) {
     if (const nlohmann::json& recent = member(answer, "events"); recent.is_array())
         for (const nlohmann::json& event : recent)
             print_event(event, arguments.control.json);
-    while (arguments.follow && std::ferror(stdout) == 0)
+    while (arguments.follow && flush_stdout())
         print_event(SCXHOST_TRY(client.next_event()), arguments.control.json);
     return ExitStatus::kDone;
 }

@@ -5,6 +5,7 @@
 
 #include "host/cli/control.hpp"
 #include "host/cli/diagnostic.hpp"
+#include "host/cli/standard_output.hpp"
 #include "host/cli/terminal.hpp"
 
 #include <CLI/CLI.hpp>
@@ -58,7 +59,7 @@ CommandResult list(const IncidentsArguments& arguments) {
         return ExitStatus::kDone;
     }
     if (shown > 0)
-        fmt::print("{}", printable(format_table(rows, {true})));
+        print(printable(format_table(rows, {true})));
     if (all.empty())
         print_note(fmt::format("there are no incident records in {}", folder_of(arguments)));
     else if (shown < all.size())
@@ -85,8 +86,8 @@ void add_members(std::vector<std::vector<std::string>>& rows, const std::string&
 
 void print_text(std::string_view title, const std::string& text) {
     if (!text.empty())
-        fmt::print("\n{}\n{}{}", paint(title, kBold, wants_colour(STDOUT_FILENO)), text,
-                   text.ends_with('\n') ? "" : "\n");
+        print(fmt::format("\n{}\n{}{}", paint(title, kBold, wants_colour(STDOUT_FILENO)), text,
+                          text.ends_with('\n') ? "" : "\n"));
 }
 
 std::string describe_exit(const nlohmann::json& exit) {
@@ -104,8 +105,8 @@ void print_record(const nlohmann::json& record) {
             rows.push_back({title, value});
     };
     const nlohmann::json& exit = member(record, "exit");
-    fmt::print("{} {}, {}\n", paint("incident", kBold, wants_colour(STDOUT_FILENO)), plain(member(record, "number")),
-               text_in(record, "time"));
+    print(fmt::format("{} {}, {}\n", paint("incident", kBold, wants_colour(STDOUT_FILENO)),
+                      plain(member(record, "number")), text_in(record, "time")));
     const std::string title = text_in(record, "title");
     add("scheduler", title.empty() ? text_in(record, "scheduler") : title);
     add("what", what_happened(record));
@@ -119,7 +120,7 @@ void print_record(const nlohmann::json& record) {
         add("host", fmt::format("scxhost {}, process {}", text_in(record, "version"), plain(member(record, "pid"))));
     add_members(rows, "options", member(record, "options"));
     add_members(rows, "statistics", member(record, "statistics"));
-    fmt::print("{}", format_table(rows));
+    print(format_table(rows));
     print_text("details", text_in(member(record, "error"), "detail"));
     if (text_in(exit, "dump") != text_in(member(record, "error"), "detail"))
         print_text("dump", text_in(exit, "dump"));

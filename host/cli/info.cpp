@@ -3,6 +3,7 @@
 
 #include "host/base/error_json.hpp"
 #include "host/cli/command.hpp"
+#include "host/cli/standard_output.hpp"
 #include <scxhost/plugin.h>
 
 #include <CLI/CLI.hpp>
@@ -11,8 +12,8 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <iostream>
 #include <memory>
+#include <sstream>
 
 namespace scxhost {
 namespace {
@@ -116,7 +117,9 @@ void add_info(CommandLine line) {
     command->footer("\nReports and judges nothing: a machine that cannot run a scheduler is no error.");
     command->callback([json, &chosen = line.chosen] {
         chosen = [json]() -> CommandResult {
-            info_command(std::cout, *json);
+            std::ostringstream text;
+            info_command(text, *json);
+            print(text.str());
             return ExitStatus::kDone;
         };
     });

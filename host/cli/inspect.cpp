@@ -4,6 +4,7 @@
 #include "host/base/suggest.hpp"
 #include "host/cli/command.hpp"
 #include "host/cli/object_view.hpp"
+#include "host/cli/standard_output.hpp"
 #include "host/cli/terminal.hpp"
 #include "host/kernel/kernel_btf.hpp"
 #include "host/supervisor/prepared_scheduler.hpp"
@@ -78,8 +79,8 @@ CommandResult inspect(const InspectArguments& arguments) {
     rows.push_back({"exit record", object.declarations().exit_record ? object.declarations().exit_record->variable.name
                                                                      : "none: the host cannot say why it was ejected"});
     const bool colour = wants_colour(STDOUT_FILENO);
-    fmt::print("{}\n{}\n{}\n{}", printable(format_table(rows)), SCXHOST_TRY(options_text(*scheduler, colour)),
-               statistics_text(*scheduler, colour), kfuncs_text(*scheduler, kernel));
+    print(fmt::format("{}\n{}\n{}\n{}", printable(format_table(rows)), SCXHOST_TRY(options_text(*scheduler, colour)),
+                      statistics_text(*scheduler, colour), kfuncs_text(*scheduler, kernel)));
     return ExitStatus::kDone;
 }
 

@@ -4,6 +4,7 @@
 #include "host/base/error_json.hpp"
 #include "host/cli/command.hpp"
 #include "host/cli/diagnostic.hpp"
+#include "host/cli/standard_output.hpp"
 #include "host/cli/terminal.hpp"
 #include "host/plugins/plugin_directory.hpp"
 
@@ -47,7 +48,7 @@ CommandResult list(const ListArguments& arguments) {
         if (plugin.file)
             rows.push_back({plugin.file->info.name, plugin.file->info.version, plugin.file->info.summary});
     if (rows.size() > 1)
-        fmt::print("{}", printable(format_table(rows)));
+        print(printable(format_table(rows)));
     for (const ListedPlugin& plugin : plugins)
         if (!plugin.file)
             print_diagnostic(Severity::kWarning, plugin.file.error());

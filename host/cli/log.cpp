@@ -1,70 +1,60 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/cli/log.hpp"
 
+#include "host/base/thread.hpp"
+#include "host/base/write_all.hpp"
 #include "host/cli/output.hpp"
 #include "host/cli/terminal.hpp"
 #include <scxhost/plugin.h>
 
-#include <spdlog/sinks/base_sink.h>
-#include <spdlog/sinks/stdout_color_sinks.h>
+#include <fmt/format.h>
+#include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/sink.h>
 #include <spdlog/spdlog.h>
+#include <sys/stat.h>
+#include <syslog.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <mutex>
+#include <string>
+#include <string_view>
 
 namespace scxhost {
 namespace {
 
-constexpr const char* kPattern = "%H:%M:%S.%e %^%l%$: %v";
+using Level = spdlog::level::level_enum;
 
-// Lines that nobody waits for. The formatter needs the lock: each plugin logs on its own thread.
-class OutputSink : public spdlog::sinks::base_sink<std::mutex> {
-public:
-    explicit OutputSink(Output& output)
-        : output_(output)
-        , colour_(wants_colour(STDERR_FILENO)) {
-        set_pattern(kPattern);
+Level level_of(LogLevel level) {
+    switch (level) {
+    case LogLevel::kError:
+        return spdlog::level::err;
+    case LogLevel::kWarning:
+        return spdlog::level::warn;
+    case LogLevel::kInfo:
+        break;
+    case LogLevel::kDebug:
+        return spdlog::level::debug;
+    case LogLevel::kTrace:
+        return spdlog::level::trace;
     }
-
-private:
-    void sink_it_(const spdlog::details::log_msg& message) override {
-        spdlog::memory_buf_t line;
-        formatter_->format(message, line);
-        const std::string text = fmt::to_string(line);
-        const std::size_t begin = message.color_range_start;
-        const std::size_t end = message.color_range_end;
-        const std::string_view level = std::string_view(text).substr(begin, end - begin);
-        output_.put(STDERR_FILENO,
-                    text.substr(0, begin) + paint(level, colour_of(message.level), colour_) + text.substr(end));
-    }
-    void flush_() override {}
-
-    static std::string_view colour_of(spdlog::level::level_enum level) {
-        switch (level) {
-        case spdlog::level::err:
-            return kRed;
-        case spdlog::level::warn:
-            return kYellow;
-        default:
-            return kGreen;
-        }
-    }
-
-    Output& output_;
-    bool colour_;
-};
-
-// stderr, coloured on a terminal only.
-const std::shared_ptr<spdlog::logger>& logger() {
-    static const std::shared_ptr<spdlog::logger> instance = [] {
-        auto made = spdlog::stderr_color_mt("scxhost");
-        made->set_pattern(kPattern);
-        return made;
-    }();
-    return instance;
+    return spdlog::level::info;
 }
 
-spdlog::level::level_enum plugin_level(int level) {
+Level level_of(Severity severity) {
+    switch (severity) {
+    case Severity::kError:
+        return spdlog::level::err;
+    case Severity::kWarning:
+        return spdlog::level::warn;
+    case Severity::kNote:
+        break;
+    }
+    return spdlog::level::info;
+}
+
+Level level_of_plugin(int level) {
     switch (level) {
     case SCXHOST_LOG_DEBUG:
         return spdlog::level::debug;
@@ -77,31 +67,124 @@ spdlog::level::level_enum plugin_level(int level) {
     }
 }
 
-} // namespace
-
-void set_log_level(LogLevel level) {
+int priority_of(Level level) {
     switch (level) {
-    case LogLevel::kError:
-        return logger()->set_level(spdlog::level::err);
-    case LogLevel::kWarning:
-        return logger()->set_level(spdlog::level::warn);
-    case LogLevel::kInfo:
-        return logger()->set_level(spdlog::level::info);
-    case LogLevel::kDebug:
-        return logger()->set_level(spdlog::level::debug);
-    case LogLevel::kTrace:
-        return logger()->set_level(spdlog::level::trace);
+    case spdlog::level::err:
+        return LOG_ERR;
+    case spdlog::level::warn:
+        return LOG_WARNING;
+    case spdlog::level::info:
+        return LOG_INFO;
+    default:
+        return LOG_DEBUG;
     }
 }
 
-PluginLogSink plugin_log_sink(Output* output) {
-    const auto made = output == nullptr
-                          ? logger()
-                          : std::make_shared<spdlog::logger>("scxhost", std::make_shared<OutputSink>(*output));
-    made->set_level(logger()->level());
-    return [made](int level, std::string_view plugin, std::string_view message) {
-        made->log(plugin_level(level), "{}: {}", plugin, printable(message));
+std::string_view colour_of(Level level) {
+    switch (level) {
+    case spdlog::level::err:
+        return kRed;
+    case spdlog::level::warn:
+        return kYellow;
+    default:
+        return kGreen;
+    }
+}
+
+// Each line of its own: the journal makes an entry of each.
+std::string with_priority(std::string_view lines, Level level) {
+    std::string result;
+    while (!lines.empty()) {
+        const std::size_t end = std::min(lines.find('\n'), lines.size());
+        result += fmt::format("<{}>{}\n", priority_of(level), lines.substr(0, end));
+        lines.remove_prefix(std::min(end + 1, lines.size()));
+    }
+    return result;
+}
+
+} // namespace
+
+// Where the lines go. The formatter needs the lock, which the event loop's thread takes too: each plugin logs on its
+// own thread.
+struct Log::Lines {
+    class Sink : public spdlog::sinks::sink {
+    public:
+        explicit Sink(Output* output)
+            : output_(output)
+            , journal_(is_journal(STDERR_FILENO))
+            , colour_(wants_colour(STDERR_FILENO)) {
+            Sink::set_pattern(journal_ ? "%v" : "%H:%M:%S.%e %^%l%$: %v");
+        }
+        void write(const std::string& lines, Level level) const {
+            const std::string text = journal_ ? with_priority(lines, level) : lines;
+            if (output_ != nullptr)
+                output_->put(STDERR_FILENO, text);
+            else
+                (void)write_all(STDERR_FILENO, text);
+        }
+        [[nodiscard]] bool colour() const { return colour_; }
+
+        void log(const spdlog::details::log_msg& message) override {
+            spdlog::memory_buf_t line;
+            {
+                const std::scoped_lock lock(mutex_);
+                formatter_->format(message, line);
+            }
+            const std::string text = fmt::to_string(line);
+            const std::size_t begin = message.color_range_start;
+            const std::size_t end = message.color_range_end;
+            write(text.substr(0, begin) + paint(text.substr(begin, end - begin), colour_of(message.level), colour_) +
+                      text.substr(end),
+                  message.level);
+        }
+        void flush() override {}
+        void set_pattern(const std::string& pattern) override {
+            set_formatter(std::make_unique<spdlog::pattern_formatter>(pattern));
+        }
+        void set_formatter(std::unique_ptr<spdlog::formatter> formatter) override { formatter_ = std::move(formatter); }
+
+    private:
+        InheritingMutex mutex_; // for formatting
+        std::unique_ptr<spdlog::formatter> formatter_;
+        Output* output_;
+        bool journal_;
+        bool colour_;
     };
+
+    explicit Lines(Output* output)
+        : sink(std::make_shared<Sink>(output))
+        , logger("scxhost", sink) {}
+
+    std::shared_ptr<Sink> sink;
+    spdlog::logger logger;
+};
+
+Log::Log(LogLevel level, Output* output)
+    : lines_(std::make_shared<Lines>(output)) {
+    set_level(level);
+}
+
+void Log::set_level(LogLevel level) {
+    lines_->logger.set_level(level_of(level));
+}
+
+void Log::diagnostic(Severity severity, const Error& error) const {
+    const Level level = level_of(severity);
+    if (lines_->logger.should_log(level))
+        lines_->sink->write(format_diagnostic(severity, error, lines_->sink->colour()), level);
+}
+
+PluginLogSink Log::plugin_sink() const {
+    return [lines = lines_](int level, std::string_view plugin, std::string_view message) {
+        lines->logger.log(level_of_plugin(level), "{}: {}", plugin, printable(message));
+    };
+}
+
+bool is_journal(int fd) {
+    const char* stream = std::getenv("JOURNAL_STREAM");
+    struct stat status{};
+    return stream != nullptr && ::fstat(fd, &status) == 0 &&
+           fmt::format("{}:{}", status.st_dev, status.st_ino) == stream;
 }
 
 } // namespace scxhost

@@ -3,6 +3,7 @@
 // `scxhost new`: a folder to start a plugin from, and what to do with it.
 #include "host/cli/command.hpp"
 #include "host/cli/plugin_template.hpp"
+#include "host/cli/standard_output.hpp"
 #include "host/config/config.hpp"
 
 #include <CLI/CLI.hpp>
@@ -45,12 +46,12 @@ CommandResult make_new(const NewArguments& arguments) {
                     {"next", commands}});
         return ExitStatus::kDone;
     }
-    fmt::print("made {}:\n", folder.string());
+    print(fmt::format("made {}:\n", folder.string()));
     for (const std::filesystem::path& file : files)
-        fmt::print("  {}\n", file.string());
-    fmt::print("\nnext:\n");
+        print(fmt::format("  {}\n", file.string()));
+    print("\nnext:\n");
     for (const std::string& command : commands)
-        fmt::print("  {}\n", command);
+        print(fmt::format("  {}\n", command));
     return ExitStatus::kDone;
 }
 

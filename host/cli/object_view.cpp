@@ -39,7 +39,7 @@ Result<std::string> options_text(const PreparedScheduler& scheduler, bool colour
                 continue;
             const std::string kind = SCXHOST_TRY(describe_option(options[i]));
             rows.push_back({options[i].key, kind,
-                            scheduler.binding().values.empty() ? "" : scheduler.binding().values[i].text,
+                            scheduler.binding().values.empty() ? "" : shorten_list(scheduler.binding().values[i].text),
                             options[i].help});
         }
         if (rows.size() > 1)
@@ -89,6 +89,7 @@ nlohmann::json statistics_json(const PreparedScheduler& scheduler) {
                           {"kind", to_string(statistic.kind)},
                           {"unit", statistic.unit},
                           {"group", statistic.group},
+                          {"key", statistic.key},
                           {"help", statistic.help}});
     return result;
 }

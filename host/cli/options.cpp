@@ -6,6 +6,7 @@
 #include "host/base/suggest.hpp"
 #include "host/cli/command.hpp"
 #include "host/cli/object_view.hpp"
+#include "host/cli/standard_output.hpp"
 #include "host/cli/terminal.hpp"
 #include "host/kernel/kernel_btf.hpp"
 #include "host/supervisor/prepared_scheduler.hpp"
@@ -54,10 +55,10 @@ CommandResult options(const OptionsArguments& arguments) {
         return ExitStatus::kDone;
     }
     if (arguments.toml) {
-        fmt::print("{}", printable(sample_toml(*scheduler)));
+        print(printable(sample_toml(*scheduler)));
         return ExitStatus::kDone;
     }
-    fmt::print("{}", SCXHOST_TRY(options_text(*scheduler, wants_colour(STDOUT_FILENO))));
+    print(SCXHOST_TRY(options_text(*scheduler, wants_colour(STDOUT_FILENO))));
     return ExitStatus::kDone;
 }
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/cli/output.hpp"
 
+#include "host/base/event_fd.hpp"
 #include "host/base/thread.hpp"
+#include "host/base/write_all.hpp"
 #include "host/cli/diagnostic.hpp"
 
 #include <fmt/format.h>
@@ -9,29 +11,19 @@
 
 #include <cerrno>
 #include <chrono>
-#include <condition_variable>
 #include <deque>
+#include <map>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 namespace scxhost {
 namespace {
 
 constexpr auto kPatience = std::chrono::seconds(2);
-
-// The error that ended it; 0 when all is written.
-int write_all(int fd, std::string_view text) {
-    while (!text.empty()) {
-        const ssize_t written = ::write(fd, text.data(), text.size());
-        if (written >= 0)
-            text.remove_prefix(static_cast<std::size_t>(written));
-        else if (errno != EINTR)
-            return errno;
-    }
-    return 0;
-}
 
 } // namespace
 
@@ -41,42 +33,59 @@ struct Output::Queue {
         std::string text;
     };
 
-    std::mutex mutex; // for all below
-    std::condition_variable changed;
-    std::deque<Text> texts; // the first one is being written while `busy`
-    std::size_t bytes = 0;  // of them
+    EventFd changed;       // for the writer: there is something to write, or it is to end
+    EventFd written;       // for who waits for that
+    InheritingMutex mutex; // for all below
+    std::deque<Text> texts;
+    std::size_t bytes = 0; // of them, and of the one that is being written while `busy`
     std::size_t dropped = 0;
     std::set<int> gone;
+    std::map<int, int> failures; // the first errno of a descriptor, EPIPE apart
     bool busy = false;
     bool ending = false;
 
     void work() {
-        std::unique_lock lock(mutex);
         for (;;) {
-            changed.wait(lock, [this] { return ending || !texts.empty(); });
-            if (texts.empty())
-                return;
-            const Text next = std::move(texts.front());
-            texts.pop_front();
-            busy = true;
-            lock.unlock();
-            const int error = write_all(next.fd, next.text);
-            lock.lock();
-            busy = false;
-            bytes -= next.text.size();
-            if (error == EPIPE)
-                gone.insert(next.fd);
-            if (texts.empty() && dropped > 0)
-                add(STDERR_FILENO,
-                    format_diagnostic(
-                        Severity::kWarning,
-                        {.what = fmt::format("{} texts of output were dropped: nobody read them in time",
-                                             std::exchange(dropped, 0)),
-                         .hint = "scxhost events and scxhost stats show them as well; -q prints no statistics"},
-                        false));
-            changed.notify_all();
+            std::optional<Text> next;
+            {
+                const std::scoped_lock lock(mutex);
+                if (!texts.empty()) {
+                    next = std::move(texts.front());
+                    texts.pop_front();
+                    busy = true;
+                } else if (ending) {
+                    return;
+                }
+            }
+            if (!next) {
+                (void)changed.wait();
+                changed.consume();
+                continue;
+            }
+            const int error = write_all(next->fd, next->text);
+            {
+                const std::scoped_lock lock(mutex);
+                done(*next, error);
+            }
+            written.signal();
         }
     }
+
+    void done(const Text& text, int error) {
+        busy = false;
+        bytes -= text.text.size();
+        if (error == EPIPE)
+            gone.insert(text.fd);
+        else if (error != 0 && failures.emplace(text.fd, error).second && text.fd != STDERR_FILENO)
+            warn({.what = fmt::format("output cannot be written: {}", std::generic_category().message(error)),
+                  .hint = "the schedulers are not concerned; scxhost events and scxhost stats show it as well"});
+        if (texts.empty() && dropped > 0)
+            warn({.what = fmt::format("{} texts of output were dropped: nobody read them in time",
+                                      std::exchange(dropped, 0)),
+                  .hint = "scxhost events and scxhost stats show them as well; -q prints no statistics"});
+    }
+
+    void warn(const Error& warning) { add(STDERR_FILENO, format_diagnostic(Severity::kWarning, warning, false)); }
 
     void add(int fd, std::string text) {
         bytes += text.size();
@@ -89,28 +98,57 @@ Output::Output()
 
 Result<std::unique_ptr<Output>> Output::start() {
     std::unique_ptr<Output> output(new Output());
+    if (!output->queue_->changed || !output->queue_->written)
+        return EventFd::no_descriptor();
     SCXHOST_TRY(Thread::start([queue = output->queue_] { queue->work(); })).detach();
     return output;
 }
 
 Output::~Output() {
-    std::unique_lock lock(queue_->mutex);
-    queue_->ending = true;
-    queue_->changed.notify_all();
-    queue_->changed.wait_for(lock, kPatience, [this] { return queue_->texts.empty() && !queue_->busy; });
+    const auto deadline = EventFd::Clock::now() + kPatience;
+    {
+        const std::scoped_lock lock(queue_->mutex);
+        queue_->ending = true;
+    }
+    queue_->changed.signal();
+    (void)wait_until_written(deadline);
+    const std::scoped_lock lock(queue_->mutex);
     queue_->texts.clear();
 }
 
-void Output::put(int fd, std::string text, Worth worth) {
-    const std::scoped_lock lock(queue_->mutex);
-    if (queue_->gone.contains(fd))
-        return;
-    if (queue_->bytes + text.size() > (worth == Worth::kSample ? kSampleBytes : kMessageBytes)) {
-        ++queue_->dropped;
-        return;
+bool Output::wait_until_written(EventFd::Clock::time_point deadline) const {
+    for (;;) {
+        {
+            const std::scoped_lock lock(queue_->mutex);
+            if (queue_->texts.empty() && !queue_->busy)
+                return true;
+        }
+        if (!queue_->written.wait(deadline))
+            return false;
+        queue_->written.consume();
     }
-    queue_->add(fd, std::move(text));
-    queue_->changed.notify_all();
+}
+
+Result<> Output::finish() {
+    (void)wait_until_written(EventFd::Clock::now() + kPatience);
+    const std::scoped_lock lock(queue_->mutex);
+    if (const auto failure = queue_->failures.find(STDOUT_FILENO); failure != queue_->failures.end())
+        return fail_errno(ErrorKind::kIo, "not all of the output could be written", failure->second);
+    return {};
+}
+
+void Output::put(int fd, std::string text, Worth worth) {
+    {
+        const std::scoped_lock lock(queue_->mutex);
+        if (queue_->gone.contains(fd))
+            return;
+        if (queue_->bytes + text.size() > (worth == Worth::kSample ? kSampleBytes : kMessageBytes)) {
+            ++queue_->dropped;
+            return;
+        }
+        queue_->add(fd, std::move(text));
+    }
+    queue_->changed.signal();
 }
 
 bool Output::reader_gone(int fd) const {

@@ -4,6 +4,7 @@
 // its own writes, in the order of the calls; what cannot be kept is dropped and counted.
 #pragma once
 
+#include "host/base/event_fd.hpp"
 #include "host/base/result.hpp"
 
 #include <cstddef>
@@ -35,9 +36,14 @@ public:
     // Nobody will ever read `fd` again: writing said EPIPE. Other errors, like a full disk, pass.
     [[nodiscard]] bool reader_gone(int fd) const;
 
+    // Waits two seconds for what is left. kIo: something could not be written to stdout, and not because its reader
+    // had gone; a warning on stderr said so when it happened.
+    Result<> finish();
+
 private:
     struct Queue;
     Output();
+    [[nodiscard]] bool wait_until_written(EventFd::Clock::time_point deadline) const;
     std::shared_ptr<Queue> queue_; // with the thread, which may stay behind in a write that never ends
 };
 

@@ -3,10 +3,12 @@
 // `scxhost run`: the host in the foreground, from its configuration to its end.
 #include "host/base/error_json.hpp"
 #include "host/base/event_loop.hpp"
+#include "host/base/real_time_limit.hpp"
 #include "host/base/units.hpp"
 #include "host/cli/control.hpp"
 #include "host/cli/diagnostic.hpp"
 #include "host/cli/event_view.hpp"
+#include "host/cli/live_table.hpp"
 #include "host/cli/log.hpp"
 #include "host/cli/output.hpp"
 #include "host/cli/statistics_view.hpp"
@@ -39,9 +41,10 @@ struct RunArguments {
 // Prints what the supervisor tells, as text or as JSON lines. The supervisor never waits for a reader of it.
 class Printer : public SupervisorListener {
 public:
-    Printer(const RunArguments& arguments, Output& output)
+    Printer(const RunArguments& arguments, Output& output, Log& log)
         : arguments_(arguments)
-        , output_(output) {}
+        , output_(output)
+        , log_(log) {}
 
     // nullptr: nobody listens.
     void publish_to(ControlServer* server) { server_ = server; }
@@ -55,16 +58,11 @@ public:
         const bool expected = event.at("event") == "preparing" && !std::exchange(started_, true);
         if (expected)
             return;
-        if (const std::string text = describe_event(event, wants_colour(STDOUT_FILENO)); !text.empty()) {
-            view_.reset(); // the table goes on below it
-            output_.put(STDOUT_FILENO, text);
-        }
+        if (const std::string text = describe_event(event, wants_colour(STDOUT_FILENO)); !text.empty())
+            output_.put(STDOUT_FILENO, table_.erase() + text); // the next table stands below it
     }
 
-    void on_error(const Error& error) override {
-        view_.reset();
-        diagnose(Severity::kError, error);
-    }
+    void on_error(const Error& error) override { diagnose(Severity::kError, error); }
 
     void on_warning(const Error& error) override {
         Error tolerated = error;
@@ -76,14 +74,14 @@ public:
         diagnose(Severity::kNote, {.what = fmt::format("{}: {}", scheduler, note)});
     }
 
-    void on_config(const Config& config) override { set_log_level(config.log.level); }
+    void on_config(const Config& config) override { log_.set_level(config.log.level); }
 
     bool on_sample(const StatisticsSample& taken) override {
         const auto& declared = *taken.declared;
         const Sample& sample = taken.sample;
         if (!view_ || previous_.run != taken.run) {
-            // Rates need a base of the same run; what is on the screen stays.
-            view_.emplace(declared, ::isatty(STDOUT_FILENO) == 1);
+            // Rates need a base of the same run.
+            view_.emplace(declared, terminal_);
             if (previous_.run == taken.run)
                 view_->remember(previous_.sample);
         }
@@ -100,14 +98,15 @@ public:
                 {{"event", "statistics"}, {"seconds", seconds(sample.since_start)}, {"statistics", std::move(values)}},
                 Output::Worth::kSample);
         } else if (!arguments_.quiet) {
-            output_.put(STDOUT_FILENO, view_->render(sample), Output::Worth::kSample);
+            const std::string text = view_->render(sample);
+            output_.put(STDOUT_FILENO, terminal_ ? table_.draw(text) : text, Output::Worth::kSample);
         }
         view_->remember(sample);
         previous_ = taken; // with the declarations that the view refers to
         return !output_.reader_gone(STDOUT_FILENO);
     }
 
-    void finished(const RunOutcome& outcome) const {
+    void finished(const RunOutcome& outcome) {
         if (arguments_.json) {
             if (outcome.end == RunEnd::kFailed)
                 return print({{"event", "failed"}, {"error", to_json(outcome.failure.value_or(Error{}))}});
@@ -119,9 +118,10 @@ public:
                           {"exit", to_json(outcome.exit)}});
         }
         if (outcome.end == RunEnd::kRequested || outcome.end == RunEnd::kTimeUp)
-            output_.put(STDOUT_FILENO, fmt::format("{} after {}; the kernel's own scheduler runs\n",
-                                                   outcome.title.empty() ? "ended:" : "detached: " + outcome.title,
-                                                   human_duration(outcome.duration)));
+            output_.put(STDOUT_FILENO,
+                        table_.erase() + fmt::format("{} after {}; the kernel's own scheduler runs\n",
+                                                     outcome.title.empty() ? "ended:" : "detached: " + outcome.title,
+                                                     human_duration(outcome.duration)));
     }
 
 private:
@@ -145,12 +145,17 @@ private:
         event["schema"] = kJsonSchema;
         output_.put(STDOUT_FILENO, json_line(event), worth);
     }
-    void diagnose(Severity severity, const Error& error) const {
-        output_.put(STDERR_FILENO, format_diagnostic(severity, error, wants_colour(STDERR_FILENO)));
+    void diagnose(Severity severity, const Error& error) {
+        if (std::string erased = table_.erase(); !erased.empty())
+            output_.put(STDOUT_FILENO, std::move(erased));
+        log_.diagnostic(severity, error);
     }
 
     const RunArguments& arguments_;
     Output& output_;
+    Log& log_;
+    bool terminal_ = ::isatty(STDOUT_FILENO) == 1;
+    LiveTable table_{STDOUT_FILENO};
     ControlServer* server_ = nullptr;
     bool started_ = false;
     StatisticsSample previous_;
@@ -190,7 +195,6 @@ CommandResult run(const RunArguments& arguments) {
     ::signal(SIGPIPE, SIG_IGN);
 
     const Config config = SCXHOST_TRY(select_config(arguments.selection));
-    set_log_level(config.log.level);
     // What can be said before anything is touched is said first.
     const bool is_sub_scheduler = SCXHOST_TRY(wants_sub_cgroup(config));
     Result<KernelBtf> checked = preflight({}, is_sub_scheduler);
@@ -201,7 +205,8 @@ CommandResult run(const RunArguments& arguments) {
     settings.stay = arguments.stay;
     settings.watch = arguments.watch;
     const std::unique_ptr<Output> output = SCXHOST_TRY(Output::start());
-    settings.plugin_log = plugin_log_sink(output.get());
+    Log log(config.log.level, output.get());
+    settings.plugin_log = log.plugin_sink();
     if (!config.name.empty()) {
         settings.config_file = config.name;
         settings.reload = [selection = arguments.selection] { return select_config(selection); };
@@ -209,7 +214,14 @@ CommandResult run(const RunArguments& arguments) {
     settings.runtime_dir = config.control.socket.parent_path();
 
     EventLoop loop = SCXHOST_TRY(EventLoop::make());
-    Printer printer(arguments, *output);
+    Printer printer(arguments, *output, log);
+    const auto limit = SCXHOST_TRY(RealTimeLimit::start(loop, [&printer] {
+        printer.on_warning({.kind = ErrorKind::kInternal,
+                            .what = fmt::format("the event loop used a CPU for {} s without a pause and has ordinary "
+                                                "priority for the next {} s",
+                                                RealTimeLimit::kLimit.count(), RealTimeLimit::kPause.count()),
+                            .hint = "this is a mistake in scxhost, or a machine that is far too slow"});
+    }));
     Supervisor supervisor(loop, kernel, std::move(settings), printer);
     HostService service(supervisor);
     Result<std::unique_ptr<ControlServer>> server = ControlServer::open(loop, config, service);
@@ -225,6 +237,7 @@ CommandResult run(const RunArguments& arguments) {
     switch (outcome.end) {
     case RunEnd::kRequested:
     case RunEnd::kTimeUp:
+        SCXHOST_TRY(output->finish());
         return ExitStatus::kDone;
     case RunEnd::kLeft:
     case RunEnd::kReplaced:
@@ -255,7 +268,8 @@ void add_run(CommandLine line) {
     command->footer(R"(
 Says "enabled" only when the kernel has confirmed it. A scheduler that fails is replaced by the last good one, else by
 the fallbacks of the configuration; without any of them, or after SysRq-S, the kernel's own scheduler runs and scxhost
-ends with status 1. Ctrl-C detaches; a second one ends the process at once, and the kernel detaches by itself.
+ends with status 1. On a terminal all statistics are shown, elsewhere the few that the scheduler declares to say most;
+scxhost stats has all. Ctrl-C detaches; a second one ends the process at once, and the kernel detaches by itself.
 
 Examples:
   scxhost run /usr/share/scxhost/configs/simple.toml --for 10s

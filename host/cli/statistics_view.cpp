@@ -29,13 +29,24 @@ std::vector<double> StatisticsView::rates(const Sample& sample) const {
     return result;
 }
 
+std::vector<std::size_t> StatisticsView::chosen() const {
+    std::vector<std::size_t> result;
+    for (std::size_t i = 0; i < statistics_.size(); ++i)
+        if (statistics_[i].key)
+            result.push_back(i);
+    const bool nothing_declared = result.empty();
+    for (std::size_t i = 0; result.size() < std::min(statistics_.size(), kUndeclared) && nothing_declared; ++i)
+        result.push_back(i);
+    return result;
+}
+
 std::string StatisticsView::line(const Sample& sample) const {
     const std::vector<double> rate = rates(sample);
     std::string result = fmt::format("{:7.1f} s", std::chrono::duration<double>(sample.since_start).count());
-    for (std::size_t i = 0; i < statistics_.size(); ++i) {
+    for (const std::size_t i : chosen()) {
         result += fmt::format("  {}={}", printable(statistics_[i].name), sample.values[i]);
-        if (statistics_[i].kind == StatisticKind::kCounter)
-            result += fmt::format(" ({:.0f}/s)", rate[i]);
+        if (statistics_[i].kind == StatisticKind::kCounter && rate[i] >= 0)
+            result += fmt::format(" ({})", format_rate(rate[i]));
     }
     return result + "\n";
 }
@@ -52,9 +63,10 @@ std::string StatisticsView::table(const Sample& sample) const {
             group = statistic.group;
             rows.push_back({group});
         }
-        rows.push_back({(group.empty() ? "" : "  ") + statistic.name,
-                        statistic.kind == StatisticKind::kCounter ? group_digits(std::llround(rate[i])) : "",
-                        group_digits(sample.values[i]), statistic.unit, statistic.help});
+        rows.push_back(
+            {(group.empty() ? "" : "  ") + statistic.name,
+             statistic.kind == StatisticKind::kCounter && rate[i] >= 0 ? group_digits(std::llround(rate[i])) : "",
+             group_digits(sample.values[i]), statistic.unit, statistic.help});
     }
     std::string text = printable(format_table(rows, {false, true, true}));
     const std::size_t head = text.find('\n');
@@ -63,16 +75,10 @@ std::string StatisticsView::table(const Sample& sample) const {
                        std::chrono::duration<double>(sample.since_start).count(), text);
 }
 
-std::string StatisticsView::render(const Sample& sample) {
+std::string StatisticsView::render(const Sample& sample) const {
     if (statistics_.empty())
         return {};
-    if (!in_place_)
-        return line(sample);
-    const std::string text = table(sample);
-    // Up over the last table, then clear to the end of the screen.
-    std::string result = lines_on_screen_ > 0 ? fmt::format("\033[{}F\033[J", lines_on_screen_) : std::string();
-    lines_on_screen_ = static_cast<std::size_t>(std::ranges::count(text, '\n'));
-    return result + text;
+    return as_table_ ? table(sample) : line(sample);
 }
 
 } // namespace scxhost

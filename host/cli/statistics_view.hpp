@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Live statistics as people read them: on a terminal a table that is rewritten in place, elsewhere one line a sample.
+// Live statistics as people read them: a table with all of them, or a line with the few that say most.
 #pragma once
 
 #include "host/bpf/declarations.hpp"
@@ -15,25 +15,27 @@ namespace scxhost {
 class StatisticsView {
 public:
     // `statistics` must outlive the view.
-    StatisticsView(const std::vector<StatisticDeclaration>& statistics, bool in_place)
+    StatisticsView(const std::vector<StatisticDeclaration>& statistics, bool as_table)
         : statistics_(statistics)
-        , in_place_(in_place) {}
+        , as_table_(as_table) {}
 
     // Per second, since the remembered sample, of counters; 0 for gauges and before the first sample.
     [[nodiscard]] std::vector<double> rates(const Sample& sample) const;
-    // Text for one sample. On a terminal it starts by moving over the table before it.
-    [[nodiscard]] std::string render(const Sample& sample);
+    // Text for one sample, whole lines. The line has what the object declares as SCX_KEY; of an object that declares
+    // none, the first kUndeclared.
+    static constexpr std::size_t kUndeclared = 6;
+    [[nodiscard]] std::string render(const Sample& sample) const;
     // Makes `sample` the base of the next rates.
     void remember(const Sample& sample) { previous_ = sample; }
 
 private:
+    [[nodiscard]] std::vector<std::size_t> chosen() const;
     [[nodiscard]] std::string line(const Sample& sample) const;
     [[nodiscard]] std::string table(const Sample& sample) const;
 
     const std::vector<StatisticDeclaration>& statistics_;
-    bool in_place_;
+    bool as_table_;
     std::optional<Sample> previous_;
-    std::size_t lines_on_screen_ = 0;
 };
 
 } // namespace scxhost

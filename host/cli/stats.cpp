@@ -3,6 +3,8 @@
 // `scxhost stats`: the running scheduler's statistics, from the host.
 #include "host/base/units.hpp"
 #include "host/cli/control.hpp"
+#include "host/cli/live_table.hpp"
+#include "host/cli/standard_output.hpp"
 #include "host/cli/terminal.hpp"
 
 #include <CLI/CLI.hpp>
@@ -27,10 +29,9 @@ std::string table(const nlohmann::json& answer) {
     if (const nlohmann::json& statistics = member(answer, "statistics"); statistics.is_array())
         for (const nlohmann::json& entry : statistics) {
             const std::string unit = text_in(entry, "unit");
-            rows.push_back({text_in(entry, "name"),
-                            group_digits(integer_in(entry, "value")) + (unit.empty() ? "" : " " + unit),
-                            entry.contains("rate") ? fmt::format("{:.0f}/s", number_in(entry, "rate")) : "",
-                            text_in(entry, "help")});
+            rows.push_back(
+                {text_in(entry, "name"), group_digits(integer_in(entry, "value")) + (unit.empty() ? "" : " " + unit),
+                 entry.contains("rate") ? format_rate(number_in(entry, "rate")) : "", text_in(entry, "help")});
         }
     return format_table(rows, {false, true, true, false});
 }
@@ -41,7 +42,7 @@ CommandResult stats(const StatsArguments& arguments) {
         return fail(ErrorKind::kUsage, "--interval: " + (interval ? "expected a time above 0" : interval.error().what));
     ControlClient client = SCXHOST_TRY(connect_to_host(arguments.control));
     const bool in_place = arguments.watch && ::isatty(STDOUT_FILENO) == 1;
-    std::size_t lines = 0;
+    LiveTable live(STDOUT_FILENO);
     for (;;) {
         nlohmann::json answer = SCXHOST_TRY(
             client.call("stats", nlohmann::json::object(), ControlClient::Clock::now() + std::chrono::seconds(10)));
@@ -49,14 +50,9 @@ CommandResult stats(const StatsArguments& arguments) {
             answer["schema"] = kJsonSchema;
             print_json(answer);
         } else {
-            const std::string text = table(answer);
-            if (in_place && lines > 0)
-                fmt::print("\033[{}A\033[J", lines);
-            lines = static_cast<std::size_t>(std::ranges::count(text, '\n'));
-            fmt::print("{}", text);
-            std::fflush(stdout);
+            print(in_place ? live.draw(table(answer)) : table(answer));
         }
-        if (!arguments.watch || std::ferror(stdout) != 0)
+        if (!flush_stdout() || !arguments.watch)
             return ExitStatus::kDone;
         std::this_thread::sleep_for(*interval);
     }

@@ -2,6 +2,7 @@
 //
 // `scxhost status`: what the running host believes, and what the kernel says.
 #include "host/cli/control.hpp"
+#include "host/cli/standard_output.hpp"
 #include "host/cli/terminal.hpp"
 
 #include <CLI/CLI.hpp>
@@ -77,7 +78,7 @@ CommandResult status(const ControlArguments& arguments) {
     add_swap(rows, member(answer, "last_swap"));
     rows.push_back(
         {"host", fmt::format("process {}, scxhost {}", integer_in(answer, "pid"), text_in(answer, "version"))});
-    fmt::print("{}", format_table(rows));
+    print(format_table(rows));
     return ExitStatus::kDone;
 }
 

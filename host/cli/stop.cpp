@@ -2,6 +2,7 @@
 //
 // `scxhost stop` and `scxhost resume`: the kernel's own scheduler for a while, with the host staying.
 #include "host/cli/control.hpp"
+#include "host/cli/standard_output.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -15,7 +16,7 @@ CommandResult order(const ControlArguments& arguments, const char* method, const
         answer["schema"] = kJsonSchema;
         print_json(answer);
     } else {
-        fmt::print("{}\n", said);
+        print(fmt::format("{}\n", said));
     }
     return ExitStatus::kDone;
 }

@@ -5,6 +5,7 @@
 #include "host/cli/control.hpp"
 #include "host/cli/diagnostic.hpp"
 #include "host/cli/event_view.hpp"
+#include "host/cli/standard_output.hpp"
 #include "host/cli/terminal.hpp"
 
 #include <CLI/CLI.hpp>
@@ -76,20 +77,20 @@ CommandResult swap(const SwapArguments& arguments) {
     const auto answer_time = ControlClient::Clock::now() + std::chrono::seconds(10);
     if (progress)
         SCXHOST_TRY(client.call("subscribe", nlohmann::json::object(), answer_time));
-    const nlohmann::json report = SCXHOST_TRY(
-        client.call("swap", std::move(params), arguments.no_wait ? std::optional(answer_time) : std::nullopt,
-                    [progress](const nlohmann::json& event) {
-                        if (!progress)
-                            return;
-                        fmt::print("{}", describe_event(event, wants_colour(STDOUT_FILENO)));
-                        std::fflush(stdout);
-                    }));
+    const nlohmann::json report = SCXHOST_TRY(client.call("swap", std::move(params),
+                                                          arguments.no_wait ? std::optional(answer_time) : std::nullopt,
+                                                          [progress](const nlohmann::json& event) {
+                                                              if (!progress)
+                                                                  return;
+                                                              print(describe_event(event, wants_colour(STDOUT_FILENO)));
+                                                              (void)flush_stdout();
+                                                          }));
     if (arguments.control.json) {
         nlohmann::json document = report;
         document["schema"] = kJsonSchema;
         print_json(document);
     } else if (arguments.no_wait) {
-        fmt::print("accepted; scxhost status shows what becomes of it\n");
+        print("accepted; scxhost status shows what becomes of it\n");
     } else {
         print_error_of(report);
     }

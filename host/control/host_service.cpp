@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/control/host_service.hpp"
 
+#include "host/base/file_trust.hpp"
 #include "host/base/suggest.hpp"
 #include "host/config/selection.hpp"
 #include "host/control/protocol.hpp"
 #include "host/control/status_json.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -85,6 +87,16 @@ Result<std::optional<Selection>> selection_of(const json& params) {
     return selection;
 }
 
+// Of what is not there, what reads it has more to say.
+Result<> check_open_to_all(const std::vector<std::filesystem::path>& paths) {
+    for (const std::filesystem::path& path : paths)
+        if (Result<> open = check_readable_by_all(path); !open && open.error().kind == ErrorKind::kPermission) {
+            open.error().hint = "through the control socket only root may name it; or make it readable for everybody";
+            return open;
+        }
+    return {};
+}
+
 } // namespace
 
 const HostService::Method* HostService::find(std::string_view name) {
@@ -117,26 +129,27 @@ bool HostService::changes(const std::string& method) const {
     return found == nullptr || found->changes;
 }
 
-void HostService::call(const std::string& method, const json& params, Reply reply) {
+void HostService::call(const std::string& method, const json& params, const Peer& caller, Reply reply) {
     const Method& found = *find(method);
     // A parameter of a later version may turn the call into another one: passing it over could do harm.
     for (const auto& [name, value] : params.items())
         if (!takes(found, name))
             return reply(fail(ErrorKind::kUsage, fmt::format("{} has no parameter {}", method, quote_text(name)),
                               found.params.empty() ? "it has none" : fmt::format("it has: {}", found.params)));
-    (this->*found.run)(params, reply);
+    (this->*found.run)(params, caller, reply);
 }
 
-void HostService::status(const json&, const Reply& reply) {
+void HostService::status(const json&, const Peer&, const Reply& reply) {
     reply(status_json(supervisor_.status()));
 }
 
-void HostService::stats(const json&, const Reply& reply) {
+void HostService::stats(const json&, const Peer&, const Reply& reply) {
     const Result<StatisticsReport> statistics = supervisor_.statistics();
     reply(statistics ? Result<json>(statistics_json(*statistics)) : fail(statistics.error()));
 }
 
-void HostService::swap(const json& params, const Reply& reply) { // NOLINT(bugprone-exception-escape): not std::swap's
+void HostService::swap(const json& params, const Peer& caller, // NOLINT(bugprone-exception-escape): not std::swap's
+                       const Reply& reply) {
     // Whether the caller waits for the outcome.
     const auto ask = [&]() -> Result<bool> {
         const bool wait = SCXHOST_TRY(flag(params, "wait", true));
@@ -146,7 +159,7 @@ void HostService::swap(const json& params, const Reply& reply) { // NOLINT(bugpr
         if (wait)
             done = [reply](const SwapReport& report) { reply(to_json(report)); };
         if (selection)
-            SCXHOST_TRY(request(*selection, force, std::move(done)));
+            SCXHOST_TRY(request(*selection, caller, force, std::move(done)));
         else
             SCXHOST_TRY(supervisor_.reload(force, std::move(done)));
         return wait;
@@ -158,22 +171,43 @@ void HostService::swap(const json& params, const Reply& reply) { // NOLINT(bugpr
         reply(json{{"outcome", "accepted"}, {"phase", to_string(supervisor_.phase())}});
 }
 
-Result<> HostService::request(const Selection& selection, bool force, Supervisor::OutcomeCallback done) {
-    return supervisor_.request(SCXHOST_TRY(select_config(selection, supervisor_.base_config())), force,
-                               std::move(done));
+Result<> HostService::request(const Selection& selection, const Peer& caller, bool force,
+                              Supervisor::OutcomeCallback done) {
+    return supervisor_.request(SCXHOST_TRY(config_of(selection, caller)), force, std::move(done));
 }
 
-void HostService::stop(const json&, const Reply& reply) {
+// What the host says about a file tells of its content: the wrong line of a configuration, the options of an object,
+// the plugins in a folder. The host may read what its callers may not, so these get only what everybody may read.
+Result<Config> HostService::config_of(const Selection& selection, const Peer& caller) const {
+    const Config& base = supervisor_.base_config();
+    if (caller.uid == 0 || caller.uid == ::geteuid())
+        return select_config(selection, base);
+    std::vector<std::filesystem::path> named(selection.plugin_dirs.begin(), selection.plugin_dirs.end());
+    if (selection.what.starts_with('/'))
+        named.emplace_back(selection.what);
+    SCXHOST_TRY(check_open_to_all(named)); // before it is read
+    Config config = SCXHOST_TRY(select_config(selection, base));
+    named.clear();
+    if (!config.scheduler.object.empty())
+        named.push_back(config.scheduler.object);
+    for (const std::filesystem::path& folder : config.host.plugin_dirs)
+        if (std::ranges::find(base.host.plugin_dirs, folder) == base.host.plugin_dirs.end())
+            named.push_back(folder);
+    SCXHOST_TRY(check_open_to_all(named));
+    return config;
+}
+
+void HostService::stop(const json&, const Peer&, const Reply& reply) {
     supervisor_.stop();
     reply(json{{"phase", to_string(supervisor_.phase())}});
 }
 
-void HostService::resume(const json&, const Reply& reply) {
+void HostService::resume(const json&, const Peer&, const Reply& reply) {
     supervisor_.resume();
     reply(json{{"phase", to_string(supervisor_.phase())}});
 }
 
-void HostService::check(const json& params, const Reply& reply) {
+void HostService::check(const json& params, const Peer& caller, const Reply& reply) {
     const auto ask = [&]() -> Result<> {
         const std::optional<Selection> selection = SCXHOST_TRY(selection_of(params));
         if (!selection)
@@ -181,7 +215,7 @@ void HostService::check(const json& params, const Reply& reply) {
         // The worker takes one job after the other; a queue of checks would be in the way of a recovery.
         if (checking_)
             return fail(ErrorKind::kBusy, "another check is going on", "ask again when it has its answer");
-        const Config config = SCXHOST_TRY(select_config(*selection, supervisor_.base_config()));
+        const Config config = SCXHOST_TRY(config_of(*selection, caller));
         checking_ = true;
         supervisor_.check(config, [this, reply](Result<std::vector<std::string>> notes) {
             checking_ = false;

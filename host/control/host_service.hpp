@@ -18,23 +18,24 @@ public:
 
     [[nodiscard]] bool knows(const std::string& method) const override;
     [[nodiscard]] bool changes(const std::string& method) const override;
-    void call(const std::string& method, const nlohmann::json& params, Reply reply) override;
+    void call(const std::string& method, const nlohmann::json& params, const Peer& caller, Reply reply) override;
 
 private:
-    void status(const nlohmann::json& params, const Reply& reply);
-    void stats(const nlohmann::json& params, const Reply& reply);
-    void swap(const nlohmann::json& params, const Reply& reply);
-    void stop(const nlohmann::json& params, const Reply& reply);
-    void resume(const nlohmann::json& params, const Reply& reply);
-    void check(const nlohmann::json& params, const Reply& reply);
+    void status(const nlohmann::json& params, const Peer& caller, const Reply& reply);
+    void stats(const nlohmann::json& params, const Peer& caller, const Reply& reply);
+    void swap(const nlohmann::json& params, const Peer& caller, const Reply& reply);
+    void stop(const nlohmann::json& params, const Peer& caller, const Reply& reply);
+    void resume(const nlohmann::json& params, const Peer& caller, const Reply& reply);
+    void check(const nlohmann::json& params, const Peer& caller, const Reply& reply);
 
-    Result<> request(const Selection& selection, bool force, Supervisor::OutcomeCallback done);
+    Result<> request(const Selection& selection, const Peer& caller, bool force, Supervisor::OutcomeCallback done);
+    [[nodiscard]] Result<Config> config_of(const Selection& selection, const Peer& caller) const;
 
     struct Method {
         std::string_view name;
         bool changes;
         std::string_view params; // words
-        void (HostService::*run)(const nlohmann::json&, const Reply&);
+        void (HostService::*run)(const nlohmann::json&, const Peer&, const Reply&);
     };
     static const Method* find(std::string_view name);
     static bool takes(const Method& method, std::string_view parameter);

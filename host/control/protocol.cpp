@@ -2,6 +2,7 @@
 #include "host/control/protocol.hpp"
 
 #include "host/base/error_json.hpp"
+#include "host/base/json_fields.hpp"
 
 namespace scxhost {
 namespace {
@@ -38,11 +39,6 @@ bool valid_id(const json& id) {
            (id.is_string() && id.get_ref<const std::string&>().size() <= kMaxIdBytes);
 }
 
-std::string string_in(const json& object, const char* key) {
-    const auto found = object.find(key);
-    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
 // An error as the other side had it. One of the protocol itself has no data.
 Error error_from(const json& error) {
     const auto data = error.find("data");
@@ -53,7 +49,7 @@ Error error_from(const json& error) {
         result.kind = unknown ? ErrorKind::kUnsupported : ErrorKind::kInternal;
         result.hint = unknown ? "the running host may be older than this program: scxhost status" : "";
     }
-    result.what = string_in(error, "message");
+    result.what = json_text(error, "message");
     return result;
 }
 
@@ -74,9 +70,9 @@ std::expected<Call, BadCall> parse_call(std::string_view text) {
             return std::unexpected(BadCall{{}, RpcError::kInvalidRequest, "id: expected an integer or a short string"});
         call.id = *id;
     }
-    if (string_in(message, "jsonrpc") != "2.0")
+    if (json_text(message, "jsonrpc") != "2.0")
         return std::unexpected(BadCall{call.id, RpcError::kInvalidRequest, "jsonrpc: expected \"2.0\""});
-    call.method = string_in(message, "method");
+    call.method = json_text(message, "method");
     if (call.method.empty())
         return std::unexpected(BadCall{call.id, RpcError::kInvalidRequest, "method: expected a name"});
     if (const auto params = message.find("params"); params != message.end()) {
@@ -116,7 +112,7 @@ Result<Incoming> parse_incoming(std::string_view text) {
     const auto damaged = [] { return fail(ErrorKind::kIo, "the host sent something that is no message"); };
     if (!message.is_object())
         return damaged();
-    if (string_in(message, "method") == "event" && message.contains("params") && message["params"].is_object()) {
+    if (json_text(message, "method") == "event" && message.contains("params") && message["params"].is_object()) {
         incoming.event = std::move(message["params"]);
         return incoming;
     }

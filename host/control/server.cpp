@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -84,6 +85,16 @@ bool in_groups(int fd, gid_t group) {
     }
 }
 
+std::chrono::nanoseconds thread_cpu_time() {
+    timespec time{};
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
+
+double in_milliseconds(std::chrono::nanoseconds time) {
+    return std::chrono::duration<double, std::milli>(time).count();
+}
+
 // Both directions are closed: nobody is there to read an answer.
 bool hung_up(int fd) {
     pollfd polled{.fd = fd, .events = 0, .revents = 0};
@@ -120,15 +131,46 @@ struct ControlServer::Client {
     bool ended = false;   // it sends nothing more, but may still read
     bool closing = false; // cut off as soon as `out` is sent
     EventLoop::Watch watch;
+    bool queued = false;       // it waits for the server's rest to be over, and its descriptor is not looked at
     EventLoop::Watch deadline; // of a message that was begun, or of closing
+    EventLoop::Watch reading;  // until when it takes some of `out`
     TokenBucket calls{kCallsAtOnce, kCallsPerSecond, TokenBucket::Clock::now()};
     EventLoop::Watch held; // while it has called too often: nothing is read from it
+};
+
+// Measures what is done for clients. One inside another measures nothing: answers come inside calls.
+class ControlServer::Work {
+public:
+    explicit Work(ControlServer& server)
+        : server_(server)
+        , start_(thread_cpu_time()) {
+        if (server_.work_ == nullptr)
+            server_.work_ = this;
+    }
+    Work(const Work&) = delete;
+    Work& operator=(const Work&) = delete;
+    ~Work() {
+        if (server_.work_ != this)
+            return;
+        settle();
+        server_.work_ = nullptr;
+    }
+    // Charges what was used so far.
+    void settle() {
+        const std::chrono::nanoseconds now = thread_cpu_time();
+        server_.charge(now - std::exchange(start_, now));
+    }
+
+private:
+    ControlServer& server_;
+    std::chrono::nanoseconds start_;
 };
 
 ControlServer::ControlServer(EventLoop& loop, ControlService& service, std::chrono::nanoseconds message_time)
     : loop_(loop)
     , service_(service)
     , message_time_(message_time)
+    , cpu_time_(in_milliseconds(kCpuTimeAtOnce), in_milliseconds(kCpuTimePerSecond), TokenBucket::Clock::now())
     , self_(std::make_shared<ControlServer*>(this)) {}
 
 ControlServer::~ControlServer() {
@@ -143,7 +185,8 @@ Result<std::unique_ptr<ControlServer>> ControlServer::open(EventLoop& loop, cons
                                                            std::chrono::nanoseconds message_time) {
     std::unique_ptr<ControlServer> server(new ControlServer(loop, service, message_time));
     SCXHOST_TRY(server->listen(config));
-    server->watch_ = SCXHOST_TRY(loop.watch(server->listener_.get(), {}, [raw = server.get()] { raw->accept(); }));
+    server->watch_ = SCXHOST_TRY(loop.watch(
+        server->listener_.get(), {}, [raw = server.get()] { raw->accept(); }, EventLoop::Priority::kClients));
     return server;
 }
 
@@ -222,7 +265,9 @@ Result<Peer> ControlServer::identify(int fd) const {
                 .may_change = credentials.uid == 0 || credentials.uid == ::geteuid() || in_group};
 }
 
+// Also while the server rests: who comes has a limit of its own, and root could not be served first otherwise.
 void ControlServer::accept() {
+    const Work work(*this);
     if (!arrivals_.take(TokenBucket::Clock::now()))
         return pause_accepting(arrivals_.wait());
     UniqueFd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
@@ -245,7 +290,8 @@ void ControlServer::accept() {
     client->id = ++last_client_;
     client->fd = std::move(fd);
     client->peer = *peer;
-    Result<EventLoop::Watch> watch = loop_.watch(client->fd.get(), {}, [this, id = client->id] { serve(id); });
+    Result<EventLoop::Watch> watch =
+        loop_.watch(client->fd.get(), {}, [this, id = client->id] { ready(id); }, EventLoop::Priority::kClients);
     if (!watch)
         return;
     client->watch = *std::move(watch);
@@ -253,35 +299,86 @@ void ControlServer::accept() {
 }
 
 void ControlServer::pause_accepting(std::chrono::nanoseconds pause) {
-    if (Result<EventLoop::Watch> timer = loop_.timer(pause, [this] { (void)watch_.set({}); })) {
+    if (Result<EventLoop::Watch> timer =
+            loop_.timer(pause, [this] { (void)watch_.set({}); }, EventLoop::Priority::kClients)) {
         pause_ = *std::move(timer);
         (void)watch_.set({.readable = false, .writable = false});
     }
 }
 
-// Called when there is something to read, room to write, or nobody any more.
-void ControlServer::serve(std::uint64_t id) {
+ControlServer::Client* ControlServer::find(std::uint64_t id) const {
     const auto found = clients_.find(id);
-    if (found == clients_.end())
-        return;
-    Client& client = *found->second;
+    return found == clients_.end() ? nullptr : found->second.get();
+}
+
+// Called when there is something to read, room to write, or nobody any more.
+void ControlServer::ready(std::uint64_t id) {
+    if (Client* client = find(id); client != nullptr && resting_)
+        enqueue(*client);
+    else if (client != nullptr)
+        serve(*client);
+}
+
+void ControlServer::serve(Client& client) {
+    const Work work(*this);
     if (!receive(client)) {
-        clients_.erase(found);
+        clients_.erase(client.id);
         return;
     }
     take_lines(client);
-    flush(client);
+    (void)flush(client);
 }
 
 // Its pause is over.
 void ControlServer::go_on(std::uint64_t id) {
-    const auto found = clients_.find(id);
-    if (found == clients_.end())
+    Client* client = find(id);
+    if (client == nullptr)
         return;
-    Client& client = *found->second;
-    client.held.reset();
-    take_lines(client);
-    flush(client);
+    client->held.reset();
+    if (resting_)
+        return enqueue(*client);
+    const Work work(*this);
+    take_lines(*client);
+    (void)flush(*client);
+}
+
+void ControlServer::enqueue(Client& client) {
+    if (std::exchange(client.queued, true))
+        return;
+    (void)client.watch.enable(false);
+    const auto is_behind = [&](std::uint64_t other) {
+        const Client* waiting = find(other);
+        return client.peer.uid == 0 && (waiting == nullptr || waiting->peer.uid != 0);
+    };
+    queue_.insert(std::ranges::find_if(queue_, is_behind), client.id);
+}
+
+void ControlServer::charge(std::chrono::nanoseconds cpu_time) {
+    if (!cpu_time_.charge(in_milliseconds(cpu_time), TokenBucket::Clock::now()) && !resting_)
+        rest();
+}
+
+void ControlServer::rest() {
+    Result<EventLoop::Watch> timer =
+        loop_.timer(cpu_time_.wait(), [this] { go_on_after_rest(); }, EventLoop::Priority::kClients);
+    if (!timer)
+        return; // out of descriptors or memory: the limits of each client remain
+    rest_ = *std::move(timer);
+    resting_ = true;
+}
+
+// Those who wait, one after the other, until the budget is used up again.
+void ControlServer::go_on_after_rest() {
+    resting_ = false;
+    while (!queue_.empty() && !resting_) {
+        Client* client = find(queue_.front());
+        queue_.pop_front();
+        if (client == nullptr)
+            continue;
+        client->queued = false;
+        (void)client->watch.enable(true);
+        serve(*client);
+    }
 }
 
 // False when nobody is at the other end.
@@ -304,7 +401,7 @@ bool ControlServer::receive(Client& client) {
 
 void ControlServer::take_lines(Client& client) {
     std::size_t begin = 0;
-    while (!client.closing && !client.held) {
+    while (!client.closing && !client.held && !client.queued) {
         const std::size_t end = client.in.find('\n', begin);
         if (std::min(end, client.in.size()) - begin >= kMaxRequestBytes)
             refuse(client, fmt::format("a message has at most {} bytes", kMaxRequestBytes));
@@ -316,6 +413,9 @@ void ControlServer::take_lines(Client& client) {
         } else if (end > begin)
             handle(client, std::string_view(client.in).substr(begin, end - begin));
         begin = end + 1;
+        work_->settle();
+        if (resting_ && begin < client.in.size())
+            enqueue(client);
     }
     if (client.closing)
         client.in.clear();
@@ -325,7 +425,8 @@ void ControlServer::take_lines(Client& client) {
 }
 
 void ControlServer::hold(Client& client) {
-    if (Result<EventLoop::Watch> timer = loop_.timer(client.calls.wait(), [this, id = client.id] { go_on(id); }))
+    if (Result<EventLoop::Watch> timer =
+            loop_.timer(client.calls.wait(), [this, id = client.id] { go_on(id); }, EventLoop::Priority::kClients))
         client.held = *std::move(timer);
     else
         refuse(client, "too many calls at a time");
@@ -337,8 +438,40 @@ void ControlServer::watch_time(Client& client, bool began_anew) {
         client.deadline.reset();
     if (!waiting || client.deadline)
         return;
-    if (Result<EventLoop::Watch> timer = loop_.timer(message_time_, [this, id = client.id] { clients_.erase(id); }))
+    if (Result<EventLoop::Watch> timer =
+            loop_.timer(message_time_, [this, id = client.id] { late(id); }, EventLoop::Priority::kClients))
         client.deadline = *std::move(timer);
+}
+
+// It has not finished its message. While it is queued that is not its fault: what it has sent was not read.
+void ControlServer::late(std::uint64_t id) {
+    Client* client = find(id);
+    if (client == nullptr)
+        return;
+    if (!client->queued || client->closing) {
+        clients_.erase(id);
+        return;
+    }
+    client->deadline.reset();
+    watch_time(*client, true);
+}
+
+// It has taken nothing of its output, unless it does so now: while it is queued nobody has tried.
+void ControlServer::late_reader(std::uint64_t id) {
+    const Work work(*this);
+    Client* client = find(id);
+    if (client != nullptr && !flush(*client))
+        clients_.erase(id);
+}
+
+void ControlServer::watch_reader(Client& client, bool took_some) {
+    if (took_some || client.out.empty())
+        client.reading.reset();
+    if (client.out.empty() || client.reading)
+        return;
+    if (Result<EventLoop::Watch> timer =
+            loop_.timer(message_time_, [this, id = client.id] { late_reader(id); }, EventLoop::Priority::kClients))
+        client.reading = *std::move(timer);
 }
 
 void ControlServer::handle(Client& client, std::string_view text) {
@@ -372,7 +505,7 @@ void ControlServer::forward(Client& client, Call call) {
                            fmt::format("user {} may look, but not {}", client.peer.uid, call.method),
                            "be root, or in the group of control.group"));
     ++client.unanswered;
-    service_.call(call.method, call.params,
+    service_.call(call.method, call.params, client.peer,
                   [self = std::weak_ptr<ControlServer*>(self_), client_id = client.id,
                    call_id = call.id](const Result<json>& result) {
                       if (const std::shared_ptr<ControlServer*> server = self.lock(); server && *server != nullptr)
@@ -384,9 +517,10 @@ void ControlServer::answered(std::uint64_t client_id, const json& call_id, const
     const auto caller = clients_.find(client_id);
     if (caller == clients_.end())
         return;
+    const Work work(*this);
     --caller->second->unanswered;
     answer(*caller->second, call_id, result);
-    flush(*caller->second);
+    (void)flush(*caller->second);
 }
 
 void ControlServer::answer(Client& client, const json& call_id, const Result<json>& result) {
@@ -421,20 +555,32 @@ void ControlServer::send(Client& client, std::string_view text) {
     client.out += text;
 }
 
-void ControlServer::flush(Client& client) {
+// False when nothing could be sent although something waits.
+bool ControlServer::flush(Client& client) {
     std::size_t sent = 0;
-    while (sent < client.out.size()) {
+    bool refused = false; // for good: it has stopped reading, or is gone
+    while (sent < client.out.size() && !refused) {
         const ssize_t done =
             ::send(client.fd.get(), client.out.data() + sent, client.out.size() - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (done <= 0)
+        if (done >= 0)
+            sent += static_cast<std::size_t>(done);
+        else if (errno == EAGAIN)
             break;
-        sent += static_cast<std::size_t>(done);
+        else
+            refused = errno != EINTR;
     }
     client.out.erase(0, sent);
+    if (refused) {
+        client.out.clear();
+        client.closing = true;
+        client.subscribed = false;
+    }
     const bool nothing_to_come = client.ended && client.unanswered == 0 && !client.subscribed;
     if (client.out.empty() && (client.closing || nothing_to_come))
         ::shutdown(client.fd.get(), SHUT_RDWR); // the loop then sees its end
     (void)client.watch.set({.readable = !client.ended && !client.held, .writable = !client.out.empty()});
+    watch_reader(client, sent > 0);
+    return sent > 0 || client.out.empty();
 }
 
 void ControlServer::publish(const json& event) {
@@ -450,11 +596,12 @@ void ControlServer::publish(const json& event) {
         recent_bytes_ -= recent_.front().bytes;
         recent_.pop_front();
     }
+    const Work work(*this);
     for (const auto& [id, client] : clients_) {
         if (!client->subscribed)
             continue;
         send(*client, text);
-        flush(*client);
+        (void)flush(*client);
     }
 }
 

@@ -3,6 +3,10 @@
 // The control socket's server: one per host, on the supervisor's event loop. Nothing that a client does, or does not
 // do, delays the loop: every descriptor is non-blocking, work per turn is bounded, and who is slow, greedy or wrong is
 // cut off.
+//
+// All clients together have a budget of the loop's CPU time, since the loop's thread has real-time priority. While it
+// is used up, the server rests: who calls waits in a queue, root before the others, and is served as the budget comes
+// in.
 #pragma once
 
 #include "host/base/event_loop.hpp"
@@ -44,7 +48,7 @@ public:
     [[nodiscard]] virtual bool knows(const std::string& method) const = 0;
     // Whether the method changes anything: then only who may change may call it.
     [[nodiscard]] virtual bool changes(const std::string& method) const = 0;
-    virtual void call(const std::string& method, const nlohmann::json& params, Reply reply) = 0;
+    virtual void call(const std::string& method, const nlohmann::json& params, const Peer& caller, Reply reply) = 0;
 };
 
 class ControlServer {
@@ -56,6 +60,10 @@ public:
     // loop's thread has real-time priority: a client that calls without end must not get to use it.
     static constexpr int kCallsAtOnce = 16;
     static constexpr int kCallsPerSecond = 64;
+    // CPU time that the loop spends on all clients together: this much at once, and then in a second. What is under way
+    // is finished; the next call waits until it is paid for.
+    static constexpr std::chrono::milliseconds kCpuTimeAtOnce{100};
+    static constexpr std::chrono::milliseconds kCpuTimePerSecond{200};
     // The same for clients that come: the limit is not to be evaded by calling again.
     static constexpr int kClientsAtOnce = 64;
     static constexpr int kClientsPerSecond = 128;
@@ -64,7 +72,8 @@ public:
     // What is kept of the events: the latest, as many as fit into one answer.
     static constexpr std::size_t kRecentEvents = 100;
     static constexpr std::size_t kRecentBytes = kMaxAnswerBytes * 3 / 4;
-    // A message that was begun is finished within this time, and what a client is told before it is cut off is read.
+    // A message that was begun is finished within this time; within it a client takes some of the output that waits for
+    // it, and reads what it is told before it is cut off.
     static constexpr std::chrono::seconds kMessageTime{10};
 
     // Makes the socket: mode 0660, root's, and the configured group's. A stale one is replaced. Its folder is made when
@@ -81,14 +90,23 @@ public:
 
 private:
     struct Client;
+    class Work;
 
     ControlServer(EventLoop& loop, ControlService& service, std::chrono::nanoseconds message_time);
     Result<> listen(const Config& config);
     void accept();
     void pause_accepting(std::chrono::nanoseconds pause);
     [[nodiscard]] Result<Peer> identify(int fd) const;
-    void serve(std::uint64_t id);
+    void ready(std::uint64_t id);
+    void serve(Client& client);
     void go_on(std::uint64_t id);
+    void enqueue(Client& client);
+    void charge(std::chrono::nanoseconds cpu_time);
+    void rest();
+    void go_on_after_rest();
+    [[nodiscard]] Client* find(std::uint64_t id) const;
+    void late(std::uint64_t id);
+    void late_reader(std::uint64_t id);
     bool receive(Client& client);
     void take_lines(Client& client);
     void hold(Client& client);
@@ -99,7 +117,8 @@ private:
     void answer(Client& client, const nlohmann::json& call_id, const Result<nlohmann::json>& result);
     void refuse(Client& client, std::string_view message);
     void send(Client& client, std::string_view text);
-    void flush(Client& client);
+    bool flush(Client& client);
+    void watch_reader(Client& client, bool took_some);
     [[nodiscard]] nlohmann::json recent_events() const;
 
     EventLoop& loop_;
@@ -114,6 +133,11 @@ private:
     TokenBucket arrivals_{kClientsAtOnce, kClientsPerSecond, TokenBucket::Clock::now()};
     std::map<std::uint64_t, std::unique_ptr<Client>> clients_;
     std::uint64_t last_client_ = 0;
+    TokenBucket cpu_time_; // in milliseconds
+    Work* work_ = nullptr; // the one that measures, while something is done for clients
+    EventLoop::Watch rest_;
+    bool resting_ = false;
+    std::deque<std::uint64_t> queue_; // of clients who wait for the rest to be over
     struct Recent {
         nlohmann::json event;
         std::size_t bytes = 0;

@@ -2,6 +2,7 @@
 #include "host/kernel/preflight.hpp"
 
 #include "host/kernel/features.hpp"
+#include "host/kernel/namespaces.hpp"
 #include "host/kernel/scheduler_links.hpp"
 
 #include <fmt/format.h>
@@ -22,9 +23,6 @@ namespace {
 
 constexpr std::string_view kFree = "no other scheduler"; // the last item
 
-// The inode of the initial user namespace's file; the kernel fixes it (include/linux/proc_ns.h).
-constexpr ino_t kInitialUserNamespace = 0xEFFFFFFD;
-
 // Verified on 6.16 and 7.3 by loading and attaching with each subset: maps need CAP_BPF, struct_ops programs
 // CAP_PERFMON as well, and nothing else is asked for, by attaching neither.
 constexpr std::array<std::pair<unsigned, const char*>, 2> kNeededCapabilities = {
@@ -36,12 +34,6 @@ std::uint64_t effective_capabilities() {
     if (::syscall(SYS_capget, &header, data.data()) != 0)
         return 0;
     return data[0].effective | std::uint64_t{data[1].effective} << 32;
-}
-
-bool in_initial_user_namespace() {
-    struct stat status = {};
-    // Without /proc there is no telling; then the kernel's own answer to the load stands.
-    return ::stat("/proc/self/ns/user", &status) != 0 || status.st_ino == kInitialUserNamespace;
 }
 
 // "isolcpus=[FLAG,]...CPUS": CPUs leave the scheduling domains by the flag "domain", and when there are no flags

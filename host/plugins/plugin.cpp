@@ -2,12 +2,14 @@
 #include "host/plugins/plugin.hpp"
 
 #include "host/base/memory_file.hpp"
+#include "host/base/thread.hpp"
 #include "host/bpf/scheduler_object.hpp"
 #include <scxhost/plugin.h>
 
 #include <boost/dll/shared_library.hpp>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <cxxabi.h>
 #include <dlfcn.h>
 #include <fmt/format.h>
 #include <unistd.h>
@@ -59,7 +61,7 @@ struct Plugin::State {
     std::array<std::atomic<std::int64_t>, SCXHOST_STATISTICS_MAX> values{};
     std::atomic<std::int32_t> nr_values = 0;
 
-    std::mutex log_mutex;
+    InheritingMutex log_mutex;
     PluginLogSink log; // empty: nobody listens any more
 
     Result<> load(const PluginFile& file);
@@ -88,7 +90,7 @@ struct Plugin::State {
                                      void* cookie) noexcept;
     static std::int32_t run_program(void* context, const char* program, void* argument, std::size_t bytes,
                                     std::int32_t* result) noexcept;
-    static int take_record(void* watched, void* data, std::size_t bytes) noexcept;
+    static int take_record(void* watched, void* data, std::size_t bytes);
 };
 
 namespace {
@@ -152,6 +154,8 @@ Result<const scxhost_plugin_descriptor*> read_descriptor(boost::dll::shared_libr
     const scxhost_plugin_descriptor* descriptor = nullptr;
     try {
         descriptor = entry();
+    } catch (const abi::__forced_unwind&) {
+        throw;
     } catch (...) {
         return fail(ErrorKind::kPlugin, fmt::format("it let an exception escape from {}()", SCXHOST_PLUGIN_ENTRY),
                     "build it with scx_add_plugin()");
@@ -187,7 +191,9 @@ Error Plugin::State::escaped_exception(std::string_view method) const {
             .hint = "its author must catch exceptions in callbacks, as the SDK's base class does"};
 }
 
-// The SDK's shims catch; a plugin in plain C++ might not, and what it throws must end here at the latest.
+// The SDK's shims catch; a plugin in plain C++ might not, and what it throws must end here at the latest. The end of
+// the thread itself (pthread_exit() in a callback) is no exception that may be caught: glibc ends the process for it.
+// The call then counts as one that does not return.
 template <typename Function>
 Result<> Plugin::State::guarded(std::string_view method, std::string_view goal, Function&& function) {
     reported.clear();
@@ -195,6 +201,8 @@ Result<> Plugin::State::guarded(std::string_view method, std::string_view goal, 
     try {
         const std::int32_t code = function();
         return code == 0 ? Result<>() : fail(failure(goal, as_errno(code)));
+    } catch (const abi::__forced_unwind&) {
+        throw;
     } catch (...) {
         return fail(escaped_exception(method));
     }
@@ -285,6 +293,8 @@ void Plugin::State::end() {
     if (created && callbacks.destroy != nullptr) {
         try {
             callbacks.destroy(instance);
+        } catch (const abi::__forced_unwind&) {
+            throw;
         } catch (...) { // NOLINT(bugprone-empty-catch): nothing is left to tell, and the library goes now
         }
     }
@@ -582,13 +592,15 @@ Result<> Plugin::State::deliver_events() {
 }
 
 // A failure never keeps the records after it from being delivered.
-int Plugin::State::take_record(void* opaque, void* data, std::size_t bytes) noexcept {
+int Plugin::State::take_record(void* opaque, void* data, std::size_t bytes) {
     auto& watch = *static_cast<Watched*>(opaque);
     try {
         Result<> result =
             watch.state->guarded(kEvents, "handle an event", [&] { return watch.handler(watch.cookie, data, bytes); });
         if (!result)
             watch.state->event_failure = std::move(result).error();
+    } catch (const abi::__forced_unwind&) {
+        throw;
     } catch (...) { // NOLINT(bugprone-empty-catch): out of memory while its failure was put into words
     }
     return 0;

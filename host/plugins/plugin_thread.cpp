@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/plugins/plugin_thread.hpp"
 
+#include "host/base/event_fd.hpp"
 #include "host/base/token_bucket.hpp"
-#include "host/base/unique_fd.hpp"
 
 #include <poll.h>
 #include <pthread.h>
-#include <sys/eventfd.h>
 #include <time.h>
 
-#include <algorithm>
 #include <atomic>
-#include <cerrno>
 #include <deque>
 #include <mutex>
 #include <utility>
@@ -26,33 +23,6 @@ constexpr auto kPatienceToBegin = std::chrono::seconds(1);
 
 std::atomic<unsigned> nr_left_behind = 0;
 
-UniqueFd make_eventfd() {
-    return UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-}
-
-void signal(const UniqueFd& fd) {
-    ::eventfd_write(fd.get(), 1);
-}
-
-void consume(const UniqueFd& fd) {
-    eventfd_t count = 0;
-    ::eventfd_read(fd.get(), &count);
-}
-
-// False at the deadline.
-bool wait_for(const UniqueFd& fd, PluginThread::Clock::time_point deadline) {
-    for (;;) {
-        const nanoseconds left = std::max(deadline - PluginThread::Clock::now(), PluginThread::Clock::duration::zero());
-        const timespec timeout = {.tv_sec = left.count() / 1'000'000'000, .tv_nsec = left.count() % 1'000'000'000};
-        pollfd entry = {.fd = fd.get(), .events = POLLIN, .revents = 0};
-        const int ready = ::ppoll(&entry, 1, &timeout, nullptr);
-        if (ready > 0)
-            return true;
-        if (ready == 0)
-            return false;
-    }
-}
-
 nanoseconds cpu_time(clockid_t clock) {
     timespec time{};
     if (::clock_gettime(clock, &time) != 0)
@@ -65,7 +35,7 @@ nanoseconds cpu_time(clockid_t clock) {
 struct PluginThread::Shared {
     // Somebody waits for this call, until he gives up.
     struct Answer {
-        UniqueFd ready = make_eventfd();
+        EventFd ready;
         // Under the mutex:
         std::optional<Clock::time_point> begun;
         std::optional<Result<>> result;
@@ -90,8 +60,8 @@ struct PluginThread::Shared {
         Call call;
     };
 
-    UniqueFd wakeup = make_eventfd();         // calls wait, or it is to end
-    UniqueFd outcome = make_eventfd();        // outcomes wait
+    EventFd wakeup;                           // calls wait, or it is to end
+    EventFd outcome;                          // outcomes wait
     Watched watched;                          // the thread's own
     TokenBucket failures{1, 1, Clock::now()}; // of watched, that are told
 
@@ -109,7 +79,7 @@ struct PluginThread::Shared {
             const std::scoped_lock lock(mutex);
             calls.push_back(std::move(pending));
         }
-        signal(wakeup);
+        wakeup.signal();
     }
 
     void work();
@@ -155,7 +125,7 @@ bool PluginThread::Shared::make_next_call() {
             next.answer->result = std::move(result);
     }
     if (awaited)
-        signal(next.answer->ready);
+        next.answer->ready.signal();
     else
         tell({next.callback, std::move(result)});
     return true;
@@ -173,7 +143,7 @@ void PluginThread::Shared::tell(Outcome told) {
         const std::scoped_lock lock(mutex);
         outcomes.push_back(std::move(told));
     }
-    signal(outcome);
+    outcome.signal();
 }
 
 void PluginThread::Shared::work() {
@@ -191,7 +161,7 @@ void PluginThread::Shared::work() {
         if (::poll(entries, 2, -1) <= 0)
             continue;
         if (entries[0].revents != 0)
-            consume(wakeup);
+            wakeup.consume();
         else
             make_watched_call();
     }
@@ -201,7 +171,7 @@ void PluginThread::Shared::work() {
 Result<std::unique_ptr<PluginThread>> PluginThread::start(const std::string& name) {
     auto shared = std::make_shared<Shared>();
     if (!shared->wakeup || !shared->outcome)
-        return fail_errno(ErrorKind::kInternal, "cannot make an event descriptor", errno);
+        return EventFd::no_descriptor();
     std::unique_ptr<PluginThread> thread(new PluginThread(shared));
     thread->thread_ = SCXHOST_TRY(Thread::start([shared] { shared->work(); }));
     const pthread_t handle = thread->thread_.handle();
@@ -234,7 +204,7 @@ std::optional<Result<>> PluginThread::run(const char* callback, nanoseconds allo
                 return std::nullopt;
             }
         }
-        (void)wait_for(answer->ready, deadline);
+        (void)answer->ready.wait(deadline);
     }
 }
 
@@ -248,7 +218,7 @@ bool PluginThread::end(const char* callback, nanoseconds allowance, Call last, s
         shared_->ending = true;
         shared_->calls.push_back({callback, allowance, std::move(last), nullptr});
     }
-    signal(shared_->wakeup);
+    shared_->wakeup.signal();
     if (thread_.join_for(allowance))
         return true;
     // Objects that a thread has of its own (thread_local) end after its last call; only who joins it knows of that.
@@ -287,7 +257,7 @@ int PluginThread::fd() const {
 }
 
 std::vector<PluginThread::Outcome> PluginThread::outcomes() {
-    consume(shared_->outcome);
+    shared_->outcome.consume();
     const std::scoped_lock lock(shared_->mutex);
     return std::exchange(shared_->outcomes, {});
 }

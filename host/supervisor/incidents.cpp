@@ -4,6 +4,7 @@
 #include "host/base/file_trust.hpp"
 #include "host/base/regular_file.hpp"
 #include "host/base/unique_fd.hpp"
+#include "host/base/write_all.hpp"
 #include "host/supervisor/reports.hpp"
 
 #include <fcntl.h>
@@ -127,14 +128,8 @@ public:
     }
 
     Result<> write(std::string_view text) {
-        while (!text.empty()) {
-            const ssize_t done = ::write(fd_.get(), text.data(), text.size());
-            if (done < 0 && errno == EINTR)
-                continue;
-            if (done < 0)
-                return io_failure("cannot write " + path_, errno);
-            text.remove_prefix(static_cast<std::size_t>(done));
-        }
+        if (const int error = write_all(fd_.get(), text); error != 0)
+            return io_failure("cannot write " + path_, error);
         return {};
     }
 

@@ -179,7 +179,7 @@ Result<> PreparedScheduler::load() {
 void PreparedScheduler::commit(const KernelBtf& kernel) {
     if (const Result<> committed = object_->commit(kernel); !committed)
         facts_.notes.push_back(fmt::format("{} ({}), ignoring: the attach takes longer", committed.error().what,
-                                           std::generic_category().message(committed.error().sys_errno)));
+                                           error_number_text(committed.error().sys_errno)));
 }
 
 Result<std::vector<std::int64_t>> PreparedScheduler::read_statistics() {

@@ -31,11 +31,6 @@ void restore_default_signals() {
     ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
 }
 
-bool is_ignored(int signal) {
-    struct sigaction action{};
-    return ::sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
-}
-
 // The scheduler that is watched also schedules the watcher: one that starves tasks must not keep the supervisor from
 // replacing it. Real-time tasks are above sched_ext. Without the right to it things go on as they are.
 void rise_above_sched_ext() {
@@ -134,8 +129,6 @@ Result<> Supervisor::take_signals() {
         SCXHOST_TRY(loop_.on_signal(signal, [this] { finish(RunEnd::kRequested); }));
     // Once a terminal has hung up, it is none any more.
     hangup_ends_ = ::isatty(STDIN_FILENO) == 1 || !settings_.reload;
-    if (is_ignored(SIGHUP))
-        return {};
     return loop_.on_signal(SIGHUP, [this] { on_hangup(); });
 }
 

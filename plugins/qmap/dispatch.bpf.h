@@ -147,12 +147,14 @@ void SCX_OP(qmap_dispatch, s32 cpu, struct task_struct *prev)
 	}
 }
 
-/* The weights of the tasks that run here choose the CPU's performance: a quarter of its best for each queue above 0. */
+/* The weights of the tasks that run on a CPU choose its performance: a quarter of its best for each queue above 0. */
 void SCX_OP(qmap_tick, struct task_struct *p)
 {
-	cpu_ctx_t *cpuc = this_cpu_ctx();
+	/* Not this CPU: for one without a tick (nohz_full) another one ticks (sched_tick_remote() in 7.3.4). */
+	s32 cpu = task_cpu(p);
+	cpu_ctx_t *cpuc = cpu_ctx_of(cpu);
 
 	cpuc->avg_weight = cpuc->avg_weight * 3 / 4 + p->scx.weight / 4;
 	cpuc->perf_target = weight_to_queue(cpuc->avg_weight) * SCX_CPUPERF_ONE / 4;
-	set_perf(this_cpu(), cpuc->perf_target);
+	set_perf(cpu, cpuc->perf_target);
 }

@@ -17,14 +17,14 @@ struct cpu_ctx {
 	__u32 avg_weight;  /* of the tasks that its ticks met; 3/4 old, 1/4 new */
 	__u32 perf_target; /* what it asks of cpufreq, in 1/1024 */
 
-	SCX_COUNTER("Tasks appended to one of the five queues") __u64 enqueued;
-	SCX_COUNTER("Tasks taken from one of the five queues") __u64 dispatched;
-	SCX_GAUGE("Tasks in the five queues") __s64 waiting;
+	SCX_KEY SCX_COUNTER("Tasks appended to one of the five queues") __u64 enqueued;
+	SCX_KEY SCX_COUNTER("Tasks taken from one of the five queues") __u64 dispatched;
+	SCX_KEY SCX_GAUGE("Tasks in the five queues") __s64 waiting;
 	SCX_COUNTER("Tasks that the kernel handed back to be queued again") __u64 reenqueued;
 	SCX_COUNTER("... of these, on CPU 0") __u64 reenqueued_cpu0;
 	SCX_COUNTER("Tasks that left the policy's hands; from kernel 7.1 on, also to run") __u64 dequeued;
 	SCX_COUNTER("... of these, to run by core scheduling's choice") __u64 core_sched_execed;
-	SCX_COUNTER("Tasks sent from enqueue straight to an idle CPU") __u64 direct_from_enqueue;
+	SCX_KEY SCX_COUNTER("Tasks sent from enqueue straight to an idle CPU") __u64 direct_from_enqueue;
 
 	SCX_COUNTER("High-priority tasks run ahead here") SCX_GROUP("highpri") __u64 expedited_local;
 	SCX_COUNTER("High-priority tasks sent ahead to another CPU") SCX_GROUP("highpri") __u64 expedited_remote;

@@ -32,8 +32,8 @@ const volatile bool has_own_queue = true;
 
 /* Statistics: one instance per CPU, so that no CPU waits for another to count. The host adds them up. */
 struct simple_stats {
-	SCX_COUNTER("Tasks sent straight to an idle CPU") u64 direct;
-	SCX_COUNTER("Tasks that had to wait in the queue") u64 queued;
+	SCX_KEY SCX_COUNTER("Tasks sent straight to an idle CPU") u64 direct;
+	SCX_KEY SCX_COUNTER("Tasks that had to wait in the queue") u64 queued;
 };
 
 struct {

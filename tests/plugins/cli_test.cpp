@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // The program as a user sees it, on any machine, without rights: what it prints, where, and its exit status.
+#include "host/base/unique_fd.hpp"
 #include "host/plugins/plugin_file.hpp"
 #include "tests/plugins/journal.hpp"
 #include "tests/plugins/zoo.hpp"
@@ -9,8 +10,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 
 namespace scxhost {
@@ -87,6 +91,38 @@ TEST_F(CliTest, WrongUsage) {
         EXPECT_EQ(answer.out, "") << test.what;
         EXPECT_THAT(answer.err, AllOf(StartsWith("scxhost: error: "), HasSubstr(test.what), HasSubstr(test.hint)));
     }
+}
+
+// A shell's exit status and what was written to stderr.
+Answer shell(const std::string& command) {
+    Answer answer{};
+    const UniqueFd before(::dup(STDERR_FILENO));
+    std::FILE* file = std::tmpfile();
+    ::dup2(::fileno(file), STDERR_FILENO);
+    const int status = std::system(command.c_str());
+    ::dup2(before.get(), STDERR_FILENO);
+    answer.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    std::rewind(file);
+    for (int c = std::fgetc(file); c != EOF; c = std::fgetc(file))
+        answer.err += static_cast<char>(c);
+    std::fclose(file);
+    return answer;
+}
+
+TEST_F(CliTest, AnAnswerThatCannotBeWrittenIsNoSuccess) {
+    for (const char* command :
+         {"list", "list --json", "--help", "--version", "options simple", "inspect simple", "info", "info --json"})
+        for (const auto& [target, reason] : {std::pair(">/dev/full", "No space left"), std::pair(">&-", "Bad file")}) {
+            const Answer answer = shell(fmt::format("scxhost {} {}", command, target));
+            EXPECT_EQ(answer.status, 2) << command << target;
+            EXPECT_THAT(answer.err, AllOf(HasSubstr("error: the output could not be written"), HasSubstr(reason)))
+                << command << target;
+        }
+    EXPECT_EQ(shell("(trap '' PIPE; sleep 0; scxhost list; echo $? >&2) | true").err, "0\n")
+        << "a reader that went away";
+    EXPECT_EQ(shell("scxhost options none >&-").status, 2);
+    EXPECT_EQ(shell("scxhost list >/dev/null <&-").status, 0);
+    EXPECT_EQ(shell("scxhost list >/dev/full 2>&-").status, 2);
 }
 
 TEST_F(CliTest, NewWritesAFolderAndSaysWhatIsNext) {
@@ -285,7 +321,8 @@ TEST_F(CliTest, ObjectByItsFlag) {
     const Answer checked = scxhost({"check", "--object", file.string(), "--set", "slice_us=5", "--set",
                                     "tuning.debug.on=yes", "--set", "scheduler.ops.timeout_ms=700"});
     EXPECT_EQ(checked.status, 0) << checked.out << checked.err;
-    EXPECT_THAT(checked.out, AllOf(HasSubstr("2 set, 10 known"), HasSubstr("none: a bare object")));
+    EXPECT_THAT(checked.out, AllOf(HasSubstr("2 set, 10 known"), HasSubstr("none: a bare object"),
+                                   HasSubstr("nobody runs the syscall program bare_ask;")));
     const json options = scxhost({"options", "--object", file.string(), "--json"}).document();
     EXPECT_EQ(options["scheduler"], "somebodys");
     EXPECT_EQ(options["options"].size(), 10U);

@@ -161,5 +161,26 @@ TEST(SchedulerObject, MapWithoutASizeIsTheObjectsFault) {
     EXPECT_THAT(loaded.error().hint, HasSubstr("max_entries"));
 }
 
+TEST(SchedulerObject, KernelConfigurationIsLookedForAndWhatIsMissingIsNamed) {
+    const TempDir dir;
+    const std::filesystem::path file = dir.write("config", "CONFIG_HZ=250\nCONFIG_SMP=y\n# CONFIG_OTHER is not set\n");
+    const auto check = [](const char* object, const std::filesystem::path& config) {
+        const Bytes bytes = zoo_bytes(object);
+        const auto opened =
+            SchedulerObject::open({.name = "x", .bytes = bytes, .struct_ops = {}, .kernel_configs = {config}});
+        EXPECT_TRUE(opened) << opened.error().what;
+        return opened->check_kernel_config();
+    };
+    EXPECT_TRUE(check("configured.bpf.o", file));
+    const Result<> none = check("configured.bpf.o", "/nonexistent/config");
+    ASSERT_FALSE(none);
+    EXPECT_EQ(none.error().kind, ErrorKind::kUnsupported);
+    EXPECT_THAT(none.error().what,
+                AllOf(HasSubstr("'x' asks for CONFIG_"), HasSubstr("CONFIG_HZ"), HasSubstr("/nonexistent/config")));
+    EXPECT_EQ(check("unconfigured.bpf.o", file).error().what,
+              "'x' needs CONFIG_OF_ANOTHER_WORLD, and " + file.string() + " does not set it");
+    EXPECT_TRUE(check("counts.bpf.o", "/nonexistent/config")) << "it asks for nothing";
+}
+
 } // namespace
 } // namespace scxhost

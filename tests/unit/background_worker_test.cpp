@@ -10,6 +10,7 @@
 #include <atomic>
 #include <fstream>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -38,6 +39,15 @@ TEST_F(BackgroundWorkerTest, JobsRunBesideTheLoopAndReportOnIt) {
     script_.run([&] { EXPECT_TRUE(script_.wait_until([&] { return of_completion != std::thread::id(); })); });
     EXPECT_NE(of_job, here);
     EXPECT_EQ(of_completion, here);
+}
+
+TEST_F(BackgroundWorkerTest, WhatAJobThrowsIsThrownOnTheLoop) {
+    EventLoop loop = EventLoop::make().value();
+    const auto worker = BackgroundWorker::start(loop).value();
+    worker->submit([]() -> BackgroundWorker::Completion { throw std::runtime_error("a job failed"); });
+    const Result<> ended = loop.run();
+    ASSERT_FALSE(ended);
+    EXPECT_THAT(ended.error().what, testing::HasSubstr("a job failed"));
 }
 
 TEST_F(BackgroundWorkerTest, OneAfterTheOther) {

@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <array>
@@ -93,6 +94,12 @@ public:
     }
 
     void stop_sending() const { ::shutdown(fd_.get(), SHUT_WR); }
+    void stop_reading() const { ::shutdown(fd_.get(), SHUT_RD); }
+    // Whether the server hangs up although nothing is read.
+    [[nodiscard]] bool is_cut_off() const {
+        pollfd polled{.fd = fd_.get(), .events = 0, .revents = 0};
+        return ::poll(&polled, 1, static_cast<int>(std::chrono::milliseconds(kPatience).count())) == 1;
+    }
 
 private:
     bool receive() {
@@ -112,17 +119,31 @@ private:
     std::string in_;
 };
 
-// "echo" answers at once, "later" when the test says so, "big" with much; "change" is not for everybody.
+void use_cpu(std::chrono::milliseconds time) {
+    const auto used = [] {
+        timespec now{};
+        ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+        return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
+    };
+    for (const auto end = used() + time; used() < end;)
+        ;
+}
+
+// "echo" answers at once, "later" when the test says so, "big" with much, "burn" after so much CPU time; "change" is
+// not for everybody.
 class FakeService : public ControlService {
 public:
     [[nodiscard]] bool knows(const std::string& method) const override {
-        return method == "echo" || method == "later" || method == "big" || method == "change" || method == "noise";
+        return method == "echo" || method == "later" || method == "big" || method == "change" || method == "noise" ||
+               method == "burn";
     }
     [[nodiscard]] bool changes(const std::string& method) const override { return method == "change"; }
-    void call(const std::string& method, const json& params, Reply reply) override {
+    void call(const std::string& method, const json& params, const Peer&, Reply reply) override {
         calls.push_back(method);
         if (method == "later")
             return waiting.push_back(std::move(reply));
+        if (method == "burn")
+            use_cpu(std::chrono::milliseconds(params.at("ms")));
         if (method == "noise")
             for (int i = 0; i < params.at("events"); ++i)
                 server->publish({{"event", "noise"}, {"text", std::string(params.at("bytes"), 'n')}});
@@ -342,6 +363,75 @@ TEST_F(ControlServerTest, WhoDoesNotReadIsCutOff) {
             expect_service();
         EXPECT_LT(lazy.bytes_until_end(), ControlServer::kMaxUnsentBytes);
         expect_service();
+    });
+}
+
+// Its answers can never be sent: the loop would be woken for them without end.
+TEST_F(ControlServerTest, WhoStopsReadingAndThenAsksIsCutOff) {
+    start();
+    script_.run([&] {
+        RawClient deaf(path_);
+        EXPECT_TRUE(deaf.ask("version").contains("result"));
+        deaf.stop_reading();
+        deaf.send(call(2, "echo"));
+        EXPECT_TRUE(deaf.is_cut_off());
+        expect_service();
+    });
+}
+
+TEST_F(ControlServerTest, OutputThatNobodyTakesHasADeadline) {
+    start(std::chrono::milliseconds(20));
+    script_.run([&] {
+        RawClient lazy(path_);
+        lazy.send(call(1, "big", {{"bytes", 900'000}})); // far less than may wait
+        EXPECT_TRUE(lazy.is_cut_off());
+        expect_service();
+    });
+}
+
+// However fast they ask: what the loop does for them is a share of its time. On a machine that is busy more time
+// passes, and more would be allowed.
+TEST_F(ControlServerTest, ClientsHaveABudgetOfCpuTime) {
+    start();
+    constexpr std::chrono::milliseconds kCall{40};
+    constexpr int kCalls = 12; // fewer than one client may make at once
+    script_.run([&] {
+        const auto begin = std::chrono::steady_clock::now();
+        std::array<RawClient, 2> greedy{RawClient(path_), RawClient(path_)};
+        for (int i = 0; i < kCalls; ++i)
+            greedy.at(static_cast<std::size_t>(i) % 2).send(call(i, "burn", {{"ms", kCall.count()}}));
+        for (int i = 0; i < kCalls; ++i)
+            EXPECT_EQ(greedy.at(static_cast<std::size_t>(i) % 2).read().value()["id"], i) << "all are answered";
+        const auto passed = std::chrono::steady_clock::now() - begin;
+        const auto allowed = ControlServer::kCpuTimeAtOnce + passed * ControlServer::kCpuTimePerSecond.count() / 1000;
+        EXPECT_LE(kCall * (kCalls - 1), allowed) << "the last one may be paid for afterwards";
+    });
+}
+
+TEST_F(ControlServerTest, RootIsServedBeforeTheOthersWhoWait) {
+    if (::geteuid() != 0)
+        GTEST_SKIP() << "needs root";
+    start();
+    let_in_everybody();
+    std::vector<std::unique_ptr<RawClient>> strangers;
+    script_.run([&] {
+        as_other_user(kStranger, kStranger, {}, [&] {
+            for (int i = 0; i < 4; ++i) {
+                strangers.push_back(std::make_unique<RawClient>(path_));
+                EXPECT_TRUE(strangers.back()->ask("version").contains("result"));
+            }
+        });
+        RawClient root(path_);
+        EXPECT_TRUE(root.ask("version").contains("result"));
+        // All of it is there when the first call has used up more than the budget.
+        script_.on_loop([&] {
+            for (const auto& stranger : strangers)
+                for (int i = 0; i < 3; ++i)
+                    stranger->send(call(i, "burn", {{"ms", 150}}));
+            root.send(call(1, "echo"));
+        });
+        EXPECT_TRUE(root.read().value().contains("result"));
+        script_.on_loop([&] { EXPECT_LE(service_.calls.size(), 6U) << "of twelve and its own"; });
     });
 }
 

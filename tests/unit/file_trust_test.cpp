@@ -205,5 +205,30 @@ TEST(MakeTrustedFolder, NotBelowWhatBelongsToAStranger) {
     EXPECT_TRUE(fs::is_empty(dir.path() / "theirs"));
 }
 
+TEST(ReadableByAll, GoesByEveryFolderOnTheWay) {
+    const TempDir dir;
+    ASSERT_EQ(::chmod(dir.path().c_str(), 0755), 0);
+    const fs::path file = dir.write("a/b/file", "x");
+    const fs::path inner = file.parent_path();
+    ASSERT_EQ(::chmod(inner.parent_path().c_str(), 0755), 0);
+    ASSERT_EQ(::chmod(inner.c_str(), 0711), 0); // search is enough
+    ASSERT_EQ(::chmod(file.c_str(), 0604), 0);
+    EXPECT_TRUE(check_readable_by_all(file));
+    EXPECT_FALSE(check_readable_by_all(inner)) << "as a folder to be listed it is closed";
+    fs::create_symlink(file, dir.path() / "link");
+    EXPECT_TRUE(check_readable_by_all(dir.path() / "link"));
+
+    ASSERT_EQ(::chmod(file.c_str(), 0660), 0);
+    for (const fs::path& path : {file, dir.path() / "link"}) {
+        const Result<> closed = check_readable_by_all(path);
+        ASSERT_FALSE(closed);
+        EXPECT_EQ(closed.error().kind, ErrorKind::kPermission);
+    }
+    ASSERT_EQ(::chmod(file.c_str(), 0644), 0);
+    ASSERT_EQ(::chmod(inner.c_str(), 0750), 0);
+    EXPECT_FALSE(check_readable_by_all(file));
+    EXPECT_EQ(check_readable_by_all(dir.path() / "none").error().kind, ErrorKind::kIo);
+}
+
 } // namespace
 } // namespace scxhost

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // What the methods refuse before they ask the supervisor; what they do is tested in guests (tests/vm/swap_test.cpp).
+#include "host/base/error_json.hpp"
 #include "host/control/host_service.hpp"
 #include "tests/support/temp_dir.hpp"
 #include "tests/unit/btf_builder.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <optional>
 #include <string>
@@ -29,9 +32,10 @@ class NobodyListens : public SupervisorListener {
 
 class HostServiceTest : public testing::Test {
 protected:
-    Result<json> call(const std::string& method, const json& params) {
+    Result<json> call(const std::string& method, const json& params, uid_t caller = ::geteuid()) {
         std::optional<Result<json>> answer;
-        service_.call(method, params, [&](const Result<json>& result) { answer = result; });
+        service_.call(method, params, {.uid = caller, .may_change = true},
+                      [&](const Result<json>& result) { answer = result; });
         EXPECT_TRUE(answer) << method << ": no answer";
         return answer.value_or(json());
     }
@@ -101,6 +105,41 @@ TEST_F(HostServiceTest, ConfigurationsThatAreNone) {
     EXPECT_EQ(answer.error().kind, ErrorKind::kConfig);
     ASSERT_TRUE(answer.error().where);
     EXPECT_EQ(answer.error().where->line, 2U);
+}
+
+// The host may read what its caller may not, and its errors would tell.
+TEST_F(HostServiceTest, CallersLearnNothingOfFilesThatAreNotForEverybody) {
+    constexpr uid_t kMember = 65534;
+    const TempDir dir;
+    ASSERT_EQ(::chmod(dir.path().c_str(), 0755), 0);
+    const std::filesystem::path secret = dir.write("closed/secret.toml", "DB_PASSWORD = hunter2\n");
+    const std::filesystem::path folder = secret.parent_path();
+    ASSERT_EQ(::chmod(folder.c_str(), 0755), 0);
+    const std::vector<json> ways = {
+        {{"what", secret.string()}},
+        {{"object", secret.string()}},
+        {{"what", "qmap"}, {"set", {"scheduler.object=\"" + secret.string() + "\""}}},
+    };
+    const auto expect_silence = [&](const json& params) {
+        for (const char* method : {"swap", "check"}) {
+            const Result<json> answer = call(method, params, kMember);
+            ASSERT_FALSE(answer) << method << params;
+            EXPECT_EQ(answer.error().kind, ErrorKind::kPermission) << params << answer.error().what;
+            EXPECT_THAT(answer.error().hint, HasSubstr("only root may name it"));
+            EXPECT_THAT(to_json(answer.error()).dump(), testing::Not(HasSubstr("PASSWORD"))) << params;
+        }
+    };
+    ASSERT_EQ(::chmod(secret.c_str(), 0640), 0);
+    for (const json& params : ways)
+        if (params.value("set", json()).is_null()) // such a setting is not known to every version
+            expect_silence(params);
+    EXPECT_THAT(call("swap", ways[0]).error().hint, HasSubstr("DB_PASSWORD")) << "the host's own user may read it";
+
+    ASSERT_EQ(::chmod(secret.c_str(), 0644), 0);
+    EXPECT_THAT(call("swap", ways[0], kMember).error().hint, HasSubstr("DB_PASSWORD")) << "everybody can read it";
+    ASSERT_EQ(::chmod(folder.c_str(), 0750), 0);
+    expect_silence(ways[0]);
+    expect_silence({{"what", "qmap"}, {"plugin_dirs", {folder.string()}}});
 }
 
 TEST_F(HostServiceTest, WithoutAConfigurationThereIsNothingToReadAgain) {

@@ -48,7 +48,32 @@ TEST(StatisticsView, OneLineASample) {
     EXPECT_EQ(view.render({.since_start = 2s, .values = {10, 3}}), "    2.0 s  count=10 (5/s)  depth=3\n");
 }
 
-TEST(StatisticsView, TableIsRewrittenInPlace) {
+TEST(StatisticsView, ALineHasTheFewThatSayMost) {
+    std::vector<StatisticDeclaration> statistics;
+    Sample sample{.since_start = 1s, .values = {}};
+    for (const char* name : {"a", "b", "c", "d", "e", "f", "g", "h"}) {
+        statistics.push_back(statistic(name, StatisticKind::kGauge));
+        sample.values.push_back(1);
+    }
+    EXPECT_EQ(StatisticsView(statistics, false).render(sample), "    1.0 s  a=1  b=1  c=1  d=1  e=1  f=1\n")
+        << "nothing is declared: the first ones";
+    statistics[1].key = true;
+    statistics[7].key = true;
+    EXPECT_EQ(StatisticsView(statistics, false).render(sample), "    1.0 s  b=1  h=1\n");
+    EXPECT_THAT(StatisticsView(statistics, true).render(sample), HasSubstr("\ng ")) << "the table has all";
+}
+
+// A number without a sign that nobody declared passes for a counter, and may be none.
+TEST(StatisticsView, WhatGoesDownHasNoRate) {
+    const std::vector statistics = {statistic("level", StatisticKind::kCounter)};
+    for (const bool as_table : {false, true}) {
+        StatisticsView view(statistics, as_table);
+        view.remember({.since_start = 1s, .values = {10}});
+        EXPECT_THAT(view.render({.since_start = 2s, .values = {4}}), Not(HasSubstr("-6")));
+    }
+}
+
+TEST(StatisticsView, ATableOnATerminal) {
     const std::vector statistics = {statistic("count", StatisticKind::kCounter, "queue"),
                                     statistic("depth", StatisticKind::kGauge, "queue")};
     StatisticsView view(statistics, true);
@@ -57,7 +82,6 @@ TEST(StatisticsView, TableIsRewrittenInPlace) {
     EXPECT_THAT(
         first,
         HasSubstr("queue\n  count         1 234  1 234        Help\n  depth                    3        Help\n"));
-    EXPECT_THAT(view.render({.since_start = 2s, .values = {2000, 3}}), testing::StartsWith("\033[5F\033[J"));
 }
 
 TEST(StatisticsView, NothingToShow) {

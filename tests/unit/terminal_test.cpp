@@ -43,6 +43,43 @@ TEST(Terminal, TablesAreAligned) {
     EXPECT_EQ(format_table({{}}), "\n");
 }
 
+TEST(Terminal, ColumnsAreThoseOfTheTerminal) {
+    EXPECT_EQ(columns_of("abc"), 3U);
+    EXPECT_EQ(columns_of("größe"), 5U);
+    EXPECT_EQ(columns_of("時間"), 4U) << "two each";
+    EXPECT_EQ(columns_of("e\xcc\x81"), 1U) << "a combining accent";
+    EXPECT_EQ(columns_of(paint("red", kRed, true)), 3U);
+    EXPECT_EQ(columns_of("\xff"), 1U);
+    EXPECT_EQ(format_table({{"時間", "x"}, {"abcd", "y"}, {paint("ab", kRed, true), "z"}}),
+              "時間  x\nabcd  y\n" + paint("ab", kRed, true) + "    z\n");
+}
+
+TEST(Terminal, LinesAreCutByColumns) {
+    EXPECT_EQ(cut_to_columns("abcdef", 4), "abcd");
+    EXPECT_EQ(cut_to_columns("abc", 4), "abc");
+    EXPECT_EQ(cut_to_columns("時間です", 5), "時間") << "half a character is none";
+    EXPECT_EQ(cut_to_columns(paint("abcdef", kBold, true) + "gh", 4), paint("abcd", kBold, true));
+}
+
+TEST(Terminal, RatesForPeople) {
+    EXPECT_EQ(format_rate(12.4), "12/s");
+    EXPECT_EQ(format_rate(-0.0), "0/s");
+    EXPECT_EQ(format_rate(0), "0/s");
+    EXPECT_EQ(format_rate(-0.2), "");
+    EXPECT_EQ(format_rate(-7), "");
+}
+
+TEST(Terminal, LongListsAreShortened) {
+    EXPECT_EQ(shorten_list("[1, 2, 3]"), "[1, 2, 3]");
+    EXPECT_EQ(shorten_list("20ms"), "20ms");
+    const std::string text = "[a, long, text, that, is, no, list, of, numbers, and, stays, as, it, is]";
+    EXPECT_EQ(shorten_list(text), text);
+    std::string zeros = "[0";
+    for (int i = 1; i < 1024; ++i)
+        zeros += ", 0";
+    EXPECT_EQ(shorten_list(zeros + "]"), "[0, 0, 0, 0, 0, 0, 0, 0, ... (1024 in all)]");
+}
+
 TEST(Terminal, DurationsForPeople) {
     EXPECT_EQ(human_duration(0ns), "0 ns");
     EXPECT_EQ(human_duration(999ns), "999 ns");

@@ -39,5 +39,16 @@ TEST(TokenBucketTest, TheWaitIsAlwaysEnough) {
     }
 }
 
+TEST(TokenBucketTest, WhatWasUsedAlreadyIsPaidBack) {
+    TokenBucket::Clock::time_point now{};
+    TokenBucket bucket(10, 10, now);
+    EXPECT_TRUE(bucket.charge(9, now));
+    EXPECT_FALSE(bucket.charge(20, now));
+    now += 1900ms;
+    EXPECT_FALSE(bucket.take(now)) << "19 have come in, 20 are needed for the first one";
+    now += bucket.wait();
+    EXPECT_TRUE(bucket.take(now));
+}
+
 } // namespace
 } // namespace scxhost

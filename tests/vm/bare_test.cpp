@@ -3,13 +3,19 @@
 // Somebody's object (bare.bpf.c) under the host, against a real kernel: options, statistics, its other programs, and
 // every way in which it comes and goes. Runs as root in a guest.
 #include "host/base/unique_fd.hpp"
+#include "host/kernel/cgroup.hpp"
+#include "host/kernel/kernel_config.hpp"
+#include "host/kernel/preflight.hpp"
 #include "tests/vm/guest_test.hpp"
 #include "tests/vm/host_commands.hpp"
 
 #include <bpf/bpf.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -47,6 +53,13 @@ std::vector<std::string> linked_programs() {
             result.emplace_back(info.name);
     }
     return result;
+}
+
+// For a process that is about to become another program: puts an empty folder over this one, for itself alone.
+void hide(const char* folder) {
+    ::unshare(CLONE_NEWNS);
+    ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
+    ::mount("none", folder, "tmpfs", 0, "mode=755");
 }
 
 void fork_once() {
@@ -229,6 +242,66 @@ TEST_F(BareVm, FormThatTheKernelLacksIsNamedByTheFitCheck) {
     EXPECT_EQ(status, 3);
     EXPECT_THAT(check.out(), HasSubstr("FAILED       fit to this kernel"));
     EXPECT_THAT(check.err(), HasSubstr("written for struct sched_ext_ops_cid"));
+}
+
+// What the kernel was built with, from the file that its package has.
+TEST_F(BareVm, KernelConfigurationReachesTheObject) {
+    const auto config = find_kernel_config(kernel_config_places(kernel_release()));
+    if (!config) {
+        HostProcess check({"check", "--object", "/root/configured.bpf.o"});
+        EXPECT_EQ(check.wait(), 3);
+        EXPECT_THAT(check.err(), HasSubstr("no file with this kernel's configuration"));
+        GTEST_SKIP()
+            << "the kernel was fetched without its configuration: ./dev setup --refresh, if the archive has it";
+    }
+    HostProcess host({"run", "--object", "/root/configured.bpf.o", "--json", "--set", "stats.variables=seen"});
+    ASSERT_TRUE(host.next_event("enabled")) << host.out() << host.err();
+    EXPECT_EQ(std::to_string(statistic("seen.hz")), config->value("CONFIG_HZ"));
+    EXPECT_EQ(statistic("seen.smp"), 1);
+    EXPECT_EQ(statistic("seen.other"), 0);
+    end(host);
+
+    HostProcess missing({"check", "--object", "/root/unconfigured.bpf.o"});
+    EXPECT_EQ(missing.wait(), 3);
+    EXPECT_THAT(missing.err(), HasSubstr("needs CONFIG_OF_ANOTHER_WORLD, and " + config->path.string()));
+    HostProcess nowhere({"check", "--object", "/root/configured.bpf.o"}, [] { hide("/usr/lib/modules"); });
+    EXPECT_EQ(nowhere.wait(), 3);
+    EXPECT_THAT(nowhere.err(), HasSubstr("no file with this kernel's configuration: neither /boot/config-"));
+}
+
+// By the folder's name, and no other file system's folder will do.
+TEST_F(BareVm, CgroupsOfOptionsAreCgroups) {
+    std::filesystem::create_directory("/sys/fs/cgroup/named");
+    struct stat folder{};
+    ASSERT_EQ(::stat("/sys/fs/cgroup/named", &folder), 0);
+    for (const char* name : {"named", "/named", "/sys/fs/cgroup/named", "/sys/fs/cgroup/named/"})
+        EXPECT_EQ(find_cgroup(name).value_or(0), folder.st_ino) << name;
+    std::filesystem::remove("/sys/fs/cgroup/named");
+    HostProcess other({"check", "--object", "/usr/lib/scxhost/plugins/qmap.bpf.o", "--set", "sub_cgroup=/named"}, [] {
+        hide("/sys/fs/cgroup");
+        std::filesystem::create_directory("/sys/fs/cgroup/named");
+    });
+    EXPECT_EQ(other.wait(), 2) << other.out();
+    EXPECT_THAT(other.out() + other.err(), HasSubstr("/sys/fs/cgroup/named is not in a cgroup2 file system"));
+}
+
+TEST_F(BareVm, ProcessesOfAPidNamespaceAreRefused) {
+    const std::vector<std::string> arguments = {"check", "--object", "/usr/lib/scxhost/plugins/qmap.bpf.o", "--set",
+                                                "disallow_pid=-1"};
+    HostProcess inside(arguments, [] {
+        ::unshare(CLONE_NEWPID); // of children only
+        if (const pid_t child = ::fork(); child > 0) {
+            int status = 0;
+            ::waitpid(child, &status, 0);
+            std::_Exit(WIFEXITED(status) ? WEXITSTATUS(status) : 127);
+        }
+    });
+    EXPECT_EQ(inside.wait(), 2) << inside.out();
+    EXPECT_THAT(inside.out() + inside.err(),
+                HasSubstr("disallow_pid: process numbers here are those of a PID namespace"));
+    HostProcess outside(arguments);
+    outside.wait();
+    EXPECT_THAT(outside.out() + outside.err(), Not(HasSubstr("PID namespace")));
 }
 
 // The kernel takes the scheduler, but one of its other programs has no place in it.

@@ -117,6 +117,50 @@ TEST_F(RunVm, ClosedOutputDetaches) {
     EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
 }
 
+// A shell that becomes what the command says: redirections and ignored signals are the shell's to arrange.
+pid_t start_shell(const char* command) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+        ::execl("/bin/sh", "sh", "-c", command, nullptr);
+        std::_Exit(127);
+    }
+    return child;
+}
+
+int status_of(pid_t child) {
+    int status = 0;
+    EXPECT_EQ(::waitpid(child, &status, 0), child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+TEST_F(RunVm, OutputThatCannotBeWrittenIsToldAndTheSchedulerRunsOn) {
+    for (const char* target : {">/dev/full", ">&-"}) {
+        const std::string command =
+            std::string("exec scxhost run simple --for 1s --set stats.interval=100ms ") + target;
+        EXPECT_EQ(status_of(start_shell((command + " 2>/tmp/full.err").c_str())), 2) << target;
+        std::ifstream file("/tmp/full.err");
+        const std::string text((std::istreambuf_iterator<char>(file)), {});
+        EXPECT_THAT(text, HasSubstr("warning: output cannot be written")) << target;
+        EXPECT_THAT(text, HasSubstr("error: not all of the output could be written")) << target;
+    }
+    EXPECT_EQ(std::filesystem::file_size("/run/scxhost/control.sock.lock"), 0U) << "the file that got descriptor 1";
+}
+
+TEST_F(RunVm, AHangupThatWasIgnoredAtTheStartIsIgnored) {
+    const std::uint64_t before = kernel_status().enable_seq;
+    const pid_t child = start_shell("trap '' HUP; exec scxhost run simple >/dev/null");
+    for (const auto deadline = std::chrono::steady_clock::now() + 60s;
+         kernel_status().enable_seq == before && std::chrono::steady_clock::now() < deadline;)
+        std::this_thread::sleep_for(10ms);
+    ::kill(child, SIGHUP);
+    // An answer comes from a loop that has turned since.
+    for (int i = 0; i < 2; ++i)
+        EXPECT_EQ(HostProcess({"status"}).wait(), 0);
+    EXPECT_EQ(kernel_status().state, SchedExtState::kEnabled);
+    ::kill(child, SIGTERM);
+    EXPECT_EQ(status_of(child), 0);
+}
+
 TEST_F(RunVm, NothingIsLeftOver) {
     HostProcess({"run", kSimpleConfig, "--for", "100ms"}).wait();
     const std::size_t before = count_bpf_objects();

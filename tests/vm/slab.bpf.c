@@ -3,7 +3,7 @@
  * The arena slab without a scheduler: syscall programs that take and give entries, for slab_test.cpp. Entries that are
  * taken wait on a list of the thread that took them (its number is the program's argument), linked through the entries.
  */
-#include <scxhost/bpf/arena_slab.bpf.h>
+#include <scxhost/bpf/arena.bpf.h>
 
 #include "slab.h"
 
@@ -11,13 +11,38 @@ char _license[] SEC("license") = "GPL";
 
 SCX_ARENA(arena, 1 << 16);
 
+struct slab_shared SCX_ARENA_GLOBAL shared;
+
+/*
+ * The lock of the slab below. No program can bring about that the kernel's lock is not to be had in time, and under
+ * emulation not even a holder does: who waits for it gives its time to who holds it.
+ */
+static __always_inline int scripted_lock(struct bpf_res_spin_lock *lock, unsigned long *irq)
+{
+	u64 i;
+
+	if (shared.lock_script == SLAB_LOCK_REFUSE)
+		return -SCX_EBUSY;
+	if (shared.lock_script == SLAB_LOCK_WAIT) {
+		shared.waiting = 1;
+		bpf_for(i, 0, 8 << 20) {
+			if (shared.let_go)
+				break;
+		}
+		return -SCX_EBUSY;
+	}
+	return bpf_res_spin_lock_irqsave(lock, irq);
+}
+#define bpf_res_spin_lock_irqsave scripted_lock
+
+#include <scxhost/bpf/arena_slab.bpf.h>
+
+
 struct entry {
 	struct scx_slab_entry slab;
 	struct entry __arena *next_held;
 	u64 owner;
 };
-
-struct slab_shared SCX_ARENA_GLOBAL shared;
 
 SCX_SLAB_DEFINE(entries, struct entry, arena, &shared.slab);
 
@@ -86,6 +111,33 @@ int slab_give_twice(struct slab_args *args)
 		return error;
 	entries_give(entry);
 	entries_give(entry);
+	return 0;
+}
+
+/* What an NMI does that comes while this CPU is at its own batches. */
+SEC("syscall")
+int slab_give_nested(struct slab_args *args)
+{
+	u32 thread = args->thread % SLAB_TEST_THREADS;
+	struct scx_slab_parts parts = entries_parts();
+	struct entry __arena *entry = shared.held[thread];
+	struct scx_slab_cache *cache;
+	unsigned long irq;
+
+	if (!entry)
+		return -SCX_ENOSPC;
+	shared.held[thread] = entry->next_held;
+	bpf_local_irq_save(&irq);
+	cache = scx_slab_this_cache(&parts);
+	if (cache)
+		cache->entered = 1;
+	bpf_local_irq_restore(&irq);
+	entries_give(entry);
+	bpf_local_irq_save(&irq);
+	cache = scx_slab_this_cache(&parts);
+	if (cache)
+		cache->entered = 0;
+	bpf_local_irq_restore(&irq);
 	return 0;
 }
 

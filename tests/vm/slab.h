@@ -14,6 +14,12 @@ enum slab_damage {
 	SLAB_DAMAGE_MARK,
 };
 
+enum slab_lock_script {
+	SLAB_LOCK_REAL,
+	SLAB_LOCK_REFUSE, /* not to be had */
+	SLAB_LOCK_WAIT,	  /* not to be had, after the time until let_go */
+};
+
 /* The programs' argument and, in done and report, their answer. */
 struct slab_args {
 	__u64 max;
@@ -28,5 +34,7 @@ struct slab_shared {
 	struct scx_slab slab;
 	__u32 lock_held;
 	__u32 let_go;
+	__u32 lock_script; /* enum slab_lock_script */
+	__u32 waiting;	   /* somebody waits, by SLAB_LOCK_WAIT */
 	struct entry __arena *held[SLAB_TEST_THREADS];
 };

@@ -95,6 +95,24 @@ protected:
     }
     const scx_slab& slab() const { return shared_->slab; }
 
+    template <typename Work>
+    static void on_cpu(int cpu, Work work) {
+        std::thread([&] {
+            cpu_set_t cpus;
+            CPU_ZERO(&cpus);
+            CPU_SET(static_cast<unsigned>(cpu), &cpus);
+            ASSERT_EQ(::sched_setaffinity(0, sizeof cpus, &cpus), 0);
+            work();
+        }).join();
+    }
+    template <typename Condition>
+    static bool becomes_true(Condition condition) {
+        const auto deadline = std::chrono::steady_clock::now() + 30s;
+        while (!condition() && std::chrono::steady_clock::now() < deadline)
+            std::this_thread::yield();
+        return condition();
+    }
+
     std::unique_ptr<bpf_object, ObjectCloser> object_;
     slab_shared* shared_ = nullptr;
 };
@@ -195,7 +213,7 @@ TEST_F(SlabVm, ThreadsOnAllCpusLoseAndDoubleNothing) {
     EXPECT_EQ(done, limit);
 }
 
-// Without the lock, entries stay with their CPU, and nothing is lost; how long a CPU waits for it is the kernel's
+// Without the lock, entries are set aside, and nothing is lost; how long a CPU waits for it is the kernel's
 // affair.
 TEST_F(SlabVm, EntriesGivenWhileTheLockIsHeldAreNotLost) {
     ASSERT_EQ(init(5000), 0);
@@ -204,9 +222,7 @@ TEST_F(SlabVm, EntriesGivenWhileTheLockIsHeldAreNotLost) {
         slab_args arguments{};
         EXPECT_EQ(run("slab_hold_lock", arguments), 0);
     });
-    const auto deadline = std::chrono::steady_clock::now() + 30s;
-    while (__atomic_load_n(&shared_->lock_held, __ATOMIC_ACQUIRE) == 0 && std::chrono::steady_clock::now() < deadline)
-        std::this_thread::yield();
+    EXPECT_TRUE(becomes_true([this] { return __atomic_load_n(&shared_->lock_held, __ATOMIC_ACQUIRE) != 0; }));
     EXPECT_EQ(give(200), 0);
     __atomic_store_n(&shared_->let_go, 1U, __ATOMIC_RELEASE);
     holder.join();
@@ -215,6 +231,65 @@ TEST_F(SlabVm, EntriesGivenWhileTheLockIsHeldAreNotLost) {
     std::uint64_t done = 0;
     EXPECT_EQ(take(kMany, &done), -ENOSPC);
     EXPECT_EQ(done, 4900U);
+}
+
+// A CPU that gives and never takes would otherwise collect them, and others would have to ask for memory.
+TEST_F(SlabVm, WhatIsLeftOverWithoutTheLockDoesNotStayWithItsCpu) {
+    ASSERT_EQ(init(320), 0);
+    on_cpu(0, [this] {
+        EXPECT_EQ(take(320), 0);
+        shared_->lock_script = SLAB_LOCK_REFUSE;
+        EXPECT_EQ(give(256), 0);
+        shared_->lock_script = SLAB_LOCK_REAL;
+    });
+    EXPECT_GT(slab().lock_retries, 0U);
+    scx_slab_report report{};
+    EXPECT_EQ(check(&report), 0);
+    EXPECT_LE(report.cached, 64U) << "a CPU keeps two batches";
+    EXPECT_EQ(report.cached + report.shared, 256U);
+    const std::uint64_t pages = slab().pages;
+    on_cpu(1, [this] { EXPECT_EQ(take(256 - 64), 0); });
+    EXPECT_EQ(slab().pages, pages);
+    EXPECT_EQ(slab().aside, nullptr) << "those that were not needed at once went to the shared list";
+    EXPECT_EQ(check(), 0);
+}
+
+// The last free entry is not kept from others by a request that waits for the lock and then gets nothing.
+TEST_F(SlabVm, RequestThatGetsNoEntryTakesNoPlace) {
+    ASSERT_EQ(init(2), 0);
+    on_cpu(0, [this] { EXPECT_EQ(take(1), 0); }); // brings a batch to this CPU
+    shared_->lock_script = SLAB_LOCK_WAIT;
+    int waited = 0;
+    std::thread waiter([&] { on_cpu(1, [&] { waited = take(1, nullptr, 1); }); });
+    EXPECT_TRUE(becomes_true([this] { return __atomic_load_n(&shared_->waiting, __ATOMIC_ACQUIRE) != 0; }));
+    on_cpu(0, [this] { EXPECT_EQ(take(1), 0) << "one of two is in use"; });
+    EXPECT_EQ(slab().in_use, 2U);
+    __atomic_store_n(&shared_->let_go, 1U, __ATOMIC_RELEASE);
+    waiter.join();
+    EXPECT_EQ(waited, -ENOSPC);
+    EXPECT_EQ(slab().in_use, 2U);
+    EXPECT_EQ(slab().high_water, 2U);
+    EXPECT_EQ(check(), 0);
+}
+
+// The guest has no source of NMIs that could be aimed: a program plays the part of what one would interrupt.
+TEST_F(SlabVm, EntryGivenInAnNmiIsSetAsideAndUsedAgain) {
+    ASSERT_EQ(init(64), 0);
+    on_cpu(0, [this] {
+        ASSERT_EQ(take(64), 0); // whole batches: the CPU has nothing left
+        slab_args arguments{};
+        for (int i = 0; i < 3; ++i)
+            ASSERT_EQ(run("slab_give_nested", arguments), 0);
+        EXPECT_EQ(slab().in_use, 61U);
+        scx_slab_report report{};
+        EXPECT_EQ(check(&report), 0);
+        EXPECT_EQ(report.shared, 3U);
+        EXPECT_NE(slab().aside, nullptr);
+        EXPECT_EQ(take(3), 0);
+    });
+    EXPECT_EQ(slab().aside, nullptr);
+    EXPECT_EQ(slab().in_use, 64U);
+    EXPECT_EQ(check(), 0);
 }
 
 TEST_F(SlabVm, AnEntryGivenTwiceIsRefusedAndReported) {

@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 #
 # The kernels that guests boot: kernels.list says which, Debian's archive has them, $cache/kernels keeps their images as
-# vmlinuz-RELEASE. A name in that folder is always a complete file.
+# vmlinuz-RELEASE and their configurations as config-RELEASE. A name in that folder is always a complete file.
 
 kernels_dir=$cache/kernels
 
@@ -90,23 +90,41 @@ kernel_fetch() {
 		if [[ $name != "$series" ]]; then warn "kernel $name left the archive; taking $release, the newest of $series"; fi
 	fi
 	if [[ $release != "$tested" ]]; then say "Kernel $release is the newest of $series; scxhost was tested with $tested"; fi
-	if [[ ! -e $kernels_dir/vmlinuz-$release ]]; then
+	# The image comes last: one that is there has its configuration beside it, unless that could not be had at the time.
+	if [[ ! -e $kernels_dir/vmlinuz-$release || (${refresh:-} == 1 && ! -e $kernels_dir/config-$release) ]]; then
 		mkdir -p "$kernels_dir"
 		dir=$(mktemp -d "$kernels_dir/.fetch.XXXXXX")
 		if ! step "Fetching kernel $release" kernel_unpack "$suite" "${package/@/$release}" "$dir"; then
 			rm -rf "$dir"
 			die "kernel $release could not be fetched" "check the network, then run it again; a cached one: --kernel RELEASE ($(cd "$kernels_dir" && echo vmlinuz-*))"
 		fi
+		if [[ -e $dir/config ]]; then mv "$dir/config" "$kernels_dir/config-$release"; fi
 		mv "$dir/vmlinuz" "$kernels_dir/vmlinuz-$release"
 		rm -rf "$dir"
 	fi
 	echo "$kernels_dir/vmlinuz-$release"
 }
 
-# kernel_unpack SUITE PACKAGE DIR: DIR/vmlinuz from the package; it lies in boot/ or, since 7.2, among the modules.
+# kernel_config IMAGE: prints the path of the configuration that IMAGE was built with; nothing where none is known.
+kernel_config() {
+	local config
+	config=$(dirname "$1")/config-${1##*/vmlinuz-}
+	if [[ -r $config ]]; then echo "$config"; fi
+}
+
+# kernel_unpack SUITE PACKAGE DIR: DIR/vmlinuz and, if the archive still has it, DIR/config. An image lies in boot/ of its package or, since 7.2, among the
+# modules; its configuration likewise, or, where the package is linux-binary-…, in linux-base-….
 kernel_unpack() {
-	local suite=$1 package=$2 dir=$3
+	local suite=$1 package=$2 dir=$3 deb config
 	(cd "$dir" && apt_for "$suite" apt-get download "$package") || return
-	dpkg-deb --fsys-tarfile "$dir"/*.deb | tar -x -C "$dir" --wildcards --wildcards-match-slash '*/vmlinuz*' || return
-	mv "$(find "$dir" -type f -name 'vmlinuz*' -size +1M | head -n 1)" "$dir/vmlinuz"
+	if [[ $package == linux-binary-* ]]; then
+		(cd "$dir" && apt_for "$suite" apt-get download "${package/#linux-binary-/linux-base-}") ||
+			echo "It is not there any more; this kernel's guests do without their configuration."
+	fi
+	for deb in "$dir"/*.deb; do
+		dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$dir" --exclude='*.ko*' || return
+	done
+	mv "$(find "$dir" -type f -name 'vmlinuz*' -size +1M | head -n 1)" "$dir/vmlinuz" || return
+	config=$(find "$dir" -type f \( -path '*/boot/config-*' -o -path '*/modules/*/config' \) | head -n 1)
+	if [[ $config ]]; then mv "$config" "$dir/config"; fi
 }

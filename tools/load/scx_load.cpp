@@ -3,6 +3,8 @@
 // A load for a scheduler to work on: threads that never sleep, threads that sleep and wake, processes that come and go.
 // Runs until SIGINT or SIGTERM, or for a given time; every thread and child has ended when it returns.
 
+#include "host/base/standard_descriptors.hpp"
+
 #include <getopt.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -168,6 +170,7 @@ void wait_for_end(const sigset_t& signals, int seconds) {
 } // namespace
 
 int main(int argc, char** argv) {
+    scxhost::open_standard_descriptors();
     Settings settings;
     if (const int status = parse(argc, argv, settings); status >= 0)
         return status;

@@ -19,6 +19,12 @@ image_base() {
 	echo 'root:x:0:' >"$dir/etc/group"
 }
 
+# image_kernel_config DIR FILE: what the guest's kernel was built with; init puts it where distributions keep it, since only
+# the kernel knows its full name. FILE may be empty.
+image_kernel_config() {
+	if [[ $2 ]]; then install -m 644 "$2" "$1/scx/kernel-config"; fi
+}
+
 # image_stage DIR STAGE: a folder with an installation in it (usr/bin/scxhost and so on).
 image_stage() {
 	cp -a --remove-destination "$2/." "$1/"

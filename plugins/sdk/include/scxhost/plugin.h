@@ -141,28 +141,89 @@ struct scxhost_host {
 	int32_t (*run_program)(void *context, const char *program, void *argument, size_t bytes, int32_t *result);
 };
 
-/* The user-space half of a plugin. Each member may be NULL; a plugin without user-space code has no table at all.
- * `instance` is what `create` returned (NULL when there is no `create`). Since 1.0. */
+/* The user-space half of a plugin. Since 1.0.
+ *
+ * Of all callbacks: none is required, a member may be NULL, and a plugin without user-space code has no table at all. They
+ * are called on the instance's own thread, one after the other; `instance` is what `create` returned (NULL when there is
+ * no `create`). Those that return a number return 0 or a negative errno.
+ *
+ *   order: create, configure, loaded, then (attached, tick..., detaching) as often as the scheduler is attached, perhaps
+ *   never, then destroy. `destroy` follows every `create` that succeeded, and nothing follows one that did not.
+ *
+ * The examples have a plugin that keeps a weight for each cgroup in a map "weights" and has an option "reserve" in percent,
+ * whose variable is reserve_pct. */
 struct scxhost_plugin_callbacks {
 	uint32_t size; /* sizeof, as the plugin was built */
 	uint32_t reserved;
 
-	/* Makes the instance. `host` outlives it. 0 and *instance, or a negative errno. */
+	/* What for:  to make the instance, and to keep `host`, which outlives it, for all later calls.
+	 * Required:  when the others need something of their own to work on.
+	 * When:      the options are bound, no BPF program is loaded; whatever scheduler runs goes on.
+	 * Time:      SCXHOST_PREPARING_MS.
+	 * Failure:   the request to run this scheduler is refused, with the plugin's words.
+	 * Example:   struct mine *mine = calloc(1, sizeof *mine);
+	 *            if (mine == NULL) return -ENOMEM;
+	 *            mine->host = host; *instance = mine; return 0; */
 	int32_t (*create)(const struct scxhost_host *host, void **instance);
-	/* Ends the instance; called once for each successful create, after the BPF object is closed. Cannot fail. */
+
+	/* What for:  to end the instance: join the threads that it started, free what it holds.
+	 * Required:  when `create` holds anything.
+	 * When:      last of all; the BPF object is closed, so no variable or map may be touched any more, and the library is
+	 *            unloaded next.
+	 * Time:      SCXHOST_PREPARING_MS.
+	 * Failure:   cannot fail.
+	 * Example:   free(instance); */
 	void (*destroy)(void *instance);
-	/* Options are bound, nothing is loaded: cross-check options, set further read-only data. Failure: a refused
-	 * configuration; whatever scheduler runs is not touched. */
+
+	/* What for:  to check options against one another or against the machine, and to set read-only variables that no
+	 *            option sets, which are fixed from the load on.
+	 * Required:  no; limits of a single option are declared beside its variable, and checked by the host.
+	 * When:      after `create`, before the object is loaded; whatever scheduler runs goes on.
+	 * Time:      SCXHOST_PREPARING_MS.
+	 * Failure:   the configuration is refused; say why with report_error. `scxhost check` comes as far as this.
+	 * Example:   struct scxhost_variable v = { .size = sizeof v };
+	 *            if (host->find_variable(host->context, "reserve_pct", &v) == 0 && *(uint32_t *)v.data > 50) {
+	 *                    host->report_error(host->context, "reserve is above half of the machine", "lower reserve");
+	 *                    return -EINVAL;
+	 *            } */
 	int32_t (*configure)(void *instance);
-	/* The object is loaded and verified, not attached: fill maps. Failure: as for configure. */
+
+	/* What for:  to fill maps, add statistics, ask for events: what must be there before the first task is scheduled.
+	 * Required:  no.
+	 * When:      the maps are made and the programs verified, but not attached; whatever scheduler runs goes on. It may
+	 *            never be attached (`scxhost check`, a standby).
+	 * Time:      SCXHOST_PREPARING_MS.
+	 * Failure:   the request to run this scheduler is refused.
+	 * Example:   struct scxhost_map weights = { .size = sizeof weights };
+	 *            int32_t err = host->find_map(host->context, "weights", &weights);
+	 *            if (err != 0) return err;
+	 *            ... and bpf(BPF_MAP_UPDATE_ELEM, ...) on weights.fd */
 	int32_t (*loaded)(void *instance);
-	/* The kernel has confirmed that the scheduler runs. Outside the swap gap. Failure is logged. */
+
+	/* What for:  to begin what makes sense beside a running scheduler only: a thread, a clock of one's own.
+	 * Required:  no.
+	 * When:      the kernel has confirmed that this scheduler runs; the swap is over. Once for each attach: it comes again
+	 *            after `detaching` when the scheduler is rolled back to.
+	 * Time:      SCXHOST_RUNNING_MS. The thread is scheduled by this very scheduler.
+	 * Failure:   logged as a warning; the scheduler goes on.
+	 * Example:   mine->since = now(); return 0; */
 	int32_t (*attached)(void *instance);
-	/* At each statistics interval while the scheduler runs, unless an earlier call has not returned. Failure is
-	 * logged. */
+
+	/* What for:  periodic work: statistics of the user-space half, slow control of variables and maps.
+	 * Required:  no.
+	 * When:      at each `stats.interval` while the scheduler runs, but not while an earlier call has not returned. What
+	 *            it sets with set_statistic belongs to the sample that is taken next.
+	 * Time:      SCXHOST_RUNNING_MS; what takes longer has a thread of its own.
+	 * Failure:   logged as a warning; the next one comes all the same.
+	 * Example:   host->set_statistic(host->context, mine->nr_cgroups, count_cgroups()); return 0; */
 	int32_t (*tick)(void *instance);
-	/* The scheduler is about to be detached, or the kernel has ejected it. The host waits for SCXHOST_RUNNING_MS and
-	 * then detaches all the same; after an ejection it does not wait. Failure is logged. */
+
+	/* What for:  to end what `attached` began, before the next scheduler comes.
+	 * Required:  when `attached` began anything.
+	 * When:      the scheduler is about to be detached, or the kernel has ejected it already.
+	 * Time:      SCXHOST_RUNNING_MS; then the host detaches all the same. After an ejection it does not wait at all.
+	 * Failure:   logged as a warning.
+	 * Example:   stop_thread(mine); return 0; */
 	int32_t (*detaching)(void *instance);
 };
 

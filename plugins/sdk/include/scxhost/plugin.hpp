@@ -22,6 +22,10 @@
 #include <type_traits>
 #include <utility>
 
+#ifdef __GLIBCXX__
+#include <cxxabi.h>
+#endif
+
 namespace scxhost::sdk {
 
 // Why a callback fails, and what the user can do about it. `code` is a positive errno.
@@ -233,9 +237,11 @@ private:
 
 namespace detail {
 
-// Runs `body`; any exception becomes a report to the host and a negative errno.
+// Runs `body`; any exception becomes a report to the host and a negative errno. Not noexcept, and neither is what calls
+// it: the unwinding of a thread that ends itself (pthread_exit(), cancellation) has to go through, or glibc ends the
+// whole process.
 template <typename Body>
-std::int32_t guarded(const scxhost_host* host, Body&& body) noexcept {
+std::int32_t guarded(const scxhost_host* host, Body&& body) {
     const auto report = [host](const char* message, const char* hint) {
         host->report_error(host->context, message, hint);
     };
@@ -251,6 +257,10 @@ std::int32_t guarded(const scxhost_host* host, Body&& body) noexcept {
     } catch (const std::exception& error) {
         report(error.what(), nullptr);
         return -EINVAL;
+#ifdef __GLIBCXX__
+    } catch (const abi::__forced_unwind&) {
+        throw;
+#endif
     } catch (...) {
         report("the plugin threw something that is not a std::exception", nullptr);
         return -EINVAL;
@@ -259,7 +269,7 @@ std::int32_t guarded(const scxhost_host* host, Body&& body) noexcept {
 
 // What a handler of events is called by: `cookie` points to what Plugin::on_event keeps.
 template <typename Events>
-std::int32_t deliver(void* cookie, const void* data, std::size_t bytes) noexcept {
+std::int32_t deliver(void* cookie, const void* data, std::size_t bytes) {
     const auto* events = static_cast<const Events*>(cookie);
     return guarded(events->host, [&] { events->handler({static_cast<const std::byte*>(data), bytes}); });
 }
@@ -271,21 +281,21 @@ struct Instance {
 };
 
 template <typename Class>
-std::int32_t create(const scxhost_host* host, void** out) noexcept {
+std::int32_t create(const scxhost_host* host, void** out) {
     return guarded(host, [&] {
         auto instance = std::make_unique<Instance>(Instance{host, std::make_unique<Class>(Host(*host))});
         *out = instance.release();
     });
 }
 
-inline void destroy(void* opaque) noexcept {
+inline void destroy(void* opaque) {
     auto* instance = static_cast<Instance*>(opaque);
     (void)guarded(instance->host, [&] { instance->plugin.reset(); });
     delete instance;
 }
 
 template <auto Method>
-std::int32_t call(void* opaque) noexcept {
+std::int32_t call(void* opaque) {
     auto* instance = static_cast<Instance*>(opaque);
     return guarded(instance->host, [&] { (instance->plugin.get()->*Method)(); });
 }
