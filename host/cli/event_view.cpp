@@ -40,6 +40,8 @@ std::string describe_settled(const nlohmann::json& event, bool colour) {
     const std::string running = or_kernel(text_in(event, "running"));
     if (outcome == "good")
         return fmt::format("{} {}\n", paint("good:", kGreen, colour), to);
+    if (outcome == "unchanged")
+        return fmt::format("{} {} runs already, with the same options\n", paint("unchanged:", kGreen, colour), to);
     if (outcome == "rolled-back")
         return fmt::format("{} {} failed, {} runs again\n", paint("rolled back:", kYellow, colour), to, running);
     if (outcome == "refused")
@@ -63,10 +65,13 @@ std::string describe_event(const nlohmann::json& event, bool colour) {
     if (name == "waiting")
         return fmt::format("waiting {} before the next attempt\n", duration(event, "delay_ms"));
     if (name == "quarantined")
-        return fmt::format("{} {} (build {}) is not tried again until its file changes\n",
+        return fmt::format("{} {} (build {}) is not tried again with these options until its file changes\n",
                            paint("quarantined:", kYellow, colour), text_in(event, "title"), text_in(event, "build_id"));
     if (name == "stood-down")
         return fmt::format("{} {}\n", paint("stood down:", kRed, colour), text_in(event, "message"));
+    if (name == "starving")
+        return fmt::format("{} {}: {}\n", paint("starving:", kYellow, colour), text_in(event, "title"),
+                           text_in(event, "message"));
     if (name == "stopped" || name == "resumed")
         return text_in(event, "message") + "\n";
     if (name == "rcu-restored")

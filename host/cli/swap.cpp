@@ -35,7 +35,7 @@ std::string absolute(const std::string& path) {
 // What a failed swap is in an exit status: a refusal has its own cause, anything else is the scheduler's failure.
 ExitStatus status_of(const nlohmann::json& report) {
     const std::string outcome = text_in(report, "outcome");
-    if (outcome == "good" || outcome == "accepted")
+    if (outcome == "good" || outcome == "unchanged" || outcome == "accepted")
         return ExitStatus::kDone;
     if (outcome == "refused")
         if (const auto kind = error_kind(text_in(member(report, "error"), "kind")))
