@@ -15,7 +15,7 @@
 #define LAG_NS 20000000ULL	 /* of virtual time: what a task that sleeps can save up */
 #define DEBT_NS 200000000ULL	 /* ... and what one can owe, whatever its weight */
 #define USUAL_MAX_NS 20000000ULL /* a task that runs longer between sleeps is no later for it */
-#define WALL_SHARE 50		 /* a domain's virtual time moves at least by this part of the clock */
+#define WALL_SHARE 20		 /* a domain's virtual time moves at least by this part of the clock */
 #define WALL_STEP_NS 1000000ULL
 
 #define CPUS_WITHOUT_CACHE 16

@@ -144,6 +144,7 @@ struct Arguments {
     bool json = false;
     int rounds = 5;
     int seconds = 10;
+    bool periodic_only = false;
     std::vector<std::string> options; // of interactive
 };
 
@@ -157,11 +158,13 @@ Arguments parse(const std::vector<std::string>& words) {
             arguments.rounds = std::max(1, std::atoi(words[++i].c_str()));
         else if (words[i] == "--seconds" && has_value)
             arguments.seconds = std::max(1, std::atoi(words[++i].c_str()));
+        else if (words[i] == "--periodic-only")
+            arguments.periodic_only = true;
         else if (words[i] == "--set" && has_value)
             arguments.options.push_back(words[++i]);
         else
             throw std::runtime_error("unknown argument " + words[i] +
-                                     " (known: --json, --rounds N, --seconds N, --set OPTION=VALUE)");
+                                     " (known: --json, --rounds N, --seconds N, --periodic-only, --set OPTION=VALUE)");
     }
     return arguments;
 }
@@ -172,6 +175,14 @@ constexpr std::array kFigures = {"periodic p50 ms", "periodic p99 ms", "periodic
                                  "pipe p50 us",     "pipe p99 us",     "messages/s",        "forks/s"};
 
 using Rounds = std::map<std::string, std::map<std::string, Samples>>; // figure, scheduler
+
+// What interactive did with the wake-ups of the periodic task, on stderr: why a figure is as it is.
+void print_decisions(LivePolicy& policy) {
+    for (const char* name : {"idle_hits", "queued", "preemptions", "kept_deadline", "kept_minimum", "kernel_threads",
+                             "slices_timer", "slices_tick", "wait_short", "wait_medium", "wait_long"})
+        fmt::print(stderr, "{}={} ", name, policy.statistic(name));
+    fmt::print(stderr, "\n");
+}
 
 Rounds measure(const Arguments& arguments) {
     const std::uint64_t frame = calibrate(4'000'000);
@@ -186,10 +197,14 @@ Rounds measure(const Arguments& arguments) {
                 policy->second->attach();
             Figures figures;
             measure_periodic(arguments.seconds, figures);
-            measure_frames(arguments.seconds, frame, figures);
-            measure_pipe(figures);
-            figures["messages/s"] = per_second(6400, message_storm);
-            figures["forks/s"] = per_second(300, forks);
+            if (name == "interactive")
+                print_decisions(*policies.at(name));
+            if (!arguments.periodic_only) {
+                measure_frames(arguments.seconds, frame, figures);
+                measure_pipe(figures);
+                figures["messages/s"] = per_second(6400, message_storm);
+                figures["forks/s"] = per_second(300, forks);
+            }
             if (policy != policies.end()) {
                 if (!policy->second->running())
                     throw std::runtime_error(name + " was ejected: " + policy->second->exit_record().message);
@@ -206,6 +221,8 @@ void print(const Rounds& all) {
     for (const char* name : kSchedulers)
         fmt::print(" {:>18}", name);
     for (const char* figure : kFigures) {
+        if (!all.contains(figure))
+            continue;
         const auto& by_scheduler = all.at(figure);
         const double own = median(by_scheduler.at(kOwn));
         fmt::print("\n{:20}", figure);

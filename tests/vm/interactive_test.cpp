@@ -58,7 +58,7 @@ TEST_F(Interactive, AttachesTwiceAndLosesNoTask) {
     LivePolicy policy("interactive");
     for (int round = 0; round < 2; ++round) {
         policy.attach();
-        EXPECT_EQ(fork_storm(100, 8), 0U);
+        EXPECT_EQ(fork_storm(40, 8), 0U);
         scx_slab_report report{};
         EXPECT_EQ(policy.check_slab(&report), 0)
             << "lost " << report.lost << ", doubled " << report.doubled << ", wrong " << report.wrong;
@@ -74,7 +74,7 @@ TEST_F(Interactive, ComesAndGoesUnderLoad) {
     const Load load;
     LivePolicy policy("interactive");
     LivePolicy other("simple");
-    for (int round = 0; round < 5; ++round) {
+    for (int round = 0; round < 2; ++round) {
         policy.attach();
         EXPECT_TRUE(wait_until([&] { return policy.statistic("idle_hits") + policy.statistic("preemptions") > 10; }));
         EXPECT_TRUE(policy.running()) << policy.exit_record().message;
@@ -93,9 +93,9 @@ TEST_F(Interactive, ABriefTaskTakesTheCpuOfAHog) {
         fill_cpus(crowd, 2);
         start_brief(crowd);
         const std::size_t brief = crowd.pids().size() - 1;
-        EXPECT_TRUE(wait_until([&] { return crowd.board().work[brief].load() >= 100; }));
+        EXPECT_TRUE(wait_until([&] { return crowd.board().work[brief].load() >= 40; }));
         if (preempt)
-            EXPECT_GT(policy.statistic("preemptions"), 50);
+            EXPECT_GT(policy.statistic("preemptions"), 20);
         else
             EXPECT_EQ(policy.statistic("preemptions"), 0);
         crowd.end_all();
@@ -106,7 +106,7 @@ TEST_F(Interactive, ABriefTaskTakesTheCpuOfAHog) {
 // More than two heavy tasks for each CPU, whose virtual time hardly moves, and one of the least weight: by the weights
 // alone it would wait for minutes. The bound is README.md's.
 TEST_F(Interactive, NobodyWaitsLongerThanTheBound) {
-    constexpr std::int64_t kBound = 23'000'000'000;
+    constexpr std::int64_t kBound = 10'000'000'000;
     LivePolicy policy("interactive");
     policy.attach();
     Children crowd;
@@ -114,10 +114,8 @@ TEST_F(Interactive, NobodyWaitsLongerThanTheBound) {
         crowd.spinner({.nice = -20});
     crowd.spinner({.nice = 19});
     start_brief(crowd);
-    for (int round = 0; round < 2; ++round) {
-        const std::vector<std::uint64_t> before = work_of(crowd);
-        EXPECT_TRUE(wait_until([&] { return all_moved(crowd, before); })) << "round " << round;
-    }
+    const std::vector<std::uint64_t> before = work_of(crowd);
+    EXPECT_TRUE(wait_until([&] { return all_moved(crowd, before); }));
     for (const char* wait : {"wait_short", "wait_medium", "wait_long"})
         EXPECT_LT(policy.statistic(wait), kBound) << wait;
     EXPECT_TRUE(policy.running()) << policy.exit_record().message;
@@ -135,7 +133,7 @@ TEST_F(Interactive, CpuTimeFollowsTheWeights) {
     const std::vector<std::uint64_t> before = work_of(crowd);
     const auto changes = [&] { return crowd.board().nr_logged.load(); };
     const std::uint32_t from = changes();
-    EXPECT_TRUE(wait_until([&] { return changes() >= from + 80; }));
+    EXPECT_TRUE(wait_until([&] { return changes() >= from + 50; }));
     const std::vector<std::uint64_t> now = work_of(crowd);
     const double ratio = static_cast<double>(now[0] - before[0]) / static_cast<double>(now[1] - before[1]);
     EXPECT_GT(ratio, 2.2);
