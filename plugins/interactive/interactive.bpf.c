@@ -205,7 +205,7 @@ void SCX_OP(interactive_stopping, struct task_struct *p, bool runnable)
 
 void SCX_OP(interactive_tick, struct task_struct *p)
 {
-	cpu_ctx_t *cpuc = this_cpu_ctx();
+	cpu_ctx_t *cpuc = cpu_ctx_of(scx_bpf_task_cpu(p));
 
 	scx_arena_uses(arena);
 	if (slice_is_over(cpuc, scx_bpf_now())) {
