@@ -80,6 +80,8 @@
 #define SCX_ENQ_REENQ SCX_ENUM(scx_enq_flags, SCX_ENQ_REENQ)
 #define SCX_ENQ_LAST SCX_ENUM(scx_enq_flags, SCX_ENQ_LAST)
 
+#define SCX_TASK_QUEUED SCX_ENUM(scx_ent_flags, SCX_TASK_QUEUED)
+
 #define SCX_DEQ_SLEEP SCX_ENUM(scx_deq_flags, SCX_DEQ_SLEEP)
 #define SCX_DEQ_CORE_SCHED_EXEC SCX_ENUM(scx_deq_flags, SCX_DEQ_CORE_SCHED_EXEC)
 

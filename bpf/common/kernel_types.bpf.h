@@ -279,6 +279,10 @@ enum scx_kick_flags {
 	SCX_KICK_WAIT = 1ULL << 2,
 };
 
+enum scx_ent_flags {
+	SCX_TASK_QUEUED = 1 << 0,
+};
+
 enum scx_pick_idle_cpu_flags {
 	SCX_PICK_IDLE_CORE = 1ULL << 0,
 };

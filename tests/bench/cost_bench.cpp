@@ -6,6 +6,7 @@
 //   attach      of loaded objects, RCU expedited as in a swap: simple, and qmap with a small and a large `max_tasks`
 // Prints tables of medians; with --json all figures.
 #include "host/base/unique_fd.hpp"
+#include "tests/bench/workloads.hpp"
 #include "tests/vm/children.hpp"
 #include "tests/vm/live_policy.hpp"
 
@@ -46,76 +47,6 @@ double worst(const Samples& samples) {
     return samples.empty() ? 0 : std::ranges::max(samples);
 }
 
-// Workloads. Each returns when all its operations are done.
-
-struct Pipe {
-    UniqueFd read_end, write_end;
-
-    Pipe() {
-        int ends[2];
-        if (::pipe(ends) != 0)
-            throw std::runtime_error("no pipe");
-        read_end = UniqueFd(ends[0]);
-        write_end = UniqueFd(ends[1]);
-    }
-    void send() const {
-        if (::write(write_end.get(), "x", 1) != 1)
-            std::abort();
-    }
-    void receive() const {
-        char byte;
-        if (::read(read_end.get(), &byte, 1) != 1)
-            std::abort();
-    }
-};
-
-void ping_pong(std::uint64_t round_trips) {
-    const Pipe there;
-    const Pipe back;
-    Children other;
-    other.start([&](Board&, std::size_t) {
-        for (std::uint64_t i = 0; i < round_trips; ++i) {
-            there.receive();
-            back.send();
-        }
-    });
-    for (std::uint64_t i = 0; i < round_trips; ++i) {
-        there.send();
-        back.receive();
-    }
-    other.join();
-}
-
-// Every sender writes to every receiver in turn.
-void message_storm(std::uint64_t messages) {
-    constexpr std::size_t kSenders = 8;
-    constexpr std::size_t kReceivers = 8;
-    const std::array<Pipe, kReceivers> pipes;
-    const std::uint64_t each = messages / kSenders / kReceivers;
-    const Pipe start;
-    Children tasks;
-    for (std::size_t receiver = 0; receiver < kReceivers; ++receiver)
-        tasks.start([&](Board&, std::size_t) {
-            for (std::uint64_t i = 0; i < each * kSenders; ++i)
-                pipes[receiver].receive();
-        });
-    for (std::size_t sender = 0; sender < kSenders; ++sender)
-        tasks.start([&](Board&, std::size_t) {
-            start.receive();
-            for (std::uint64_t i = 0; i < each; ++i)
-                for (const Pipe& pipe : pipes)
-                    pipe.send();
-        });
-    for (std::size_t sender = 0; sender < kSenders; ++sender)
-        start.send();
-    tasks.join();
-}
-
-void forks(std::uint64_t count) {
-    if (fork_storm(count, 8) != 0)
-        throw std::runtime_error("a fork failed");
-}
-
 struct Workload {
     const char* name;
     const char* operation;
@@ -124,9 +55,10 @@ struct Workload {
 };
 
 const std::array<Workload, 3>& workloads() {
-    static const std::array<Workload, 3> all = {{{"pipe", "round trip", 2000, ping_pong},
-                                                 {"messages", "message", 6400, message_storm},
-                                                 {"forks", "process", 300, forks}}};
+    static const std::array<Workload, 3> all = {
+        {{"pipe", "round trip", 2000, [](std::uint64_t round_trips) { ping_pong(round_trips); }},
+         {"messages", "message", 6400, message_storm},
+         {"forks", "process", 300, forks}}};
     return all;
 }
 

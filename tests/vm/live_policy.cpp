@@ -32,7 +32,8 @@ T value_of(Result<T> result) {
 } // namespace
 
 LivePolicy::LivePolicy(const std::string& plugin, const std::vector<std::string>& options,
-                       const std::string& struct_ops) {
+                       const std::string& struct_ops)
+    : plugin_(plugin) {
     Config config;
     config.scheduler.plugin = plugin;
     config.scheduler.struct_ops = struct_ops;
@@ -105,10 +106,11 @@ int LivePolicy::run_program(const std::string& name) const {
 
 int LivePolicy::check_slab(scx_slab_report* report) const {
     const auto deadline = std::chrono::steady_clock::now() + kPatience;
-    int result = run_program("qmap_check_slab");
+    const std::string program = plugin_ + "_check_slab";
+    int result = run_program(program);
     while (result == -EAGAIN && std::chrono::steady_clock::now() < deadline) {
         std::this_thread::sleep_for(std::chrono::milliseconds(5));
-        result = run_program("qmap_check_slab");
+        result = run_program(program);
     }
     const SchedulerObject& object = scheduler_->object();
     const VariablePlace* place = object.btf().find_variable("slab_report");

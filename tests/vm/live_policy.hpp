@@ -42,10 +42,11 @@ public:
     // Runs a syscall program of the object without an argument; its return value.
     [[nodiscard]] int run_program(const std::string& name) const;
 
-    // The slab's self-check, repeated as long as tasks come and go (-EAGAIN).
+    // The slab's self-check (the program PLUGIN_check_slab), repeated as long as tasks come and go (-EAGAIN).
     int check_slab(scx_slab_report* report = nullptr) const;
 
 private:
+    std::string plugin_;
     std::unique_ptr<PreparedScheduler> scheduler_;
     std::optional<StatisticsReader> statistics_;
     std::optional<Attachment> link_;

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * interactive: one queue for each last-level cache, in the order of a virtual deadline that is early for tasks which
+ * run briefly between sleeps. README.md has the idea and the formula. The files, each built on the one before:
+ * options, tasks (contexts), order (virtual time and deadline), slices, then this one.
+ */
+#include <scxhost/bpf/common.bpf.h>
+#include <scxhost/bpf/exit_info.bpf.h>
+
+#include "options.bpf.h"
+#include "tasks.bpf.h"
+#include "order.bpf.h"
+#include "slices.bpf.h"
+
+char _license[] SEC("license") = "GPL";
+
+SCX_EXIT_INFO(uei);
+
+static bool is_per_cpu_kthread(const struct task_struct *p)
+{
+	return (p->flags & PF_KTHREAD) && p->nr_cpus_allowed == 1;
+}
+
+s32 SCX_OP(interactive_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_flags)
+{
+	bool is_idle = false;
+	/* The kernel's own order: previous CPU, whole idle core, idle CPU of the cache, of the node, any; and the waker's. */
+	s32 cpu = scx_bpf_select_cpu_dfl(p, prev_cpu, wake_flags, &is_idle);
+
+	if (is_idle) {
+		cpu_ctx_t *cpuc = this_cpu_ctx();
+
+		scx_arena_uses(arena);
+		cpuc->idle_hits++;
+		if (cpu == prev_cpu)
+			cpuc->idle_previous++;
+		scx_dsq_insert(p, SCX_DSQ_LOCAL, SLICE_ALONE_NS, 0);
+	}
+	return cpu;
+}
+
+/* Takes the CPU of the task that runs there, if that may be: true when it was taken. */
+static bool try_preempt(struct task_struct *p, s32 cpu, u64 deadline, u64 now, u64 enq_flags)
+{
+	cpu_ctx_t *cpuc = cpu_ctx_of(cpu);
+	u64 theirs = cpuc->deadline;
+
+	/* Nothing of ours runs there: the kernel's idle task, or one of another scheduling class. */
+	if (!theirs)
+		return false;
+	if (!scx_time_before(deadline + PREEMPT_MARGIN_NS, theirs)) {
+		this_cpu_ctx()->kept_deadline++;
+		return false;
+	}
+	if (now - cpuc->started < PREEMPT_MINIMUM_NS) {
+		this_cpu_ctx()->kept_minimum++;
+		return false;
+	}
+	/* One for each time that a task is given the CPU. */
+	if (cpuc->preempted || __sync_lock_test_and_set(&cpuc->preempted, 1))
+		return false;
+	this_cpu_ctx()->preemptions++;
+	scx_dsq_insert(p, SCX_DSQ_LOCAL_ON | cpu, SLICE_ALONE_NS, enq_flags | SCX_ENQ_PREEMPT);
+	return true;
+}
+
+/* Two candidates: where it was, and where the one that wakes it runs, if they share the cache. */
+static bool preempt_somebody(struct task_struct *p, s32 prev, u64 deadline, u64 now, u64 enq_flags)
+{
+	s32 here = bpf_get_smp_processor_id();
+
+	if (try_preempt(p, prev, deadline, now, enq_flags))
+		return true;
+	return here != prev && cpu_ctx_of(here)->domain == cpu_ctx_of(prev)->domain &&
+	       bpf_cpumask_test_cpu(here, p->cpus_ptr) && try_preempt(p, here, deadline, now, enq_flags);
+}
+
+void SCX_OP(interactive_enqueue, struct task_struct *p, u64 enq_flags)
+{
+	s32 cpu = scx_bpf_task_cpu(p);
+	cpu_ctx_t *cpuc = cpu_ctx_of(cpu);
+	bool wakes = enq_flags & SCX_ENQ_WAKEUP;
+	u64 now = scx_bpf_now();
+	task_ctx_t *taskc;
+	u64 deadline;
+
+	taskc = lookup_task_ctx(p);
+	if (!taskc)
+		return;
+
+	/* It serves this CPU, and others wait for what it does. One that goes on working takes its turn. */
+	if (wakes && is_per_cpu_kthread(p)) {
+		this_cpu_ctx()->kernel_threads++;
+		scx_dsq_insert(p, SCX_DSQ_LOCAL_ON | cpu, SLICE_ALONE_NS, enq_flags | SCX_ENQ_PREEMPT);
+		return;
+	}
+	/* The kernel does not ask select_cpu for a task that may run on one CPU only. */
+	if (!(enq_flags & SCX_ENQ_CPU_SELECTED) && scx_bpf_test_and_clear_cpu_idle(cpu)) {
+		this_cpu_ctx()->idle_pinned++;
+		scx_dsq_insert(p, SCX_DSQ_LOCAL_ON | cpu, SLICE_ALONE_NS, enq_flags);
+		scx_bpf_kick_cpu(cpu, SCX_KICK_IDLE);
+		return;
+	}
+
+	deadline = place(p, taskc, cpuc->domain, now);
+	if (preempt && wakes && preempt_somebody(p, cpu, deadline, now, enq_flags))
+		return;
+
+	taskc->queued = now;
+	this_cpu_ctx()->queued++;
+	scx_dsq_insert_vtime(p, cpuc->domain, SLICE_ALONE_NS, deadline, enq_flags);
+
+	/* A CPU that looked into the queue just before, and went idle, has not been seen by select_cpu. */
+	cpu = scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
+	if (cpu >= 0) {
+		this_cpu_ctx()->idle_late++;
+		scx_bpf_kick_cpu(cpu, SCX_KICK_IDLE);
+	}
+}
+
+void SCX_OP(interactive_dispatch, s32 cpu, struct task_struct *prev)
+{
+	cpu_ctx_t *cpuc = cpu_ctx_of(cpu);
+	u32 own = cpuc->domain, i;
+
+	scx_arena_uses(arena);
+	if (scx_dsq_move_to_local(own, 0)) {
+		cpuc->taken++;
+		return;
+	}
+	/* A task that goes on is better for the cache than one that is brought here. */
+	if (prev && (prev->scx.flags & SCX_TASK_QUEUED))
+		return;
+	bpf_for(i, 1, INTERACTIVE_MAX_DOMAINS) {
+		u32 other = own + i;
+
+		if (i >= nr_domains)
+			break;
+		if (other >= nr_domains)
+			other -= nr_domains;
+		if (scx_dsq_move_to_local(other, 0)) {
+			cpuc->stolen++;
+			return;
+		}
+	}
+}
+
+void SCX_OP(interactive_runnable, struct task_struct *p, u64 enq_flags)
+{
+	task_ctx_t *taskc = lookup_task_ctx(p);
+
+	if (taskc && (enq_flags & SCX_ENQ_WAKEUP))
+		taskc->run = 0;
+}
+
+static void count_wait(cpu_ctx_t *cpuc, task_ctx_t *taskc, u64 now)
+{
+	u64 waited = now - taskc->queued;
+
+	if (!taskc->queued || scx_time_before(now, taskc->queued))
+		return;
+	taskc->queued = 0;
+	if (taskc->usual < 1000000) {
+		if (waited > cpuc->wait_short)
+			cpuc->wait_short = waited;
+	} else if (taskc->usual < 10000000) {
+		if (waited > cpuc->wait_medium)
+			cpuc->wait_medium = waited;
+	} else if (waited > cpuc->wait_long) {
+		cpuc->wait_long = waited;
+	}
+}
+
+void SCX_OP(interactive_running, struct task_struct *p)
+{
+	s32 cpu = scx_bpf_task_cpu(p);
+	cpu_ctx_t *cpuc = cpu_ctx_of(cpu);
+	u64 now = scx_bpf_now();
+	task_ctx_t *taskc;
+
+	taskc = lookup_task_ctx(p);
+	if (!taskc)
+		return;
+	count_wait(cpuc, taskc, now);
+	cpuc->deadline = place(p, taskc, cpuc->domain, now);
+	advance(domain_at(cpuc->domain), taskc->vtime, now);
+	cpuc->started = now;
+	cpuc->preempted = 0;
+	begin_slice(cpuc, now);
+}
+
+void SCX_OP(interactive_stopping, struct task_struct *p, bool runnable)
+{
+	cpu_ctx_t *cpuc = cpu_ctx_of(scx_bpf_task_cpu(p));
+	task_ctx_t *taskc;
+
+	taskc = lookup_task_ctx(p);
+	if (!taskc)
+		return;
+	cpuc->deadline = 0;
+	charge(p, taskc, scx_bpf_now() - cpuc->started);
+	if (!runnable)
+		taskc->usual = (taskc->usual * 3 + taskc->run) / 4;
+}
+
+void SCX_OP(interactive_tick, struct task_struct *p)
+{
+	cpu_ctx_t *cpuc = cpu_ctx_of(scx_bpf_task_cpu(p));
+
+	scx_arena_uses(arena);
+	if (slice_is_over(cpuc, scx_bpf_now())) {
+		cpuc->slices_tick++;
+		scx_task_set_slice(p, 0);
+	}
+}
+
+void SCX_OP(interactive_enable, struct task_struct *p)
+{
+	cpu_ctx_t *cpuc = cpu_ctx_of(scx_bpf_task_cpu(p));
+	task_ctx_t *taskc;
+
+	taskc = lookup_task_ctx(p);
+	if (!taskc)
+		return;
+	/* A child begins with a debt, so that forking does not earn time. */
+	taskc->domain = cpuc->domain;
+	taskc->vtime = domain_at(cpuc->domain)->vtime + weighted(p, USUAL_NEW_NS);
+}
+
+s32 SCX_OP_SLEEPABLE(interactive_init)
+{
+	u32 cpu, word, i;
+	int err;
+
+	scx_exit_info_reset(uei);
+	if (scx_bpf_nr_cpu_ids() > INTERACTIVE_MAX_CPUS) {
+		scx_error("%u CPUs are more than the %d that there is room for", scx_bpf_nr_cpu_ids(), INTERACTIVE_MAX_CPUS);
+		return -SCX_EINVAL;
+	}
+	/* The object may have been attached before: nothing of that may stay. */
+	bpf_for(cpu, 0, scx_bpf_nr_cpu_ids()) {
+		u64 __arena *words = (u64 __arena *)cpu_ctx_of(cpu);
+
+		bpf_for(word, 0, sizeof(struct cpu_ctx) / sizeof(u64))
+			words[word] = 0;
+	}
+	err = find_domains();
+	if (err)
+		return err;
+	bpf_for(i, 0, INTERACTIVE_MAX_DOMAINS) {
+		if (i >= nr_domains)
+			break;
+		err = scx_bpf_create_dsq(i, -1);
+		if (err)
+			return err;
+	}
+	err = task_ctxs_init(max_tasks);
+	if (err) {
+		scx_error("no pages for the task_ctx slab (%d)", err);
+		return -SCX_ENOMEM;
+	}
+	return init_timers();
+}
+
+void SCX_OP_SLEEPABLE(interactive_exit, struct scx_exit_info *info)
+{
+	stop_timers();
+	scx_exit_info_record(uei, info);
+}
+
+SCX_OPS(interactive_ops) = {
+	.select_cpu = (void *)interactive_select_cpu,
+	.enqueue = (void *)interactive_enqueue,
+	.dispatch = (void *)interactive_dispatch,
+	.runnable = (void *)interactive_runnable,
+	.running = (void *)interactive_running,
+	.stopping = (void *)interactive_stopping,
+	.tick = (void *)interactive_tick,
+	.enable = (void *)interactive_enable,
+	.init_task = (void *)interactive_init_task,
+	.exit_task = (void *)interactive_exit_task,
+	.init = (void *)interactive_init,
+	.exit = (void *)interactive_exit,
+	.name = "interactive",
+};

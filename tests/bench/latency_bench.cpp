@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Measures in a guest what people feel, three schedulers in turn within each round: the kernel's own, simple,
+// interactive.
+//   periodic   a task that wakes every 2 ms beside two hogs a CPU: how late it runs
+//   frames     a task that works for about 4 ms in each 16.6 ms beside the same hogs: how often it is not done in time
+//   pipe       round trips of a pipe ping-pong on an idle machine
+//   messages, forks   throughput, as in cost_bench
+// Prints a table of medians of the rounds; with --json all figures.
+#include "tests/bench/workloads.hpp"
+#include "tests/vm/children.hpp"
+#include "tests/vm/live_policy.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <map>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace scxhost {
+namespace {
+
+using Samples = std::vector<double>;
+
+std::int64_t now_ns() {
+    timespec time{};
+    ::clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec * 1'000'000'000 + time.tv_nsec;
+}
+
+void sleep_until(std::int64_t at) {
+    const timespec time{.tv_sec = at / 1'000'000'000, .tv_nsec = at % 1'000'000'000};
+    while (::clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, nullptr) != 0) {
+    }
+}
+
+double percentile(Samples& samples, double share) {
+    std::ranges::sort(samples);
+    const auto at = static_cast<std::size_t>(share * static_cast<double>(samples.size()));
+    return samples.empty() ? 0 : samples[std::min(at, samples.size() - 1)];
+}
+
+double median(Samples samples) {
+    return percentile(samples, 0.5);
+}
+
+// Figures of one round by name; in ms, us, percent or operations per second, as the name says.
+using Figures = std::map<std::string, double>;
+
+void hogs(Children& crowd) {
+    for (long i = 0; i < 2 * ::sysconf(_SC_NPROCESSORS_ONLN); ++i)
+        crowd.spinner();
+}
+
+void measure_periodic(std::int64_t seconds, Figures& figures) {
+    constexpr std::int64_t kPeriod = 2'000'000;
+    Children crowd;
+    hogs(crowd);
+    Samples late_ms;
+    const std::int64_t end = now_ns() + seconds * 1'000'000'000;
+    for (std::int64_t at = now_ns() + kPeriod; at < end;) {
+        sleep_until(at);
+        const std::int64_t now = now_ns();
+        late_ms.push_back(static_cast<double>(now - at) / 1e6);
+        // What was slept through is one late wake-up, not many.
+        at += (now - at) / kPeriod * kPeriod + kPeriod;
+    }
+    crowd.end_all();
+    figures["periodic p50 ms"] = percentile(late_ms, 0.5);
+    figures["periodic p99 ms"] = percentile(late_ms, 0.99);
+    figures["periodic worst ms"] = percentile(late_ms, 1);
+}
+
+// Does the same work each time; the result goes where the compiler must respect it.
+void work(std::uint64_t loops) {
+    for (std::uint64_t i = 0; i < loops; ++i)
+        asm volatile("" : : "r"(i));
+}
+
+// Loops that take about this long when nothing else runs.
+std::uint64_t calibrate(std::int64_t ns) {
+    constexpr std::uint64_t kLoops = 1'000'000;
+    std::int64_t best = INT64_MAX;
+    for (int i = 0; i < 5; ++i) {
+        const std::int64_t start = now_ns();
+        work(kLoops);
+        best = std::min(best, now_ns() - start);
+    }
+    return kLoops * static_cast<std::uint64_t>(ns) / static_cast<std::uint64_t>(best);
+}
+
+void measure_frames(std::int64_t seconds, std::uint64_t loops, Figures& figures) {
+    constexpr std::int64_t kPeriod = 16'666'667;
+    Children crowd;
+    hogs(crowd);
+    double missed = 0;
+    double frames = 0;
+    const std::int64_t end = now_ns() + seconds * 1'000'000'000;
+    for (std::int64_t at = now_ns() + kPeriod; at < end; ++frames) {
+        sleep_until(at);
+        work(loops);
+        const std::int64_t late = now_ns() - at;
+        // Each period that passed before the frame was done has had none.
+        missed += static_cast<double>(late / kPeriod);
+        frames += static_cast<double>(late / kPeriod);
+        at += late / kPeriod * kPeriod + kPeriod;
+    }
+    crowd.end_all();
+    figures["frames missed %"] = 100 * missed / frames;
+}
+
+void measure_pipe(Figures& figures) {
+    Samples us;
+    std::int64_t last = 0;
+    ping_pong(2200, [&] {
+        const std::int64_t now = now_ns();
+        us.push_back(static_cast<double>(now - last) / 1e3);
+        last = now;
+    });
+    us.erase(us.begin(), us.begin() + 200); // caches, and the first one that has no start
+    figures["pipe p50 us"] = percentile(us, 0.5);
+    figures["pipe p99 us"] = percentile(us, 0.99);
+}
+
+double per_second(std::uint64_t operations, void (*run)(std::uint64_t)) {
+    run(operations / 10);
+    const std::int64_t start = now_ns();
+    run(operations);
+    return static_cast<double>(operations) * 1e9 / static_cast<double>(now_ns() - start);
+}
+
+struct Arguments {
+    bool json = false;
+    int rounds = 5;
+    int seconds = 10;
+    bool periodic_only = false;
+    std::vector<std::string> options; // of interactive
+};
+
+Arguments parse(const std::vector<std::string>& words) {
+    Arguments arguments;
+    for (std::size_t i = 0; i < words.size(); ++i) {
+        const bool has_value = i + 1 < words.size();
+        if (words[i] == "--json")
+            arguments.json = true;
+        else if (words[i] == "--rounds" && has_value)
+            arguments.rounds = std::max(1, std::atoi(words[++i].c_str()));
+        else if (words[i] == "--seconds" && has_value)
+            arguments.seconds = std::max(1, std::atoi(words[++i].c_str()));
+        else if (words[i] == "--periodic-only")
+            arguments.periodic_only = true;
+        else if (words[i] == "--set" && has_value)
+            arguments.options.push_back(words[++i]);
+        else
+            throw std::runtime_error("unknown argument " + words[i] +
+                                     " (known: --json, --rounds N, --seconds N, --periodic-only, --set OPTION=VALUE)");
+    }
+    return arguments;
+}
+
+constexpr const char* kOwn = "kernel"; // the kernel's own scheduler
+constexpr std::array kSchedulers = {kOwn, "simple", "interactive"};
+constexpr std::array kFigures = {"periodic p50 ms", "periodic p99 ms", "periodic worst ms", "frames missed %",
+                                 "pipe p50 us",     "pipe p99 us",     "messages/s",        "forks/s"};
+
+using Rounds = std::map<std::string, std::map<std::string, Samples>>; // figure, scheduler
+
+// What interactive did with the wake-ups of the periodic task, on stderr: why a figure is as it is.
+void print_decisions(LivePolicy& policy) {
+    for (const char* name : {"idle_hits", "queued", "preemptions", "kept_deadline", "kept_minimum", "kernel_threads",
+                             "slices_timer", "slices_tick", "wait_short", "wait_medium", "wait_long"})
+        fmt::print(stderr, "{}={} ", name, policy.statistic(name));
+    fmt::print(stderr, "\n");
+}
+
+Rounds measure(const Arguments& arguments) {
+    const std::uint64_t frame = calibrate(4'000'000);
+    Rounds all;
+    std::map<std::string, std::unique_ptr<LivePolicy>> policies;
+    policies.emplace("simple", std::make_unique<LivePolicy>("simple"));
+    policies.emplace("interactive", std::make_unique<LivePolicy>("interactive", arguments.options));
+    for (int round = 0; round < arguments.rounds; ++round)
+        for (const std::string name : kSchedulers) {
+            const auto policy = policies.find(name);
+            if (policy != policies.end())
+                policy->second->attach();
+            Figures figures;
+            measure_periodic(arguments.seconds, figures);
+            if (name == "interactive")
+                print_decisions(*policies.at(name));
+            if (!arguments.periodic_only) {
+                measure_frames(arguments.seconds, frame, figures);
+                measure_pipe(figures);
+                figures["messages/s"] = per_second(6400, message_storm);
+                figures["forks/s"] = per_second(300, forks);
+            }
+            if (policy != policies.end()) {
+                if (!policy->second->running())
+                    throw std::runtime_error(name + " was ejected: " + policy->second->exit_record().message);
+                policy->second->detach();
+            }
+            for (const auto& [figure, value] : figures)
+                all[figure][name].push_back(value);
+        }
+    return all;
+}
+
+void print(const Rounds& all) {
+    fmt::print("{:20}", "");
+    for (const char* name : kSchedulers)
+        fmt::print(" {:>18}", name);
+    for (const char* figure : kFigures) {
+        if (!all.contains(figure))
+            continue;
+        const auto& by_scheduler = all.at(figure);
+        const double own = median(by_scheduler.at(kOwn));
+        fmt::print("\n{:20}", figure);
+        for (const char* name : kSchedulers) {
+            const double value = median(by_scheduler.at(name));
+            const std::string ratio = own == 0 ? "-" : fmt::format("{:.2f}", value / own);
+            fmt::print(" {:>18}", fmt::format("{:.{}f} ({})", value, value < 1000 ? 2 : 0, ratio));
+        }
+    }
+    fmt::print("\n\nIn brackets: as a share of what the kernel's own scheduler does.\n");
+}
+
+} // namespace
+} // namespace scxhost
+
+int main(int argc, char** argv) {
+    try {
+        const auto arguments = scxhost::parse({argv + 1, argv + argc});
+        const auto figures = scxhost::measure(arguments);
+        if (arguments.json)
+            fmt::print("{}\n", nlohmann::json(figures).dump());
+        else {
+            scxhost::print(figures);
+            fmt::print("Medians of {} rounds, by the guest's clock.\n", arguments.rounds);
+        }
+    } catch (const std::exception& error) {
+        fmt::print(stderr, "latency_bench: {}\n", error.what());
+        return 1;
+    }
+    return 0;
+}
