@@ -518,7 +518,10 @@ void Seat::carry_out(const action::Settle& step) {
         return;
     Spec& spec = found->second;
     spec.report.outcome = step.outcome;
-    spec.report.running = running_ ? title_beside(specs_.at(running_->id), &spec) : "";
+    if (running_ && running_->id == step.id)
+        spec.report.running = spec.report.to;
+    else
+        spec.report.running = running_ ? title_beside(specs_.at(running_->id), &spec) : "";
     if (step.outcome == SwapOutcome::kSuperseded && !spec.report.error)
         spec.report.error = Error{.kind = ErrorKind::kBusy, .what = "another request, or stop, came in between"};
     last_swap_ = spec.report;

@@ -54,6 +54,8 @@ inline Answer swap(std::vector<std::string> arguments) {
     Answer answer;
     answer.status = command.wait();
     answer.report = nlohmann::json::parse(command.out(), nullptr, false);
+    if (answer.report.is_discarded()) // a command that failed before it had an answer
+        answer.report = nlohmann::json::object();
     answer.err = command.err();
     return answer;
 }
