@@ -279,7 +279,11 @@ void ControlServer::accept() {
     const Result<Peer> peer = identify(fd.get());
     if (!peer)
         return;
-    if (clients_.size() >= (peer->uid == 0 ? kMaxClients : kMaxClients - kRootClients)) {
+    const std::size_t places = peer->uid == 0 ? kMaxClients : kMaxClients - kRootClients;
+    // Who is gone, and waits in the queue to be found so, makes room.
+    if (clients_.size() >= places)
+        std::erase_if(clients_, [](const auto& entry) { return hung_up(entry.second->fd.get()); });
+    if (clients_.size() >= places) {
         const std::string text = format_error(nullptr, Error{.kind = ErrorKind::kBusy,
                                                              .what = "the host has too many clients",
                                                              .hint = "end some, or try again later"});
