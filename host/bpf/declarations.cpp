@@ -226,7 +226,7 @@ public:
         , out_(out) {}
 
     Result<> collect(std::uint32_t type_id, std::uint32_t offset) {
-        return walk_.walk({.type_id = type_id, .offset = offset},
+        return walk_.walk({.path = {}, .type_id = type_id, .offset = offset},
                           [this](const TypePlace& place, const ResolvedType& type) -> Result<WalkOn> {
                               if (place.member >= 0) {
                                   const Tags tags(btf_.tags(place.struct_id, place.member));
@@ -253,7 +253,7 @@ private:
     // Keeps large arrays of plain data from being walked element by element.
     Result<bool> contains_statistics(std::uint32_t type_id) {
         bool found = false;
-        SCXHOST_TRY(walk_.walk({.type_id = type_id}, [&](const TypePlace&, const ResolvedType& type) -> Result<WalkOn> {
+        SCXHOST_TRY(walk_.walk({.path = {}, .type_id = type_id}, [&](const TypePlace&, const ResolvedType& type) -> Result<WalkOn> {
             found = found || (btf_is_struct(type.type) && btf_.has_member_tags(type.id));
             return found ? WalkOn::kNowhere : WalkOn::kIntoFirstElement;
         }));

@@ -17,7 +17,7 @@ namespace scxhost {
 
 // Where the walk is.
 struct TypePlace {
-    std::string path;          // dotted names of members from the start on; elements have their array's
+    std::string path = {};     // dotted names of members from the start on; elements have their array's
     std::uint32_t type_id = 0; // modifiers included
     std::uint32_t offset = 0;  // bytes
     bool is_volatile = false;  // it, what is around it or, of an array, its elements

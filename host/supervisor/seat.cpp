@@ -20,6 +20,8 @@ namespace {
 constexpr std::size_t kMaxPreparing = 4;
 // How long the canary may take before it is told that it does not run.
 constexpr auto kCanaryPatience = std::chrono::seconds(1);
+// Between its two answers.
+constexpr auto kCanaryPause = std::chrono::milliseconds(100);
 
 // Whether a sub-scheduler failed for its place and not by itself: the system call failed, or the kernel ended it on its
 // parent's account (7.3.4: "parent bypassing", "parent disabled", "parent rejected").
@@ -478,11 +480,7 @@ void Seat::carry_out(const action::StartProbation&) {
 void Seat::probation_over() {
     if (!running_ || lifecycle_.phase() != Phase::kProbation)
         return;
-    services_.canary.ask([this, run = running_->number] {
-        patience_timer_.reset();
-        if (running_ && running_->number == run)
-            handle(event::ProbationOver{});
-    });
+    ask_canary(running_->number, /*again=*/true);
     Result<EventLoop::Watch> timer = services_.loop.timer(kCanaryPatience, [this, run = running_->number] {
         if (running_ && running_->number == run)
             emit("starving", {{"title", running_title()},
@@ -493,6 +491,24 @@ void Seat::probation_over() {
         patience_timer_ = *std::move(timer);
     else
         listener_.on_seat_warning(timer.error());
+}
+
+// Twice: a scheduler that the kernel is just ending is bypassed, and then the thread runs whatever the scheduler does.
+void Seat::ask_canary(std::uint64_t run, bool again) {
+    services_.canary.ask([this, run, again] {
+        check_kernel();
+        if (!running_ || running_->number != run)
+            return;
+        if (!again) {
+            patience_timer_.reset();
+            return handle(event::ProbationOver{});
+        }
+        Result<EventLoop::Watch> timer = services_.loop.timer(kCanaryPause, [this, run] { ask_canary(run, false); });
+        if (timer)
+            probation_timer_ = *std::move(timer);
+        else
+            listener_.on_seat_warning(timer.error());
+    });
 }
 
 void Seat::carry_out(const action::StartDelay& step) {

@@ -25,6 +25,8 @@ void restore_default_signals() {
     sigset_t set;
     sigemptyset(&set);
     for (const int signal : kEndSignals) {
+        if (is_ignored(signal))
+            continue;
         ::signal(signal, SIG_DFL);
         sigaddset(&set, signal);
     }
@@ -53,11 +55,14 @@ Supervisor::~Supervisor() = default;
 Result<RunOutcome> Supervisor::run(const Config& config) {
     start_ = Clock::now();
     SCXHOST_TRY(start(config));
+    Result<> ran;
     if (!ended_)
-        SCXHOST_TRY(loop_.run());
+        ran = loop_.run();
     seat_->detach();
     notifier_.stopping();
     worker_->drain(); // incident records are still to be written
+    if (!ran)
+        return fail(std::move(ran).error());
     const Seat::Outcome& last = seat_->outcome();
     return RunOutcome{.end = end_,
                       .exit = last.exit,

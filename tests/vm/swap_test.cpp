@@ -301,6 +301,48 @@ TEST_F(SwapVm, SlabTooSmallForTheTasks) {
     EXPECT_EQ(answer.report.value("outcome", ""), "rolled-back") << answer.report;
     EXPECT_THAT(answer.report.at("error").value("message", ""), HasSubstr("slab exhausted (max_tasks=10)"));
     expect_runs("simple");
+    // Its incident, which is recorded by the time the answer comes, has its own numbers.
+    HostProcess show({"incidents", "show", "--json"});
+    EXPECT_EQ(show.wait(), 0) << show.err();
+    const auto shown = nlohmann::json::parse(show.out(), nullptr, false);
+    ASSERT_TRUE(shown.is_object() && shown.contains("incident")) << show.out();
+    const nlohmann::json& record = shown.at("incident");
+    EXPECT_EQ(record.at("scheduler"), "qmap");
+    EXPECT_EQ(record.at("statistics").at("capacity"), 10) << record.at("statistics");
+    // With other options the same build is another matter.
+    EXPECT_EQ(swap({"qmap"}).status, 0);
+    expect_runs("qmap");
+    end(*host);
+}
+
+// Two preparations of one request are under way at once: the later one counts, whatever becomes of the earlier one.
+TEST_F(SwapVm, ResumeStopResume) {
+    const auto host = start();
+    for (int i = 0; i < 5; ++i) {
+        const UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        sockaddr_un address{.sun_family = AF_UNIX, .sun_path = "/run/scxhost/control.sock"};
+        ASSERT_EQ(::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+        std::string calls;
+        for (const char* method : {"stop", "resume", "stop", "resume"})
+            calls += nlohmann::json{{"jsonrpc", "2.0"}, {"id", 1}, {"method", method}}.dump() + "\n";
+        ASSERT_EQ(::send(fd.get(), calls.data(), calls.size(), 0), static_cast<ssize_t>(calls.size()));
+        ASSERT_TRUE(host->next_event("enabled")) << host->err();
+        wait_for_phase("good");
+        expect_runs("simple");
+    }
+    end(*host);
+}
+
+// Its watchdog comes long after probation is over. Until then it has done nothing wrong by its exit record, but runs
+// nothing, the host's own thread included: it is not good.
+TEST_F(SwapVm, OneThatRunsNothingDoesNotBecomeGood) {
+    const Load load(0, 1); // somebody has to wake up, or no task is ever enqueued
+    const auto host = start();
+    const Answer answer = swap(
+        {kFaulty, "--set", "fault=stall", "--set", "after=1", "--set", "timeout=5s", "--set", "swap.probation=1s"});
+    EXPECT_EQ(answer.report.value("outcome", ""), "rolled-back") << answer.report << answer.err;
+    EXPECT_TRUE(host->next_event("starving")) << host->out();
+    expect_runs("simple");
     end(*host);
 }
 
