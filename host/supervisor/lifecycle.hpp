@@ -98,7 +98,7 @@ struct Requested { // by the operator, a changed file, or the start
 };
 struct Prepared {
     PreparationTicket ticket = 0;
-    SchedulerIdentity identity;
+    SchedulerIdentity identity = {};
 };
 struct PrepareFailed {
     PreparationTicket ticket = 0;
@@ -109,10 +109,10 @@ struct Unchanged { // what runs is just what was asked for
 struct Left { // the running one
     LeaveClass why = LeaveClass::kError;
     bool overtaken = false; // somebody else's scheduler runs by now
-    std::string reason;
+    std::string reason = {};
 };
 struct Switched {                 // the kernel confirms it
-    std::optional<Left> previous; // what ran had left, unnoticed, before it was detached
+    std::optional<Left> previous = {}; // what ran had left, unnoticed, before it was detached
 };
 struct SwitchFailed {
     enum class Cause {
@@ -126,8 +126,8 @@ struct SwitchFailed {
     Cause cause = Cause::kRefused;
     LeaveClass exit = LeaveClass::kError; // of kExit
     bool restored = false;                // what ran before runs again
-    std::string reason;
-    std::optional<Left> previous; // as in Switched; it is then not restored
+    std::string reason = {};
+    std::optional<Left> previous = {}; // as in Switched; it is then not restored
 };
 struct Replaced {}; // somebody else's scheduler runs
 struct ProbationOver {};

@@ -31,7 +31,7 @@ class SchedulerPool {
 public:
     struct Order {
         Config config;
-        std::optional<SchedulerFacts> unless; // nothing is loaded when it would be this one once more
+        std::optional<SchedulerFacts> unless = {}; // nothing is loaded when it would be this one once more
         bool only_below_cgroup = false;       // refuse one that would run the machine
     };
     struct Prepared {
