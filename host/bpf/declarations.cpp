@@ -253,10 +253,11 @@ private:
     // Keeps large arrays of plain data from being walked element by element.
     Result<bool> contains_statistics(std::uint32_t type_id) {
         bool found = false;
-        SCXHOST_TRY(walk_.walk({.path = {}, .type_id = type_id}, [&](const TypePlace&, const ResolvedType& type) -> Result<WalkOn> {
-            found = found || (btf_is_struct(type.type) && btf_.has_member_tags(type.id));
-            return found ? WalkOn::kNowhere : WalkOn::kIntoFirstElement;
-        }));
+        SCXHOST_TRY(walk_.walk({.path = {}, .type_id = type_id},
+                               [&](const TypePlace&, const ResolvedType& type) -> Result<WalkOn> {
+                                   found = found || (btf_is_struct(type.type) && btf_.has_member_tags(type.id));
+                                   return found ? WalkOn::kNowhere : WalkOn::kIntoFirstElement;
+                               }));
         return found;
     }
 

@@ -111,7 +111,7 @@ struct Left { // the running one
     bool overtaken = false; // somebody else's scheduler runs by now
     std::string reason = {};
 };
-struct Switched {                 // the kernel confirms it
+struct Switched {                      // the kernel confirms it
     std::optional<Left> previous = {}; // what ran had left, unnoticed, before it was detached
 };
 struct SwitchFailed {

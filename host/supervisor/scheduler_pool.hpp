@@ -32,7 +32,7 @@ public:
     struct Order {
         Config config;
         std::optional<SchedulerFacts> unless = {}; // nothing is loaded when it would be this one once more
-        bool only_below_cgroup = false;       // refuse one that would run the machine
+        bool only_below_cgroup = false;            // refuse one that would run the machine
     };
     struct Prepared {
         Result<std::unique_ptr<Scheduler>> scheduler; // nullptr: it would be Order::unless once more
