@@ -18,6 +18,13 @@ public:
     }
     [[nodiscard]] std::uint64_t value() const { return value_; }
 
+    // Of bytes that are all there.
+    [[nodiscard]] static std::uint64_t of(std::span<const std::byte> bytes) {
+        ContentHash hash;
+        hash.add(bytes);
+        return hash.value();
+    }
+
 private:
     std::uint64_t value_ = 0xcbf29ce484222325ULL;
 };

@@ -32,12 +32,6 @@ namespace {
 
 constexpr std::size_t kOpsNameMax = 128; // SCX_OPS_NAME_LEN, terminator included
 
-std::string content_hash(std::span<const std::byte> bytes) {
-    ContentHash hash;
-    hash.add(bytes);
-    return fmt::format("{:016x}", hash.value());
-}
-
 // The kernel takes letters, digits, '_' and '.' in a struct_ops' name (bpf_obj_name_cpy in 7.3.4).
 std::string kernel_name(std::string_view name) {
     std::string result(name);
@@ -343,7 +337,7 @@ SchedulerObject::~SchedulerObject() = default;
 Result<SchedulerObject> SchedulerObject::open(const Source& source) {
     auto state = std::make_unique<State>();
     state->name = source.name;
-    state->build_id = content_hash(source.bytes);
+    state->build_id = fmt::format("{:016x}", ContentHash::of(source.bytes));
 
     Result<ElfImage> image = ElfImage::parse({source.bytes.begin(), source.bytes.end()});
     if (!image) {

@@ -73,7 +73,7 @@ nlohmann::json statistics_json(const StatisticsReport& report) {
             entry["rate"] = *rate;
         entries.push_back(std::move(entry));
     }
-    return {{"seat", "machine"},
+    return {{"seat", report.seat},
             {"scheduler", now.title},
             {"seconds", seconds(now.sample.since_start)},
             {"statistics", std::move(entries)}};

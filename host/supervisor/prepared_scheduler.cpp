@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/supervisor/prepared_scheduler.hpp"
 
+#include "host/base/content_hash.hpp"
 #include "host/base/file_trust.hpp"
 #include "host/base/regular_file.hpp"
 #include "host/bpf/kernel_fit.hpp"
@@ -8,17 +9,11 @@
 
 #include <fmt/format.h>
 
-#include <functional>
 #include <span>
 #include <system_error>
 
 namespace scxhost {
 namespace {
-
-// Tells one content of a file from another; not a security boundary.
-std::uint64_t digest_of(std::span<const std::byte> bytes) {
-    return std::hash<std::string_view>()({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
-}
 
 // The cgroup below which the object is to run as a sub-scheduler, by id; 0 for one that is to run the machine.
 std::uint64_t sub_cgroup_of(const SchedulerObject& object) {
@@ -53,7 +48,7 @@ Result<std::unique_ptr<PreparedScheduler>> PreparedScheduler::from_plugin(Plugin
     result->object_ = std::make_shared<SchedulerObject>(SCXHOST_TRY(
         SchedulerObject::open({.name = file.info.name, .bytes = file.object, .struct_ops = file.info.struct_ops})));
     result->facts_.title = fmt::format("{} {}", file.info.name, file.info.version);
-    result->facts_.file_digest = digest_of(file.bytes);
+    result->facts_.file_digest = ContentHash::of(file.bytes);
     result->file_ = std::move(file);
     return result;
 }
@@ -69,7 +64,7 @@ Result<std::unique_ptr<PreparedScheduler>> PreparedScheduler::from_object(const 
     result->object_ = std::make_shared<SchedulerObject>(
         SCXHOST_TRY(SchedulerObject::open({.name = name, .bytes = bytes, .struct_ops = struct_ops})));
     result->facts_.title = name;
-    result->facts_.file_digest = digest_of(bytes);
+    result->facts_.file_digest = ContentHash::of(bytes);
     return result;
 }
 

@@ -314,6 +314,7 @@ void Seat::carry_out(const action::Switch& step) {
     std::optional<event::Left> previous;
     if (from != nullptr) {
         warn_if_failed(from->scheduler->before_detach());
+        running_->knows_of_end = true;
         // It may have left meanwhile, or a moment ago with its uevent still to come.
         const PresenceReport presence =
             check_presence(*from->scheduler, services_.probe, running_->attached.enable_seq);
@@ -418,6 +419,7 @@ void Seat::switch_failed(SchedulerId id, WindowResult& result, std::optional<eve
     if (failed.restored) {
         Spec& from = specs_.at(running_->id);
         running_->attached = *std::move(result.running);
+        running_->knows_of_end = false;
         from.scheduler->after_attach(running_->attached.link);
     } else {
         running_.reset();
@@ -457,9 +459,9 @@ void Seat::carry_out(const action::Detach&) {
 // For its user-space half it is the same whether it is detached or has left; but when it has left, its successor comes
 // first.
 void Seat::end_running(Spec& spec, bool by_us) {
-    if (by_us)
+    if (const bool knows = std::exchange(running_->knows_of_end, true); !knows && by_us)
         warn_if_failed(spec.scheduler->before_detach());
-    else
+    else if (!knows)
         spec.scheduler->after_leaving();
     spec.scheduler->detach_programs();
     warn_if_failed(running_->attached.link.detach());
@@ -744,9 +746,10 @@ void Seat::sample() {
 Result<StatisticsReport> Seat::statistics() {
     if (!running_)
         return fail(ErrorKind::kUsage, "no scheduler of this host runs", "scxhost status says why");
-    StatisticsReport report{.now = SCXHOST_TRY(take_sample(*specs_.at(running_->id).scheduler, running_->number,
-                                                           Clock::now() - running_->start)),
-                            .earlier = {}};
+    StatisticsReport report;
+    report.seat = name_;
+    report.now =
+        SCXHOST_TRY(take_sample(*specs_.at(running_->id).scheduler, running_->number, Clock::now() - running_->start));
     if (const StatisticsSample* base = running_->statistics.base())
         report.earlier = *base;
     return report;

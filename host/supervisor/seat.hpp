@@ -71,6 +71,7 @@ public:
 
 // Statistics as a caller gets them: with the base of their rates.
 struct StatisticsReport {
+    std::string seat;
     StatisticsSample now;
     std::optional<StatisticsSample> earlier;
 };
@@ -145,6 +146,7 @@ private:
         RunStatistics statistics;
         bool sample_due = false; // when its user-space half has ticked
         bool hang_told = false;
+        bool knows_of_end = false; // its user-space half was told that it is detached
     };
 
     void handle(const Event& event);
