@@ -13,7 +13,7 @@
 #include "host/kernel/btf_types.hpp"
 #include "host/kernel/kernel_btf.hpp"
 #include "host/kernel/kernel_config.hpp"
-#include "host/kernel/preflight.hpp"
+#include "host/kernel/kernel_release.hpp"
 
 #include <bpf/bpf.h>
 #include <bpf/btf.h>

@@ -9,6 +9,7 @@
 #include "host/cli/log.hpp"
 #include "host/cli/standard_output.hpp"
 #include "host/cli/terminal.hpp"
+#include "host/kernel/kernel_release.hpp"
 #include "host/kernel/preflight.hpp"
 #include "host/supervisor/prepared_scheduler.hpp"
 

@@ -2,7 +2,7 @@
 #include "host/control/status_json.hpp"
 
 #include "host/control/protocol.hpp"
-#include "host/kernel/preflight.hpp"
+#include "host/kernel/kernel_release.hpp"
 
 #include <nlohmann/json.hpp>
 #include <unistd.h>

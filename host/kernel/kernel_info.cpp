@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/kernel/kernel_info.hpp"
 
+#include "host/kernel/kernel_release.hpp"
+
 #include <bpf/libbpf.h>
 #include <nlohmann/json.hpp>
 #include <sys/utsname.h>

@@ -2,6 +2,7 @@
 #include "host/kernel/preflight.hpp"
 
 #include "host/kernel/features.hpp"
+#include "host/kernel/kernel_release.hpp"
 #include "host/kernel/namespaces.hpp"
 #include "host/kernel/scheduler_links.hpp"
 
@@ -10,7 +11,6 @@
 #include <linux/capability.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -65,11 +65,6 @@ PreflightItem not_checked(std::string_view name, std::string reason) {
 }
 
 } // namespace
-
-std::string kernel_release() {
-    struct utsname name = {};
-    return ::uname(&name) == 0 ? name.release : "unknown";
-}
 
 std::vector<std::string> missing_capabilities() {
     const std::uint64_t effective = in_initial_user_namespace() ? effective_capabilities() : 0;

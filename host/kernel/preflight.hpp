@@ -16,9 +16,6 @@
 
 namespace scxhost {
 
-// The running kernel's release as uname gives it, "7.3.4+deb13-cloud-amd64".
-[[nodiscard]] std::string kernel_release();
-
 // The capabilities that loading and attaching need and this thread lacks, in the kernel's spelling ("CAP_BPF").
 // CAP_SYS_ADMIN stands for all of them. All are missing in a user namespace other than the initial one, where
 // capabilities do not reach the BPF system call.

@@ -2,7 +2,7 @@
 #include "host/supervisor/incident_recorder.hpp"
 
 #include "host/kernel/kernel_log.hpp"
-#include "host/kernel/preflight.hpp"
+#include "host/kernel/kernel_release.hpp"
 #include "host/supervisor/incidents.hpp"
 #include "host/supervisor/reports.hpp"
 

@@ -2,7 +2,7 @@
 #include "host/supervisor/seat.hpp"
 
 #include "host/base/error_json.hpp"
-#include "host/kernel/preflight.hpp"
+#include "host/kernel/kernel_release.hpp"
 #include "host/kernel/scheduler_links.hpp"
 
 #include <fmt/format.h>

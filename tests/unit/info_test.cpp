@@ -2,6 +2,7 @@
 //
 // What `scxhost info` prints, for made-up kernels and for the machine that runs the test.
 #include "host/cli/info.hpp"
+#include "host/kernel/kernel_release.hpp"
 
 #include <gmock/gmock.h>
 #include <nlohmann/json.hpp>

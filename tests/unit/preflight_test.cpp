@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // Preflight on a tree of ordinary files and a small BTF.
+#include "host/kernel/kernel_release.hpp"
 #include "host/kernel/preflight.hpp"
 #include "tests/support/temp_dir.hpp"
 #include "tests/unit/btf_builder.hpp"

@@ -5,7 +5,7 @@
 #include "host/base/unique_fd.hpp"
 #include "host/kernel/cgroup.hpp"
 #include "host/kernel/kernel_config.hpp"
-#include "host/kernel/preflight.hpp"
+#include "host/kernel/kernel_release.hpp"
 #include "tests/vm/guest_test.hpp"
 #include "tests/vm/host_commands.hpp"
 

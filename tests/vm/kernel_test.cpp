@@ -4,6 +4,7 @@
 // in a guest, on every kernel of kernels.list, with the policy `simple` as the scheduler that comes and goes.
 #include "host/cli/info.hpp"
 #include "host/kernel/features.hpp"
+#include "host/kernel/kernel_release.hpp"
 #include "host/kernel/preflight.hpp"
 #include "host/kernel/sched_ext_sysfs.hpp"
 #include "host/kernel/uevent_monitor.hpp"

@@ -4,7 +4,7 @@
 // each of them the kernel runs what the table in docs/supervision.md says. Runs as root in a guest.
 #include "host/base/unique_fd.hpp"
 #include "host/control/client.hpp"
-#include "host/kernel/preflight.hpp"
+#include "host/kernel/kernel_release.hpp"
 #include "tests/vm/children.hpp"
 #include "tests/vm/guest_test.hpp"
 #include "tests/vm/host_commands.hpp"
