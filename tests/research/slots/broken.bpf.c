@@ -13,8 +13,6 @@ const volatile u32 fault_after = 100;
 /* Where SLOTS_FAULT_GIVE_UP goes. */
 const volatile u32 other_bank = 0;
 
-#define SLICE_NS 5000000ULL
-
 /* The root's own: the loader puts the root's map in the place of this one. */
 struct slots_state state SEC(".data.slots");
 
@@ -34,18 +32,18 @@ void SCX_OP(broken_enqueue, struct task_struct *p, u64 enq_flags)
 		return;
 	}
 	if (has_fault(SLOTS_FAULT_MISUSE)) {
-		scx_dsq_insert(p, own_dsq + 1000, SLICE_NS, enq_flags);
+		scx_dsq_insert(p, own_dsq + 1000, SLOT_SLICE_NS, enq_flags);
 		return;
 	}
 	if (has_fault(SLOTS_FAULT_GIVE_UP)) {
 		/* This task too must run; the queue's others are the root's to drain. */
-		scx_dsq_insert(p, SCX_DSQ_GLOBAL, SLICE_NS, enq_flags);
+		scx_dsq_insert(p, SCX_DSQ_GLOBAL, SLOT_SLICE_NS, enq_flags);
 		state.drain_dsq = own_dsq;
 		__sync_lock_test_and_set(&state.forced_bank, 2 - other_bank);
 		__sync_lock_test_and_set(&state.bank, other_bank);
 		return;
 	}
-	scx_dsq_insert(p, own_dsq, SLICE_NS, enq_flags);
+	scx_dsq_insert(p, own_dsq, SLOT_SLICE_NS, enq_flags);
 }
 
 void SCX_OP(broken_dispatch, s32 cpu, struct task_struct *prev)

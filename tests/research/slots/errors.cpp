@@ -12,8 +12,8 @@
 namespace scxhost::slots {
 namespace {
 
-// The canary of a host: an ordinary task that counts rounds of sleep, so that a policy that loses tasks is noticed by what
-// it loses.
+// The canary of a host: an ordinary task that counts rounds of sleep, so that a policy that loses tasks is noticed by
+// what it loses.
 class Canary {
 public:
     Canary() {
@@ -68,8 +68,11 @@ void try_fault(const Case& at) {
     Canary canary;
     HeavyLoad load;
     become_real_time();
-    root.use(1);
     const auto start = Clock::now();
+    root.drain(good.dsq());
+    root.use(1);
+    wait_for_callbacks();
+    (void)wait_until([&] { return root.state().exit_kind != 0 || root.nr_queued(good.dsq()) == 0; });
     std::string answer = "-";
     if (at.host_answers && canary.starves(std::chrono::milliseconds(1000))) {
         root.drain(broken.dsq());

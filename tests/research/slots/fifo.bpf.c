@@ -8,21 +8,19 @@ char _license[] SEC("license") = "GPL";
 
 const volatile u64 own_dsq = 1;
 
-#define SLICE_NS 5000000ULL
-
 s32 SCX_OP(fifo_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_flags)
 {
 	bool is_idle = false;
 	s32 cpu = scx_bpf_select_cpu_dfl(p, prev_cpu, wake_flags, &is_idle);
 
 	if (is_idle)
-		scx_dsq_insert(p, SCX_DSQ_LOCAL, SLICE_NS, 0);
+		scx_dsq_insert(p, SCX_DSQ_LOCAL, SLOT_SLICE_NS, 0);
 	return cpu;
 }
 
 void SCX_OP(fifo_enqueue, struct task_struct *p, u64 enq_flags)
 {
-	scx_dsq_insert(p, own_dsq, SLICE_NS, enq_flags);
+	scx_dsq_insert(p, own_dsq, SLOT_SLICE_NS, enq_flags);
 }
 
 void SCX_OP(fifo_dispatch, s32 cpu, struct task_struct *prev)

@@ -11,8 +11,6 @@ const volatile u64 own_dsq = 1;
 #define FIFO_DSQ own_dsq
 #define VTIME_DSQ (own_dsq + 1)
 
-#define SLICE_NS 5000000ULL
-
 struct kfuncs_state state SEC(".data.kfuncs");
 
 static u32 turn;
@@ -30,7 +28,7 @@ s32 SCX_OP(kfuncs_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_flag
 
 	count(select_cpu_dfl, cpu >= 0);
 	if (is_idle && (turn & 8))
-		count(insert_local, scx_dsq_insert(p, SCX_DSQ_LOCAL, SLICE_NS, 0));
+		count(insert_local, scx_dsq_insert(p, SCX_DSQ_LOCAL, SLOT_SLICE_NS, 0));
 	return cpu;
 }
 
@@ -38,13 +36,13 @@ void SCX_OP(kfuncs_enqueue, struct task_struct *p, u64 enq_flags)
 {
 	switch (__sync_fetch_and_add(&turn, 1) % 4) {
 	case 0:
-		count(insert_global, scx_dsq_insert(p, SCX_DSQ_GLOBAL, SLICE_NS, enq_flags));
+		count(insert_global, scx_dsq_insert(p, SCX_DSQ_GLOBAL, SLOT_SLICE_NS, enq_flags));
 		break;
 	case 1:
-		count(insert_vtime, scx_dsq_insert_vtime(p, VTIME_DSQ, SLICE_NS, p->scx.dsq_vtime, enq_flags));
+		count(insert_vtime, scx_dsq_insert_vtime(p, VTIME_DSQ, SLOT_SLICE_NS, p->scx.dsq_vtime, enq_flags));
 		break;
 	default:
-		count(insert_fifo, scx_dsq_insert(p, FIFO_DSQ, SLICE_NS, enq_flags));
+		count(insert_fifo, scx_dsq_insert(p, FIFO_DSQ, SLOT_SLICE_NS, enq_flags));
 		break;
 	}
 	scx_bpf_kick_cpu(scx_bpf_task_cpu(p), SCX_KICK_IDLE);

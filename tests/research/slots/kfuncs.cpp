@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include "tests/bench/workloads.hpp"
 #include "tests/research/slots/load.hpp"
 #include "tests/research/slots/questions.hpp"
 #include "tests/research/slots/slot_object.hpp"
@@ -17,6 +18,7 @@ namespace scxhost::slots {
 namespace {
 
 void some_load() {
+    ping_pong(1000); // with an idle CPU
     Children spinners;
     fill_cpus(spinners, 1);
     ping_pong(300);
@@ -54,10 +56,8 @@ void in_slots() {
     print_counts(policy.section<kfuncs_state>(".data.kfuncs"));
 
     const int map = root.map("slots_ops");
-    const int error =
-        ::bpf_prog_assoc_struct_ops(policy.program("kfuncs_enqueue"), map, nullptr) == 0 ? 0 : errno;
-    fmt::print("\nA slot's program associated with the root by hand: {}\n",
-               error == 0 ? "done" : std::strerror(error));
+    const int error = ::bpf_prog_assoc_struct_ops(policy.program("kfuncs_enqueue"), map, nullptr) == 0 ? 0 : errno;
+    fmt::print("\nA slot's program associated with the root by hand: {}\n", error == 0 ? "done" : std::strerror(error));
     root.detach();
 }
 

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <new>
@@ -72,47 +71,6 @@ double median(Samples samples) {
 
 double worst(const Samples& samples) {
     return samples.empty() ? 0 : std::ranges::max(samples);
-}
-
-void ping_pong(std::uint64_t round_trips) {
-    const Pipe there;
-    const Pipe back;
-    Children other;
-    other.start([&](Board&, std::size_t) {
-        for (std::uint64_t i = 0; i < round_trips; ++i) {
-            there.receive();
-            back.send();
-        }
-    });
-    for (std::uint64_t i = 0; i < round_trips; ++i) {
-        there.send();
-        back.receive();
-    }
-    other.join();
-}
-
-void message_storm(std::uint64_t messages) {
-    constexpr std::size_t kSenders = 8;
-    constexpr std::size_t kReceivers = 8;
-    const std::array<Pipe, kReceivers> pipes;
-    const Pipe start;
-    const std::uint64_t each = messages / kSenders / kReceivers;
-    Children tasks;
-    for (const Pipe& pipe : pipes)
-        tasks.start([&](Board&, std::size_t) {
-            for (std::uint64_t i = 0; i < each * kSenders; ++i)
-                pipe.receive();
-        });
-    for (std::size_t sender = 0; sender < kSenders; ++sender)
-        tasks.start([&](Board&, std::size_t) {
-            start.receive();
-            for (std::uint64_t i = 0; i < each; ++i)
-                for (const Pipe& pipe : pipes)
-                    pipe.send();
-        });
-    for (std::size_t sender = 0; sender < kSenders; ++sender)
-        start.send();
-    tasks.join();
 }
 
 struct Witnesses::Shared {

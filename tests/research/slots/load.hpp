@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Work for the scheduler, and what others see of a change: how long a task that never sleeps does not run, and how long a
-// fork takes.
+// Work for the scheduler, and what others see of a change: how long a task that never sleeps does not run, and how long
+// a fork takes.
 #pragma once
 
 #include "tests/vm/children.hpp"
@@ -22,10 +22,6 @@ inline double milliseconds_since(Clock::time_point start) {
 
 double median(Samples samples);
 double worst(const Samples& samples);
-
-// Each returns when all its operations are done.
-void ping_pong(std::uint64_t round_trips);
-void message_storm(std::uint64_t messages); // 8 senders, 8 receivers, each pair in turn
 
 // One task that never sleeps and one that forks once a millisecond, watched. A failed fork is counted.
 class Witnesses {
@@ -71,8 +67,8 @@ private:
     Children children_;
 };
 
-// This thread becomes real-time at the lowest priority, as the host's loop is, so that the scheduler under test does not
-// schedule what changes it.
+// This thread becomes real-time at the lowest priority, as the host's loop is, so that the scheduler under test does
+// not schedule what changes it.
 void become_real_time();
 void become_ordinary();
 

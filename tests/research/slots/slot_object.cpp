@@ -154,6 +154,9 @@ void Root::set_up(const Policy& policy) const {
 void Root::attach_with(const Policy& policy) {
     for (std::uint32_t bank = 0; bank < SLOT_BANKS; ++bank)
         empty(bank);
+    // A bank is filled while it is not used: with its enqueue and without its dispatch, the task that fills it would be
+    // queued where nobody looks.
+    use(1);
     attach();
     set_up(policy);
     put(0, policy);
@@ -180,8 +183,8 @@ void Root::empty(std::uint32_t bank) const {
 
 void Root::check_runs() const {
     if (state().exit_kind != 0)
-        throw std::runtime_error(fmt::format("the kernel took the root out: {} ({})", state().exit_message,
-                                             state().exit_kind));
+        throw std::runtime_error(
+            fmt::format("the kernel took the root out: {} ({})", state().exit_message, state().exit_kind));
     if (!enabled_as(name()))
         throw std::runtime_error("the root does not run, and no exit was recorded");
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // The experiment's objects in the kernel: the root, which owns the program arrays, and policies that are loaded for its
-// slots. With libbpf alone: what is asked here, the host's library does not do. Everything throws std::runtime_error with
-// what failed; one thread.
+// slots. With libbpf alone: what is asked here, the host's library does not do. Everything throws std::runtime_error
+// with what failed; one thread.
 #pragma once
 
 #include "tests/research/slots/slots.h"

@@ -15,7 +15,7 @@ struct kfuncs_state counts SEC(".data.kfuncs");
 SLOT_ARRAY(enqueue);
 
 /* The kernel takes the cid form only from an object that has an arena, and that one of its callbacks uses. */
-SCX_ARENA(arena, 1);
+SCX_ARENA(arena, 1 << 10);
 
 void SCX_OP(tree_enqueue, struct task_struct *p, u64 enq_flags)
 {

@@ -9,8 +9,6 @@ char _license[] SEC("license") = "GPL";
 
 const volatile u64 own_dsq = 1;
 
-#define SLICE_NS 20000000ULL
-
 /* The furthest virtual time that a task has started to run at. */
 static u64 vtime_now;
 
@@ -20,7 +18,7 @@ s32 SCX_OP(weighted_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_fl
 	s32 cpu = scx_bpf_select_cpu_dfl(p, prev_cpu, wake_flags, &is_idle);
 
 	if (is_idle)
-		scx_dsq_insert(p, SCX_DSQ_LOCAL, SLICE_NS, 0);
+		scx_dsq_insert(p, SCX_DSQ_LOCAL, SLOT_SLICE_NS, 0);
 	return cpu;
 }
 
@@ -29,9 +27,9 @@ void SCX_OP(weighted_enqueue, struct task_struct *p, u64 enq_flags)
 	u64 vtime = p->scx.dsq_vtime;
 
 	/* Sleeping, and running under another policy meanwhile, saves up one slice at most. */
-	if (scx_time_before(vtime, vtime_now - SLICE_NS))
-		vtime = vtime_now - SLICE_NS;
-	scx_dsq_insert_vtime(p, own_dsq, SLICE_NS, vtime, enq_flags);
+	if (scx_time_before(vtime, vtime_now - SLOT_SLICE_NS))
+		vtime = vtime_now - SLOT_SLICE_NS;
+	scx_dsq_insert_vtime(p, own_dsq, SLOT_SLICE_NS, vtime, enq_flags);
 }
 
 void SCX_OP(weighted_dispatch, s32 cpu, struct task_struct *prev)
@@ -47,8 +45,8 @@ void SCX_OP(weighted_running, struct task_struct *p)
 
 void SCX_OP(weighted_stopping, struct task_struct *p, bool runnable)
 {
-	u64 left = p->scx.slice < SLICE_NS ? p->scx.slice : 0;
-	u64 used = (SLICE_NS - left) * 100 / p->scx.weight;
+	u64 left = p->scx.slice < SLOT_SLICE_NS ? p->scx.slice : 0;
+	u64 used = (SLOT_SLICE_NS - left) * 100 / p->scx.weight;
 
 	scx_task_set_dsq_vtime(p, p->scx.dsq_vtime + used);
 }
