@@ -220,6 +220,30 @@ void under_load(Banks banks, Handover handover, std::uint64_t changes) {
     changer.detach();
 }
 
+// What the loads above have without slots and without a change: as many grace periods.
+void under_load_unchanged(std::uint64_t grace_periods) {
+    Policy policy("weighted", 1);
+    policy.load();
+    policy.attach();
+    HeavyLoad load;
+    become_real_time();
+    Samples waits;
+    const auto start = Clock::now();
+    for (std::uint64_t i = 0; i < grace_periods; ++i) {
+        const auto begin = Clock::now();
+        wait_for_callbacks();
+        waits.push_back(milliseconds_since(begin));
+        ::usleep(kPauseUs);
+    }
+    const double seconds = milliseconds_since(start) / 1e3;
+    become_ordinary();
+    load.check_all_run();
+    fmt::print("  no slots, no change: {:.1f} s, {} forks, {} failed; ms: a grace period {}\n", seconds, load.forks(),
+               load.forks_failed(), cell(waits));
+    std::fflush(stdout);
+    policy.detach();
+}
+
 // RCU is expedited, as in a swap of the host.
 class Expedited {
 public:
@@ -249,6 +273,7 @@ void ask_load(const Settings& settings) {
     if (can_reenqueue())
         under_load(Banks::kFilled, Handover::kDrain, fewer);
     under_load(Banks::kStored, Handover::kDrain, fewer);
+    under_load_unchanged(settings.changes);
 }
 
 } // namespace scxhost::slots
