@@ -45,6 +45,11 @@ target_compile_options(scxhost_warnings INTERFACE
 add_compile_options($<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fpch-preprocess>)
 add_compile_options("$<$<COMPILE_LANG_AND_ID:CXX,Clang>:SHELL:-Xclang -fno-pch-timestamp>")
 
+# What guests run in tests has them (CMakePresets.json), what is installed has not.
+if(SCXHOST_ASSERTIONS)
+  add_compile_definitions($<$<COMPILE_LANGUAGE:CXX>:_GLIBCXX_ASSERTIONS>)
+endif()
+
 set(SCXHOST_SANITIZE "" CACHE STRING "Sanitizers, as in -fsanitize=")
 if(SCXHOST_SANITIZE)
   add_compile_options(-fsanitize=${SCXHOST_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)

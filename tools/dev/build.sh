@@ -29,7 +29,7 @@ cmd_build() {
 	case $preset in
 	release | release-strict) ;;
 	bench) purposes+=(bench) ;;
-	fuzz | asan-ubsan) purposes+=(test fuzz) ;;
+	fuzz | asan-ubsan | tsan) purposes+=(test fuzz) ;;
 	*) purposes+=(test) ;;
 	esac
 	ensure "${purposes[@]}"

@@ -1,21 +1,27 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 
-test_labels=(unit plugin vm sdk tools style fuzz)
+test_labels=(unit plugin vm sdk tools style fuzz sanitized threads)
 
 help_test() {
 	cat <<TEXT
 usage: ./dev test [LABEL]... [--filter RE] [--jobs N] [--kernel V]
 
 Builds and tests. Without LABEL and --filter: all that CI runs, which is a build of what is installed with g++ and warnings
-as errors, unit and plugin tests under the address and undefined-behaviour sanitizers, the fuzzers, then everything else.
-There, and with --kernel all, guests run what would be installed (build/release-strict); otherwise the dev build, which is
+as errors, unit and plugin tests under the address and undefined-behaviour sanitizers, the fuzzers, then everything else
+but threads. There, and with --kernel all, guests run what would be installed (build/release-strict); otherwise the dev build, which is
 made sooner and runs slower. Ends with CTest's summary.
 
   unit      the host's parts; no root, no kernel         tools    this script and the guest runner
-  plugin    loading good and broken plugins              style    formatting, shell scripts
+  plugin    loading good and broken plugins              style    formatting, shell scripts, which room includes which
   vm        in a guest with a real sched_ext kernel      fuzz     each fuzzer for a fixed number of inputs
   sdk       as installed, used by plugins from outside
+
+Each of these has a build of its own, and is named alone:
+
+  fuzz       build/fuzz
+  sanitized  unit, plugin and a group of guest tests under the address and undefined-behaviour sanitizers (build/asan-ubsan)
+  threads    the tests of what runs on several threads under the thread sanitizer (build/tsan)
 
   --filter RE    only tests whose name matches
   --jobs N       tests at a time (default: $(nproc))
@@ -56,14 +62,22 @@ cmd_test() {
 		if [[ $kernel == all ]]; then test_on_all; else SCX_KERNEL=$kernel test_tree dev -L '^vm$'; fi
 	elif ((${#labels[@]} == 0)) && [[ $filter ]]; then
 		ensure build vm test check
-		test_tree dev -LE '^(bench|fuzz)$'
+		test_tree dev -LE '^(bench|fuzz|sanitized)$'
 	elif ((${#labels[@]} == 0)); then
 		test_all
 	elif [[ ${labels[*]} == fuzz ]]; then
 		ensure build test fuzz
 		test_fuzz
+	elif [[ ${labels[*]} == sanitized ]]; then
+		ensure build vm test fuzz
+		test_sanitized
+	elif [[ ${labels[*]} == threads ]]; then
+		ensure build test fuzz
+		test_threads
 	else
-		[[ " ${labels[*]} " != *" fuzz "* ]] || usage_error "fuzz has a build of its own; name it alone" test
+		for guess in fuzz sanitized threads; do
+			[[ " ${labels[*]} " != *" $guess "* ]] || usage_error "$guess has a build of its own; name it alone" test
+		done
 		ensure build vm test check
 		test_tree dev -L "^($(IFS='|' && echo "${labels[*]}"))\$"
 	fi
@@ -96,6 +110,22 @@ test_all() {
 install_from_release() {
 	tree_build release-strict
 	export SCX_INSTALL_FROM=$root/build/release-strict
+}
+
+# What runs on this machine runs in the sanitizers' tree; in a guest one group of tests meets the scxhost from there.
+test_sanitized() {
+	local status=0
+	tree_build asan-ubsan
+	(test_tree asan-ubsan -L '^(unit|plugin)$') || status=$?
+	(test_tree dev -L '^sanitized$') || status=$?
+	return "$status"
+}
+
+# The tests whose names say that threads are what they are about; the whole takes the thread sanitizer many minutes.
+test_threads() {
+	tree_build tsan unit_tests
+	say "Testing build/tsan"
+	ctest_in tsan -L '^unit$' -R '^(BackgroundWorker|FileWatcher|Output|PluginThread|Thread)'
 }
 
 # The fuzzers' tree holds nothing else that is worth the time to build.

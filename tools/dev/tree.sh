@@ -3,7 +3,7 @@
 #
 # Build trees (build/PRESET) and the installation staged from one (build/PRESET/stage).
 
-presets=(dev release release-strict bench asan-ubsan fuzz tidy)
+presets=(dev release release-strict bench asan-ubsan tsan fuzz tidy)
 
 # check_preset NAME COMMAND
 check_preset() {
@@ -38,7 +38,7 @@ tree_configure() {
 # the trees with tests, and has the fuzzer. What is installed is g++'s, as in distributions.
 tree_compilers() {
 	local clang
-	if [[ ! ${CC:-}${CXX:-} && " dev asan-ubsan fuzz tidy " == *" $1 "* ]] && clang=$(tool_program clang) &&
+	if [[ ! ${CC:-}${CXX:-} && " dev asan-ubsan tsan fuzz tidy " == *" $1 "* ]] && clang=$(tool_program clang) &&
 		have "${clang/clang/clang++}"; then
 		echo "$clang ${clang/clang/clang++}"
 	else
