@@ -48,8 +48,8 @@ void print_error_of(const nlohmann::json& report) {
     if (!error.is_object())
         return;
     Error shown = error_from_json(error);
-    // The kernel's dump is kept, and is more than the one line that is asked for here.
-    if (shown.kind == ErrorKind::kAttach || shown.kind == ErrorKind::kEjected)
+    // The kernel's dump is more than the one line that is asked for here; but where no record keeps it, it is shown.
+    if ((shown.kind == ErrorKind::kAttach || shown.kind == ErrorKind::kEjected) && !text_in(report, "incident").empty())
         if (!std::exchange(shown.detail, {}).empty() && shown.hint.empty())
             shown.hint = "scxhost incidents show has the kernel's dump";
     print_diagnostic(Severity::kError, shown);

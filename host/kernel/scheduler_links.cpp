@@ -138,10 +138,13 @@ bool is_pin_of(const fs::path& path, std::uint32_t link_id) {
     return info && info->id == link_id && info->type == BPF_LINK_TYPE_STRUCT_OPS;
 }
 
-bool holds(const fs::path& process, std::uint32_t link_id) {
+bool holds(const fs::path& process, std::uint32_t link_id, std::size_t& budget) {
     const std::string wanted = fmt::format("link_id:\t{}", link_id);
     std::error_code error;
     for (const auto& entry : fs::directory_iterator(process / "fdinfo", error)) {
+        if (budget == 0)
+            return false;
+        --budget;
         std::ifstream file(entry.path());
         for (std::string line; std::getline(file, line);)
             if (line == wanted)
@@ -199,7 +202,7 @@ void DeadLinks::detach(const SchedExtProbe& probe) {
         (void)bpf_link_detach(link.fd.get());
 }
 
-LinkOwners find_link_owners(std::uint32_t link_id) {
+LinkOwners find_link_owners(std::uint32_t link_id, std::size_t max_descriptors) {
     LinkOwners owners;
     std::error_code error;
     int seen = 0;
@@ -212,7 +215,7 @@ LinkOwners find_link_owners(std::uint32_t link_id) {
         const std::string name = entry.path().filename();
         pid_t pid = 0;
         if (std::from_chars(name.data(), name.data() + name.size(), pid).ptr == name.data() + name.size() &&
-            holds(entry.path(), link_id))
+            holds(entry.path(), link_id, max_descriptors))
             owners.processes.push_back({pid, read_word(entry.path() / "comm")});
     }
     return owners;
@@ -239,14 +242,14 @@ std::string describe_owners(std::uint32_t link_id, const LinkOwners& owners) {
                        link_id, fmt::join(processes, ", "), fmt::join(pins, ", "));
 }
 
-std::string how_to_end(const KernelBtf& kernel, std::string_view ops_name) {
+std::string how_to_end(const KernelBtf& kernel, std::string_view ops_name, std::size_t max_descriptors) {
     std::uint32_t id = 0;
     if (const Result<std::vector<SchedulerLink>> links = list_scheduler_links(kernel))
         for (const SchedulerLink& link : *links)
             if (link.ops_name == ops_name && link.sub_cgroup == 0)
                 id = link.id; // of several the last one runs
     // By now we hold none ourselves.
-    return id == 0 ? std::string() : describe_owners(id, find_link_owners(id));
+    return id == 0 ? std::string() : describe_owners(id, find_link_owners(id, max_descriptors));
 }
 
 } // namespace scxhost

@@ -12,8 +12,10 @@
 
 #include <sys/types.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -64,12 +66,17 @@ struct LinkOwners {
     std::vector<Process> processes;          // in the PID namespace of this process
 };
 
-// Walks each bpffs and each process's descriptors: takes its time. What cannot be read is left out.
-[[nodiscard]] LinkOwners find_link_owners(std::uint32_t link_id);
+// As many descriptors as a machine has: for callers that have the time.
+inline constexpr std::size_t kAllDescriptors = std::numeric_limits<std::size_t>::max();
+
+// Walks each bpffs and each process's descriptors: takes its time. What cannot be read is left out, and so is what
+// comes after `max_descriptors`.
+[[nodiscard]] LinkOwners find_link_owners(std::uint32_t link_id, std::size_t max_descriptors = kAllDescriptors);
 
 // How to end a scheduler that is in the way: "its link 12 is held by scx_x (pid 345): end that process" or "its link 12
 // is pinned at /sys/fs/bpf/x and no process holds it: rm /sys/fs/bpf/x". Empty when its link cannot be found.
-[[nodiscard]] std::string how_to_end(const KernelBtf& kernel, std::string_view ops_name);
+[[nodiscard]] std::string how_to_end(const KernelBtf& kernel, std::string_view ops_name,
+                                     std::size_t max_descriptors = kAllDescriptors);
 // The same, of what is known; pure.
 [[nodiscard]] std::string describe_owners(std::uint32_t link_id, const LinkOwners& owners);
 

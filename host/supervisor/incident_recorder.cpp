@@ -19,8 +19,9 @@ constexpr std::size_t kLogBytes = 64U << 10U;
 
 } // namespace
 
-void IncidentRecorder::record(const Scheduler& scheduler, const Config& config,
-                              const std::optional<StatisticsSample>& statistics, nlohmann::json record) {
+std::shared_ptr<const std::string> IncidentRecorder::record(const Scheduler& scheduler, const Config& config,
+                                                            const std::optional<StatisticsSample>& statistics,
+                                                            nlohmann::json record) {
     const SchedulerFacts& facts = scheduler.facts();
     nlohmann::json values = nlohmann::json::object();
     if (statistics)
@@ -36,17 +37,22 @@ void IncidentRecorder::record(const Scheduler& scheduler, const Config& config,
                    {"version", SCXHOST_VERSION},
                    {"pid", ::getpid()}});
     ++under_way_;
-    worker_.submit(
-        [this, folder = config.incidents.dir, limit = config.incidents.limit, record = std::move(record)]() mutable {
-            if (const Result<std::string> log = kernel_log_tail(kLogBytes))
-                record["kernel_log"] = *log;
-            Result<std::string> path = IncidentStore(folder, limit).write(std::move(record));
-            return BackgroundWorker::Completion([this, path = std::move(path)] { finished(path); });
-        });
+    const auto written_to = std::make_shared<std::string>();
+    worker_.submit([this, written_to, folder = config.incidents.dir, limit = config.incidents.limit,
+                    record = std::move(record)]() mutable {
+        if (const Result<std::string> log = kernel_log_tail(kLogBytes))
+            record["kernel_log"] = *log;
+        Result<std::string> path = IncidentStore(folder, limit).write(std::move(record));
+        return BackgroundWorker::Completion(
+            [this, written_to, path = std::move(path)] { finished(path, *written_to); });
+    });
+    return written_to;
 }
 
-void IncidentRecorder::finished(const Result<std::string>& path) {
+void IncidentRecorder::finished(const Result<std::string>& path, std::string& written_to) {
     --under_way_;
+    if (path)
+        written_to = *path;
     written_(path);
     if (under_way_ == 0)
         for (const auto& callback : std::exchange(waiting_, {}))

@@ -28,15 +28,16 @@ public:
         , written_(std::move(written)) {}
 
     // `record` holds what happened; the rest is added: who it was, its options, `statistics` of it, kernel and host.
-    void record(const Scheduler& scheduler, const Config& config, const std::optional<StatisticsSample>& statistics,
-                nlohmann::json record);
+    // Returns the record's path, which is empty until it is written, and stays so when it cannot be.
+    std::shared_ptr<const std::string> record(const Scheduler& scheduler, const Config& config,
+                                              const std::optional<StatisticsSample>& statistics, nlohmann::json record);
 
     // Calls back on the loop's thread when every record that was begun is written, or could not be: at once, if none
     // is under way.
     void when_written(std::function<void()> callback);
 
 private:
-    void finished(const Result<std::string>& path);
+    void finished(const Result<std::string>& path, std::string& written_to);
 
     BackgroundWorker& worker_;
     std::function<void(const Result<std::string>& path)> written_;

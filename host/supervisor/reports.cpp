@@ -46,7 +46,8 @@ nlohmann::json to_json(const SwapReport& report) {
                              {"outcome", outcome_word(report)},
                              {"prepare_ms", milliseconds(report.prepare)},
                              {"running", or_null(report.running)},
-                             {"error", report.error ? to_json(*report.error) : nlohmann::json(nullptr)}};
+                             {"error", report.error ? to_json(*report.error) : nlohmann::json(nullptr)},
+                             {"incident", report.incident ? or_null(*report.incident) : nlohmann::json(nullptr)}};
     if (report.window.attach.count() > 0 || report.window.gap.count() > 0)
         result.update({{"gap_ms", milliseconds(report.window.gap)},
                        {"gap_how", "host's monotonic clock, from the detach call to the kernel's confirmation"},

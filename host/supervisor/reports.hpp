@@ -14,6 +14,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include <chrono>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -32,6 +33,7 @@ struct SwapReport {
     std::size_t tasks = 0; // on the machine when the window began: each is moved
     std::string running;   // title of what runs after it; empty: the kernel's own scheduler
     std::optional<Error> error;
+    std::shared_ptr<const std::string> incident; // path of the error's record; empty or nullptr: there is none
 };
 
 // Where a scheduler runs and how it does, as plain data. Texts that are not known are empty.

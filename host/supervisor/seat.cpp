@@ -20,6 +20,8 @@ namespace {
 constexpr std::size_t kMaxPreparing = 4;
 // How long the canary may take before it is told that it does not run.
 constexpr auto kCanaryPatience = std::chrono::seconds(1);
+// How many descriptors of processes the loop may look at when it asks who holds a link: a tenth of a second, or so.
+constexpr std::size_t kDescriptorsInLoop = 10'000;
 // Between its two answers.
 constexpr auto kCanaryPause = std::chrono::milliseconds(100);
 
@@ -427,8 +429,11 @@ void Seat::switch_failed(SchedulerId id, WindowResult& result, std::optional<eve
     to.report.error = *std::move(result.error);
     to.report.running = running_ ? title_beside(specs_.at(running_->id), &to) : "";
     outcome_.exit = exit;
-    if (failed.cause == Cause::kForeign)
+    if (failed.cause == Cause::kForeign) {
         outcome_.other_name = services_.probe.read(to.scheduler->facts().sub_cgroup).ops_name();
+        if (const std::string how = how_to_end(services_.kernel, outcome_.other_name, kDescriptorsInLoop); !how.empty())
+            to.report.error->hint += "; " + how;
+    }
     nlohmann::json fields = to_json(to.report);
     fields.update({{"title", to.label},
                    {"restored", failed.restored},
@@ -439,8 +444,8 @@ void Seat::switch_failed(SchedulerId id, WindowResult& result, std::optional<eve
                                 (failed.exit == LeaveClass::kTopology || failed.exit == LeaveClass::kOperator));
     if (!nobodys_fault) {
         Result<StatisticsSample> statistics = take_sample(*to.scheduler, 0, {});
-        services_.recorder.record(*to.scheduler, to.config,
-                                  statistics ? std::optional(*std::move(statistics)) : std::nullopt, fields);
+        to.report.incident = services_.recorder.record(
+            *to.scheduler, to.config, statistics ? std::optional(*std::move(statistics)) : std::nullopt, fields);
     }
     emit("switch-failed", std::move(fields));
     report(*to.report.error);
@@ -671,7 +676,8 @@ event::Left Seat::note_leaving(const std::string& other) {
                              {"error", to_json(error)}};
     // Leaving for another topology, or because the operator says so, is no incident.
     if (why != LeaveClass::kTopology && why != LeaveClass::kOperator)
-        services_.recorder.record(*spec.scheduler, spec.config, running_->statistics.latest(), fields);
+        spec.report.incident =
+            services_.recorder.record(*spec.scheduler, spec.config, running_->statistics.latest(), fields);
     ran_below_cgroup_ = spec.below_cgroup;
     running_.reset();
     outcome_.exit = std::move(exit);

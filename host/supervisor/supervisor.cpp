@@ -175,6 +175,8 @@ Result<> Supervisor::reload(bool force, OutcomeCallback done) {
     // What is asked for is on its way already: the watcher, or somebody else, was a little faster.
     if (content && content == reloading_content_ && reloading_ != 0 && !force && seat_->join(reloading_, done))
         return {};
+    // Here and not on the worker, since who asked gets what is wrong with the file as the answer, and between this and
+    // the request nothing may come (docs/supervision.md, Limits).
     Result<Config> config = settings_.reload();
     Result<> asked;
     if (config)

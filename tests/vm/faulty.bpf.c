@@ -10,17 +10,6 @@
 
 char _license[] SEC("license") = "GPL";
 
-enum fault {
-	FAULT_NONE,
-	FAULT_INIT,	 /* init returns an error */
-	FAULT_INIT_TASK, /* init_task returns an error */
-	FAULT_ERROR,	 /* scx_bpf_error */
-	FAULT_MISUSE,	 /* a dispatch to a queue that does not exist */
-	FAULT_STALL,	 /* tasks are dropped until the watchdog comes */
-	FAULT_EXIT,	 /* scx_bpf_exit */
-	FAULT_RESTART,	 /* scx_bpf_exit, asking to be started again */
-};
-
 SCX_OPTION("fault", enum, "What goes wrong") SCX_PREFIX(FAULT_) SCX_FAULT
 const volatile enum fault fault = FAULT_NONE;
 
@@ -50,6 +39,10 @@ s32 SCX_OP(faulty_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_flag
 void SCX_OP(faulty_enqueue, struct task_struct *p, u64 enq_flags)
 {
 	u64 nr = __sync_fetch_and_add(&stats.enqueued, 1);
+
+	/* The user-space half has given its thread this name. */
+	if (fault == FAULT_DETACHING && p->comm[0] == '!')
+		scx_error("faulty: error while detaching");
 
 	if (nr >= after) {
 		switch (fault) {

@@ -12,3 +12,16 @@ enum throws {
 	THROWS_TICK,
 	THROWS_DETACHING,
 };
+
+/* What goes wrong, where it is not the user-space half that throws. */
+enum fault {
+	FAULT_NONE,
+	FAULT_INIT,	 /* init returns an error */
+	FAULT_INIT_TASK, /* init_task returns an error */
+	FAULT_ERROR,	 /* scx_bpf_error */
+	FAULT_MISUSE,	 /* a dispatch to a queue that does not exist */
+	FAULT_STALL,	 /* tasks are dropped until the watchdog comes */
+	FAULT_EXIT,	 /* scx_bpf_exit */
+	FAULT_RESTART,	 /* scx_bpf_exit, asking to be started again */
+	FAULT_DETACHING, /* scx_bpf_error while the user-space half is told of the detach to come */
+};

@@ -137,6 +137,23 @@ TEST_F(LinksVm, WhileOneRunsNoDeadLinkIsDetached) {
     second.detach();
 }
 
+TEST_F(LinksVm, TheHostDetachesADeadLinkBeforeItAttaches) {
+    const Loader first("faulty", {"host.plugin_dirs=[\"/root\"]", "fault=error", "after=5"}, true);
+    ASSERT_TRUE(first.is_ready());
+    ASSERT_TRUE(wait_until([] { return static_cast<bool>(on_its_own_scheduler()); }));
+    HostProcess host({"run", "simple", "--json"});
+    const auto enabled = host.wait_for_event("enabled");
+    ASSERT_TRUE(enabled) << host.out() << host.err();
+    EXPECT_EQ(list_scheduler_links(btf_).value().size(), 1U);
+    ASSERT_TRUE(first.close_link());
+    fork_storm(500, 4); // where the kernel ends the wrong one, it does so within this
+    const SchedExtStatus now = kernel_status();
+    EXPECT_EQ(now.state, SchedExtState::kEnabled);
+    EXPECT_EQ(now.enable_seq, enabled->at("enable_seq").get<std::uint64_t>()) << host.out();
+    host.signal(SIGTERM);
+    EXPECT_EQ(host.wait(), 0) << host.out() << host.err();
+}
+
 TEST_F(LinksVm, TheHolderIsNamed) {
     const Loader loader("simple", {}, false);
     ASSERT_TRUE(loader.is_ready());

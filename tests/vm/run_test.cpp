@@ -2,12 +2,14 @@
 //
 // `scxhost run` against a real kernel: it tells the truth about the start, the statistics and every kind of end, and
 // leaves nothing behind. Runs as root in a guest.
+#include "host/base/unique_fd.hpp"
 #include "host/bpf/exit_report.hpp"
 #include "host/kernel/kernel_btf.hpp"
 #include "tests/vm/guest_test.hpp"
 #include "tests/vm/host_process.hpp"
 
 #include <bpf/bpf.h>
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sched.h>
@@ -159,6 +161,26 @@ TEST_F(RunVm, AHangupThatWasIgnoredAtTheStartIsIgnored) {
     EXPECT_EQ(kernel_status().state, SchedExtState::kEnabled);
     ::kill(child, SIGTERM);
     EXPECT_EQ(status_of(child), 0);
+}
+
+// By the time of the signal the terminal is none any more: whether there was one has been asked at the start.
+TEST_F(RunVm, AHungUpTerminalEndsItAlsoWhenItHasAConfigurationToReadAgain) {
+    UniqueFd terminal(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
+    ASSERT_TRUE(terminal);
+    ASSERT_EQ(::grantpt(terminal.get()), 0);
+    ASSERT_EQ(::unlockpt(terminal.get()), 0);
+    char name[64];
+    ASSERT_EQ(::ptsname_r(terminal.get(), name, sizeof name), 0);
+    HostProcess host({"run", kSimpleConfig, "--json"}, [&name] {
+        ::setsid();
+        const int input = ::open(name, O_RDWR); // by that the session's controlling terminal
+        if (::dup2(input, STDIN_FILENO) != STDIN_FILENO)
+            std::_Exit(126);
+        ::close(input);
+    });
+    ASSERT_TRUE(host.wait_for_event("enabled")) << host.out() << host.err();
+    terminal.reset();
+    EXPECT_EQ(host.wait(), 0) << host.out() << host.err();
 }
 
 TEST_F(RunVm, NothingIsLeftOver) {

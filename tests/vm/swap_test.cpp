@@ -36,6 +36,7 @@ namespace scxhost {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
@@ -346,6 +347,21 @@ TEST_F(SwapVm, OneThatRunsNothingDoesNotBecomeGood) {
     end(*host);
 }
 
+// A record that could not be written is none to be shown; then the dump is printed.
+TEST_F(SwapVm, OnlyARecordThatWasWrittenIsReferredTo) {
+    const auto error_of_failed_swap = [](const std::string& folder) {
+        const auto host = start({"--set", "incidents.dir=" + folder});
+        HostProcess command({"swap", kFaulty, "--set", "fault=init"});
+        EXPECT_EQ(command.wait(), 1) << command.err();
+        end(*host);
+        return command.err();
+    };
+    const std::string reference = "incidents show has the kernel's dump";
+    EXPECT_THAT(error_of_failed_swap("/var/lib/scxhost/incidents"), HasSubstr(reference));
+    EXPECT_THAT(error_of_failed_swap("/proc/nowhere"),
+                AllOf(HasSubstr("faulty: init refuses"), Not(HasSubstr(reference))));
+}
+
 // What a plugin does wrong once its scheduler runs is told; the scheduler is none the worse for it.
 TEST_F(SwapVm, ThrowingPluginIsTolerated) {
     for (const std::string where : {"attached", "tick", "detaching"}) {
@@ -376,6 +392,51 @@ TEST_F(SwapVm, ErrorAfterProbationLoadsTheLastGoodOne) {
     EXPECT_EQ(again.report.value("outcome", ""), "refused") << again.report;
     EXPECT_EQ(swap({kFaulty}).status, 0);
     EXPECT_EQ(swap({kFaulty, "--set", "fault=error", "--set", kSoon, "--force"}).status, 0);
+    end(*host);
+}
+
+// The kernel ends what runs after the host has last looked, and before the window: in the old one's detaching(). That
+// is an ejection as at any other time.
+class EjectedInSwapVm : public SwapVm {
+protected:
+    static std::unique_ptr<HostProcess> start() {
+        auto host = SwapVm::start({"--set", "fault=detaching", "--set", "host.fallback=[\"simple\"]"}, kFaulty);
+        wait_for_phase("good");
+        return host;
+    }
+
+    static void expect_told(HostProcess& host) {
+        const auto left = host.next_event("left");
+        ASSERT_TRUE(left) << host.out();
+        EXPECT_EQ(left->at("exit").at("kind"), "ERROR_BPF");
+        EXPECT_THAT(left->at("exit").at("message").get<std::string>(), HasSubstr("error while detaching"));
+        const auto incident = host.next_event("incident");
+        ASSERT_TRUE(incident) << host.out();
+        const auto record = nlohmann::json::parse(read_text(incident->at("path").get<std::string>()));
+        EXPECT_THAT(record.at("exit").value("message", ""), HasSubstr("error while detaching"));
+    }
+};
+
+TEST_F(EjectedInSwapVm, ItIsToldAndQuarantinedAndNoneToGoBackTo) {
+    const auto host = start();
+    const Answer answer = swap({"simple"});
+    EXPECT_EQ(answer.report.value("outcome", ""), "good") << answer.report << answer.err;
+    expect_told(*host);
+    const nlohmann::json now = wait_for_phase("good");
+    EXPECT_EQ(now.at("quarantine").size(), 1U) << now;
+    EXPECT_EQ(now.at("last_good"), nullptr) << now;
+    expect_runs("simple");
+    end(*host);
+}
+
+TEST_F(EjectedInSwapVm, AFailedSwapDoesNotGoBackToIt) {
+    const auto host = start();
+    const Answer answer = swap({kFaulty, "--set", "fault=init"});
+    EXPECT_EQ(answer.status, 1) << answer.report << answer.err;
+    expect_told(*host);
+    const nlohmann::json now = wait_for_phase("good");
+    EXPECT_EQ(now.at("quarantine").size(), 2U) << now;
+    expect_runs("simple"); // the fallback
     end(*host);
 }
 
@@ -485,6 +546,36 @@ TEST_F(SwapVm, TakeoverBySomebodyElseIsToldAndLeftAlone) {
     end(foreign);
     EXPECT_EQ(swap({"simple"}).status, 0);
     expect_runs("simple");
+    end(*host);
+}
+
+// The other one comes while ours is on its way back.
+TEST_F(SwapVm, WhoComesAfterADetachIsToldAndLeftAlone) {
+    // The first restart comes at once: so it has been used.
+    const auto host = start({"--set", "restart.delay=1h", "--set", "restart.max_delay=1h"});
+    detach_somebody_elses_link();
+    ASSERT_TRUE(host->next_event("enabled")) << host->out();
+    detach_somebody_elses_link();
+    ASSERT_TRUE(host->next_event("waiting")) << host->out();
+    EXPECT_TRUE(on_its_own_scheduler());
+    HostProcess foreign({"run", kFaulty, "--json", "--set", kOtherSocket});
+    ASSERT_TRUE(foreign.wait_for_event("enabled")) << foreign.err();
+    const auto replaced = host->next_event("replaced");
+    ASSERT_TRUE(replaced) << host->out();
+    EXPECT_THAT(replaced->value("by", ""), StartsWith("faulty"));
+    const auto down = host->next_event("stood-down");
+    ASSERT_TRUE(down) << host->out();
+    EXPECT_EQ(down->at("reason"), "foreign");
+    EXPECT_THAT(down->value("message", ""), HasSubstr("somebody else's scheduler runs: faulty"));
+    const nlohmann::json now = status();
+    EXPECT_EQ(now.at("agrees"), true) << now;
+    EXPECT_THAT(now.at("stood_down").value("message", ""), HasSubstr("faulty"));
+    // Who asks for one of ours hears whose end that takes.
+    const Answer answer = swap({"simple"});
+    EXPECT_EQ(answer.status, 1);
+    EXPECT_THAT(answer.report.at("error").value("hint", ""),
+                HasSubstr("is held by scxhost (pid " + std::to_string(foreign.pid()) + "): end that first"));
+    end(foreign);
     end(*host);
 }
 

@@ -9,8 +9,8 @@ usage: ./dev test [LABEL]... [--filter RE] [--jobs N] [--kernel V]
 
 Builds and tests. Without LABEL and --filter: all that CI runs, which is a build of what is installed with g++ and warnings
 as errors, unit and plugin tests under the address and undefined-behaviour sanitizers, the fuzzers, then everything else
-but threads. There, and with --kernel all, guests run what would be installed (build/release-strict); otherwise the dev build, which is
-made sooner and runs slower. Ends with CTest's summary.
+but threads. There, and with --kernel all, guests run what would be installed (build/release-strict); otherwise the dev
+build, which is made sooner and runs slower. Ends with CTest's summary.
 
   unit      the host's parts; no root, no kernel         tools    this script and the guest runner
   plugin    loading good and broken plugins              style    formatting, shell scripts, which room includes which
