@@ -7,6 +7,7 @@
 #include <systemd/sd-event.h>
 #include <time.h>
 
+#include <algorithm>
 #include <exception>
 #include <optional>
 
@@ -212,6 +213,17 @@ Result<> EventLoop::keep_service_alive() {
 
 Result<> EventLoop::run() {
     SCXHOST_TRY(check(sd_event_loop(event_.get()), "the event loop failed"));
+    return thrown();
+}
+
+Result<> EventLoop::turn(std::chrono::nanoseconds patience) {
+    const auto usec = std::chrono::ceil<std::chrono::microseconds>(patience).count();
+    SCXHOST_TRY(
+        check(std::min(0, sd_event_run(event_.get(), static_cast<std::uint64_t>(usec))), "the event loop failed"));
+    return thrown();
+}
+
+Result<> EventLoop::thrown() {
     if (failure_->error)
         return fail(*std::move(failure_->error));
     return {};

@@ -78,12 +78,15 @@ public:
     Result<> keep_service_alive();
 
     // Runs handlers until stop(), or until one of them throws: that ends the loop with kInternal, since nobody knows
-    // what the handler had left to do.
+    // what the handler had left to do. After either it runs no more.
     Result<> run();
+    // Waits until there is something to do, `patience` at most, and runs the handlers of one source.
+    Result<> turn(std::chrono::nanoseconds patience);
     void stop();
 
 private:
     explicit EventLoop(sd_event* event);
+    Result<> thrown(); // what a handler threw, as an error
     Result<std::unique_ptr<Source>> make_timer(std::chrono::nanoseconds delay, std::chrono::nanoseconds period,
                                                Handler handler);
 

@@ -11,7 +11,9 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cctype>
+#include <cstring>
 #include <set>
 #include <span>
 
@@ -467,6 +469,39 @@ Result<Declarations> read_declarations(const BtfView& btf, const std::vector<Per
             return option.variable.var_id == result.exit_record->dump_length->var_id;
         });
     return result;
+}
+
+std::optional<ExitRecordPlace> find_exit_record(const BtfView& btf) {
+    for (const VariablePlace& variable : btf.variables())
+        if (std::optional<ExitRecordPlace> record = exit_record(btf, variable))
+            return record;
+    return std::nullopt;
+}
+
+std::optional<ExitReport> read_exit_report(const ExitRecordPlace& place, std::span<const std::byte> section,
+                                           std::span<const std::byte> dump) {
+    const std::size_t size = section.size();
+    const auto text = [&](std::uint32_t offset, std::uint32_t bytes) {
+        if (offset > size || bytes > size - offset)
+            return std::string();
+        const char* begin = reinterpret_cast<const char*>(section.data() + offset);
+        return std::string(begin, ::strnlen(begin, bytes));
+    };
+    if (place.kind_offset + sizeof(std::uint32_t) > size || place.exit_code_offset + sizeof(std::int64_t) > size)
+        return std::nullopt;
+
+    ExitReport report;
+    // The BPF side writes the kind last; what is read after it belongs to it.
+    std::memcpy(&report.kind, section.data() + place.kind_offset, sizeof report.kind);
+    std::atomic_thread_fence(std::memory_order_acquire);
+    std::memcpy(&report.exit_code, section.data() + place.exit_code_offset, sizeof report.exit_code);
+    report.reason = text(place.reason_offset, place.reason_size);
+    report.message = text(place.message_offset, place.message_size);
+    if (report.left() && !dump.empty()) {
+        const char* begin = reinterpret_cast<const char*>(dump.data());
+        report.dump.assign(begin, ::strnlen(begin, dump.size()));
+    }
+    return report;
 }
 
 } // namespace scxhost

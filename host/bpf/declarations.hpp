@@ -10,10 +10,12 @@
 
 #include "host/base/result.hpp"
 #include "host/bpf/btf_view.hpp"
+#include "host/bpf/exit_report.hpp"
 
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -92,6 +94,14 @@ struct ExitRecordPlace {
     std::optional<VariablePlace> dump;        // char array <record>_dump in a section of its own
     std::optional<VariablePlace> dump_length; // read-only u32 <record>_dump_len
 };
+
+// The first exit record among the object's variables.
+[[nodiscard]] std::optional<ExitRecordPlace> find_exit_record(const BtfView& btf);
+
+// What an exit record says now. `section` and `dump` hold the values of the sections that the record and its dump are
+// in; empty for no dump. nullopt: the record does not lie within its section. May be called while the kernel writes it.
+[[nodiscard]] std::optional<ExitReport>
+read_exit_report(const ExitRecordPlace& place, std::span<const std::byte> section, std::span<const std::byte> dump);
 
 // A per-CPU array map and the BTF type of its values.
 struct PerCpuMapType {

@@ -23,7 +23,6 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cerrno>
 #include <cstring>
 
@@ -610,36 +609,14 @@ std::optional<ExitReport> SchedulerObject::read_exit_record() const {
     const std::optional<ExitRecordPlace>& place = state_->declarations.exit_record;
     if (!place)
         return std::nullopt;
-    bpf_map* map = state_->section_map(place->variable.section);
-    std::size_t size = 0;
-    const auto* base = map == nullptr ? nullptr : static_cast<const std::byte*>(bpf_map__initial_value(map, &size));
-    if (base == nullptr)
-        return std::nullopt;
-    const auto text = [&](std::uint32_t offset, std::uint32_t bytes) {
-        if (offset > size || bytes > size - offset)
-            return std::string();
-        const char* begin = reinterpret_cast<const char*>(base + offset);
-        return std::string(begin, ::strnlen(begin, bytes));
+    const auto section = [&](const std::string& name) -> std::span<const std::byte> {
+        bpf_map* map = state_->section_map(name);
+        std::size_t size = 0;
+        const auto* base = map == nullptr ? nullptr : static_cast<const std::byte*>(bpf_map__initial_value(map, &size));
+        return base == nullptr ? std::span<const std::byte>() : std::span(base, size);
     };
-    if (place->kind_offset + sizeof(std::uint32_t) > size || place->exit_code_offset + sizeof(std::int64_t) > size)
-        return std::nullopt;
-
-    ExitReport report;
-    // The BPF side writes the kind last; what is read after it belongs to it.
-    std::memcpy(&report.kind, base + place->kind_offset, sizeof report.kind);
-    std::atomic_thread_fence(std::memory_order_acquire);
-    std::memcpy(&report.exit_code, base + place->exit_code_offset, sizeof report.exit_code);
-    report.reason = text(place->reason_offset, place->reason_size);
-    report.message = text(place->message_offset, place->message_size);
-    if (place->dump && report.left()) {
-        bpf_map* dump_map = state_->section_map(place->dump->section);
-        std::size_t dump_size = 0;
-        const auto* dump =
-            dump_map == nullptr ? nullptr : static_cast<const char*>(bpf_map__initial_value(dump_map, &dump_size));
-        if (dump != nullptr)
-            report.dump.assign(dump, ::strnlen(dump, dump_size));
-    }
-    return report;
+    return read_exit_report(*place, section(place->variable.section),
+                            place->dump ? section(place->dump->section) : std::span<const std::byte>());
 }
 
 std::uint32_t SchedulerObject::exit_kind() const {

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/kernel/scheduler_links.hpp"
 
-#include "host/kernel/btf_types.hpp"
+#include "host/kernel/ops_layout.hpp"
 
 #include <bpf/bpf.h>
-#include <bpf/btf.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -13,11 +12,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <charconv>
 #include <cstddef>
-#include <cstring>
 #include <fstream>
 #include <optional>
 #include <ranges>
@@ -33,49 +30,6 @@ namespace fs = std::filesystem;
 // Far more than any machine has pins; a hostile folder ends here.
 constexpr int kMaxPins = 10'000;
 
-// Where things lie in the value of a struct_ops map of one type.
-struct OpsLayout {
-    std::uint32_t value_type = 0;
-    std::uint32_t name = 0; // offsets in bytes
-    std::optional<std::uint32_t> sub_cgroup;
-};
-
-std::optional<std::uint32_t> type_id(const struct btf* btf, const std::string& name) {
-    const __s32 id = btf__find_by_name_kind(btf, name.c_str(), BTF_KIND_STRUCT);
-    return id > 0 ? std::optional(static_cast<std::uint32_t>(id)) : std::nullopt;
-}
-
-std::optional<std::uint32_t> member_offset(const struct btf* btf, std::uint32_t id, std::string_view name) {
-    const auto member = find_btf_member(btf, btf__type_by_id(btf, id), name);
-    return member ? std::optional(member->offset) : std::nullopt;
-}
-
-// One for each form that the kernel has: by CPU number, and by cid from 7.2.
-std::vector<OpsLayout> ops_layouts(const struct btf* btf) {
-    std::vector<OpsLayout> layouts;
-    for (const std::string ops : {"sched_ext_ops", "sched_ext_ops_cid"}) {
-        const auto value = type_id(btf, "bpf_struct_ops_" + ops);
-        const auto type = type_id(btf, ops);
-        const auto data = value ? member_offset(btf, *value, "data") : std::nullopt;
-        const auto name = type ? member_offset(btf, *type, "name") : std::nullopt;
-        if (!data || !name)
-            continue;
-        OpsLayout layout{.value_type = *value, .name = *data + *name, .sub_cgroup = {}};
-        if (const auto sub_cgroup = member_offset(btf, *type, "sub_cgroup_id"))
-            layout.sub_cgroup = *data + *sub_cgroup;
-        layouts.push_back(layout);
-    }
-    return layouts;
-}
-
-template <typename T>
-T read_at(const std::vector<std::byte>& bytes, std::uint32_t offset) {
-    T value{};
-    if (offset + sizeof value <= bytes.size())
-        std::memcpy(&value, bytes.data() + offset, sizeof value);
-    return value;
-}
-
 // Name and cgroup of the scheduler whose struct_ops map this is; false when it is none.
 bool read_ops(std::uint32_t map_id, const std::vector<OpsLayout>& layouts, SchedulerLink& link) {
     const UniqueFd map(bpf_map_get_fd_by_id(map_id));
@@ -90,7 +44,7 @@ bool read_ops(std::uint32_t map_id, const std::vector<OpsLayout>& layouts, Sched
     const __u32 key = 0;
     if (bpf_map_lookup_elem(map.get(), &key, value.data()) != 0)
         return false;
-    link.ops_name = read_at<std::array<char, 128>>(value, layout->name).data();
+    link.ops_name = ops_name_in(value, *layout);
     if (layout->sub_cgroup)
         link.sub_cgroup = read_at<std::uint64_t>(value, *layout->sub_cgroup);
     if (link.sub_cgroup == 1)
@@ -156,7 +110,7 @@ bool holds(const fs::path& process, std::uint32_t link_id, std::size_t& budget) 
 } // namespace
 
 Result<std::vector<SchedulerLink>> list_scheduler_links(const KernelBtf& kernel) {
-    const std::vector<OpsLayout> layouts = ops_layouts(kernel.raw());
+    const std::vector<OpsLayout> layouts = ops_layouts(kernel);
     std::vector<SchedulerLink> links;
     std::uint32_t id = 0;
     while (bpf_link_get_next_id(id, &id) == 0) {

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "host/programs/held_program.hpp"
+
+#include "host/base/file_trust.hpp"
+#include "host/base/thread.hpp"
+#include "host/base/units.hpp"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <utility>
+
+namespace scxhost {
+namespace {
+
+namespace fs = std::filesystem;
+
+// What is read of a program's output at once, and how long it then waits: a flood is slowed down to 640 KB/s, and costs
+// the loop ten short wakeups a second. An ordinary program never notices.
+constexpr std::size_t kOutputChunk = 64U << 10U;
+constexpr auto kOutputPause = std::chrono::milliseconds(100);
+// Between looks at a cgroup whose processes have been killed.
+constexpr auto kCgroupPause = std::chrono::milliseconds(20);
+constexpr std::size_t kLastLines = 20;
+
+std::string describe_end(const siginfo_t& info) {
+    if (info.si_code == CLD_EXITED)
+        return fmt::format("exited with status {}", info.si_status);
+    const char* name = ::sigabbrev_np(info.si_status);
+    return fmt::format("was killed by SIG{}", name == nullptr ? fmt::format("NAL {}", info.si_status) : name);
+}
+
+Result<fs::path> find_program(const fs::path& path) {
+    if (!path.is_absolute())
+        return fail(ErrorKind::kConfig, fmt::format("'{}' is no absolute path of a program", path.string()),
+                    "write the whole path, /usr/bin/scx_lavd for example");
+    std::error_code error;
+    if (!fs::exists(path, error))
+        return fail(ErrorKind::kPlugin, fmt::format("{}: there is no such program", path.string()),
+                    "install it, or correct the path");
+    fs::path resolved = SCXHOST_TRY(check_trusted(path));
+    if (!fs::is_regular_file(resolved, error) || ::access(resolved.c_str(), X_OK) != 0)
+        return fail(ErrorKind::kPlugin, fmt::format("{}: it is no file that can be executed", path.string()),
+                    "name the scheduler's program, not its folder or its object");
+    return resolved;
+}
+
+} // namespace
+
+HeldProgram::HeldProgram(EventLoop& loop, ProgramSettings settings, std::vector<OpsLayout> layouts, Listener listener,
+                         ProgramCgroup cgroup)
+    : loop_(loop)
+    , settings_(std::move(settings))
+    , layouts_(std::move(layouts))
+    , listener_(std::move(listener))
+    , cgroup_(std::move(cgroup)) {}
+
+Result<std::unique_ptr<HeldProgram>> HeldProgram::start(EventLoop& loop, ProgramSettings settings,
+                                                        std::vector<OpsLayout> layouts, Listener listener) {
+    settings.command.path = SCXHOST_TRY(find_program(settings.command.path));
+    ProgramCgroup cgroup = SCXHOST_TRY(ProgramCgroup::make(settings.command.path.filename(), settings.limits));
+    std::unique_ptr<HeldProgram> program(
+        new HeldProgram(loop, std::move(settings), std::move(layouts), std::move(listener), std::move(cgroup)));
+    program->stop_ = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (!program->stop_)
+        return fail_errno(ErrorKind::kInternal, "cannot make an event descriptor", errno);
+    program->worker_ = SCXHOST_TRY(BackgroundWorker::start(loop));
+    program->process_ = SCXHOST_TRY(start_process(program->settings_.command, program->cgroup_.fd()));
+    SCXHOST_TRY(program->watch());
+    return program;
+}
+
+HeldProgram::~HeldProgram() {
+    cgroup_.kill_all();
+    ::eventfd_write(stop_.get(), 1);
+    worker_.reset(); // with everybody dead it waits for nobody
+    if (process_.process && how_.empty())
+        ::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(process_.process.get()), nullptr, WEXITED);
+}
+
+std::string HeldProgram::name() const {
+    return settings_.command.path.string();
+}
+
+Result<> HeldProgram::watch() {
+    setup_watch_ = SCXHOST_TRY(loop_.watch(process_.setup.get(), {}, [this] { on_setup(); }));
+    output_watch_ = SCXHOST_TRY(loop_.watch(process_.output.get(), {}, [this] { on_output(); }));
+    exit_watch_ = SCXHOST_TRY(loop_.watch(process_.process.get(), {}, [this] { on_exit(); }));
+    start_timer_ = SCXHOST_TRY(loop_.timer(settings_.start_timeout, [this] {
+        fail_start({.kind = ErrorKind::kUnsupported,
+                    .what = fmt::format("{}: it did not ask to attach a scheduler within {}", name(),
+                                        format_duration(settings_.start_timeout)),
+                    .hint = "is it a scheduler? Raise program.start_timeout when it only takes long",
+                    .detail = output_.last_lines(kLastLines)});
+    }));
+    return {};
+}
+
+void HeldProgram::on_setup() {
+    Result<SetupMessage> message = receive_setup(process_, settings_.command);
+    if (!message) {
+        setup_watch_.reset();
+        return fail_start(std::move(message).error());
+    }
+    if (message->kind == SetupMessage::Kind::kDone)
+        return setup_watch_.reset();
+    if (message->kind == SetupMessage::Kind::kListener) {
+        gate_ =
+            std::make_shared<LinkGate>(std::move(message->listener), process_.process.get(), process_.pid, layouts_);
+        listen();
+    }
+}
+
+void HeldProgram::listen() {
+    listening_ = true;
+    worker_->submit([this, gate = gate_, stop = stop_.get()]() -> BackgroundWorker::Completion {
+        auto call = std::make_shared<Result<std::optional<LinkGate::HeldCall>>>(gate->wait(stop));
+        return [this, call] { on_held(std::move(*call)); };
+    });
+}
+
+void HeldProgram::on_held(Result<std::optional<LinkGate::HeldCall>> call) {
+    listening_ = false;
+    if (call && !*call)
+        return; // nobody is left; on_exit() tells
+    if (!call) {
+        Error error = std::move(call).error();
+        error.what = fmt::format("{}: {}", name(), error.what);
+        return fail_start(std::move(error));
+    }
+    call_ = std::make_shared<LinkGate::HeldCall>(std::move(**call));
+    if (failed_ || ending_ > 0)
+        return refuse(ECANCELED);
+    Result<HeldScheduler> scheduler = HeldScheduler::from_map(std::move(call_->map), layouts_);
+    if (!scheduler) {
+        refuse(EPERM);
+        return fail_start(std::move(scheduler).error());
+    }
+    scheduler_ = std::move(*scheduler);
+    start_timer_.reset();
+    // Its own look at the state is behind it. In a thread of its own, since that ends in the program's namespace.
+    worker_->submit([process = process_.process.get()]() -> BackgroundWorker::Completion {
+        if (Result<Thread> thread = Thread::start([process] { (void)unhide_state(process); }))
+            thread->join();
+        return [] {};
+    });
+    listener_.held({});
+}
+
+void HeldProgram::hand_over(UniqueFd link, std::function<void(Result<>)> done) {
+    if (call_ == nullptr)
+        return;
+    worker_->submit([this, gate = gate_, call = std::exchange(call_, nullptr), link = std::move(link),
+                     done = std::move(done)]() mutable -> BackgroundWorker::Completion {
+        const Result<> taken = gate->hand_over(*call, link.get());
+        link.reset(); // with a duplicate of ours, its own end would not detach it
+        return [this, taken, done = std::move(done)] {
+            if (how_.empty())
+                listen(); // a program that restarts itself asks again
+            if (done)
+                done(taken);
+        };
+    });
+}
+
+void HeldProgram::refuse(int error) {
+    if (call_ == nullptr)
+        return;
+    gate_->refuse(*std::exchange(call_, nullptr), error);
+    if (!listening_)
+        listen();
+}
+
+void HeldProgram::fail_start(Error error) {
+    start_timer_.reset();
+    const bool told = std::exchange(failed_, true);
+    end();
+    if (!told)
+        listener_.held(fail(std::move(error)));
+}
+
+void HeldProgram::end() {
+    if (ending_ == 0 && how_.empty()) {
+        if (call_ != nullptr)
+            refuse(ECANCELED);
+        escalate();
+    }
+}
+
+void HeldProgram::escalate() {
+    switch (++ending_) {
+    case 1:
+        send_signal(SIGINT);
+        break;
+    case 2:
+        send_signal(SIGTERM);
+        break;
+    default:
+        return cgroup_.kill_all();
+    }
+    auto timer = loop_.timer(settings_.end_patience, [this] { escalate(); });
+    if (timer)
+        end_timer_ = *std::move(timer);
+    else
+        cgroup_.kill_all();
+}
+
+void HeldProgram::send_signal(int signal) const {
+    (void)::syscall(SYS_pidfd_send_signal, process_.process.get(), signal, nullptr, 0);
+}
+
+void HeldProgram::on_output() {
+    read_output();
+    // Not before a while: whoever floods waits, and not the loop.
+    auto timer = loop_.timer(kOutputPause, [this] { (void)output_watch_.set({}); });
+    if (output_watch_ && timer && output_watch_.set({.readable = false}))
+        output_timer_ = *std::move(timer);
+}
+
+void HeldProgram::read_output() {
+    std::string chunk(kOutputChunk, '\0');
+    const ssize_t got = ::read(process_.output.get(), chunk.data(), chunk.size());
+    if (got > 0)
+        output_.add(std::string_view(chunk).substr(0, static_cast<std::size_t>(got)));
+    else if (got == 0 || (errno != EAGAIN && errno != EINTR))
+        output_watch_.reset();
+}
+
+Error HeldProgram::ended_early() const {
+    std::string what = fmt::format("{}: it {} before it asked to attach a scheduler", name(), how_);
+    std::string hint = "what it wrote says why; a wrong argument shows its own help: try --help";
+    if (cgroup_.oom_kills() > 0) {
+        what = fmt::format("{}: it ran out of memory before it asked to attach a scheduler", name());
+        hint = "raise program.memory_max";
+    } else if (how_ == "was killed by SIGSYS")
+        hint = "it made a system call of another ABI (32 bits, x32), which cannot be held";
+    return {.kind = ErrorKind::kObject,
+            .what = std::move(what),
+            .hint = std::move(hint),
+            .detail = output_.last_lines(kLastLines)};
+}
+
+void HeldProgram::on_exit() {
+    siginfo_t info{};
+    if (::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(process_.process.get()), &info, WEXITED | WNOHANG) !=
+            0 ||
+        info.si_pid == 0)
+        return;
+    exit_watch_.reset();
+    end_timer_.reset();
+    start_timer_.reset();
+    how_ = describe_end(info);
+    call_.reset();
+    // A process that could not become the program has told why.
+    if (setup_watch_)
+        on_setup();
+    read_output();      // the last words
+    cgroup_.kill_all(); // what it started
+    if (!failed_ && ending_ == 0 && scheduler_ == std::nullopt)
+        fail_start(ended_early());
+    finish();
+}
+
+void HeldProgram::finish() {
+    if (!cgroup_.remove()) {
+        auto timer = loop_.timer(kCgroupPause, [this] { finish(); });
+        if (timer) {
+            end_timer_ = *std::move(timer);
+            return;
+        }
+    }
+    listener_.ended(how_);
+}
+
+} // namespace scxhost

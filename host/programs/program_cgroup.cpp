@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "host/programs/program_cgroup.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <fstream>
+#include <string_view>
+#include <utility>
+
+namespace scxhost {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kDelegate = "a service needs Delegate=memory pids and DelegateSubgroup=scxhost-host";
+
+int write_word(const fs::path& path, std::string_view word) {
+    const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+    if (!file || ::write(file.get(), word.data(), word.size()) < 0)
+        return errno;
+    return 0;
+}
+
+// Where programs' cgroups go.
+Result<fs::path> base_cgroup() {
+    std::ifstream file("/proc/self/cgroup");
+    for (std::string line; std::getline(file, line);)
+        if (line.starts_with("0::/")) {
+            const fs::path own = fs::path(ProgramCgroup::kRoot) / line.substr(4);
+            return own.filename() == ProgramCgroup::kHostSubgroup ? own.parent_path() : own;
+        }
+    return fail(ErrorKind::kUnsupported, "this process is in no cgroup of version 2",
+                fmt::format("mount it: mount -t cgroup2 cgroup2 {}", ProgramCgroup::kRoot));
+}
+
+Result<> set_limit(const fs::path& base, const fs::path& cgroup, std::string_view controller, std::uint64_t limit) {
+    const fs::path file = cgroup / fmt::format("{}.max", controller);
+    if (!fs::exists(file))
+        if (const int error = write_word(base / "cgroup.subtree_control", fmt::format("+{}", controller)); error != 0)
+            return fail_errno(ErrorKind::kUnsupported,
+                              fmt::format("{}: its {} controller cannot be turned on, so {}_max cannot be kept",
+                                          base.string(), controller, controller),
+                              error, fmt::format("leave {}_max out, or: {}", controller, kDelegate));
+    if (const int error = write_word(file, fmt::format("{}", limit)); error != 0)
+        return fail_errno(ErrorKind::kIo, fmt::format("{}: cannot write {}", file.string(), limit), error);
+    return {};
+}
+
+} // namespace
+
+ProgramCgroup::ProgramCgroup(fs::path path, UniqueFd folder)
+    : path_(std::move(path))
+    , folder_(std::move(folder)) {}
+
+Result<ProgramCgroup> ProgramCgroup::make(const std::string& name, const ProgramLimits& limits) {
+    const fs::path base = SCXHOST_TRY(base_cgroup());
+    static unsigned number = 0; // of the loop's thread
+    const fs::path path = base / fmt::format("scxhost-{}-{}-{}", ::getpid(), ++number, name);
+    if (::mkdir(path.c_str(), 0755) != 0)
+        return fail_errno(errno == EROFS || errno == EACCES || errno == EPERM ? ErrorKind::kPermission : ErrorKind::kIo,
+                          fmt::format("{}: cannot make a cgroup for the program", path.string()), errno,
+                          std::string(kDelegate));
+    ProgramCgroup cgroup(path, UniqueFd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
+    if (!cgroup.folder_)
+        return fail_errno(ErrorKind::kIo, fmt::format("{}: cannot open it", path.string()), errno);
+    if (limits.memory_max)
+        SCXHOST_TRY(set_limit(base, path, "memory", *limits.memory_max));
+    if (limits.pids_max)
+        SCXHOST_TRY(set_limit(base, path, "pids", *limits.pids_max));
+    return cgroup;
+}
+
+ProgramCgroup& ProgramCgroup::operator=(ProgramCgroup&& other) noexcept {
+    std::swap(path_, other.path_);
+    std::swap(folder_, other.folder_);
+    return *this;
+}
+
+ProgramCgroup::~ProgramCgroup() {
+    if (folder_ && !path_.empty()) {
+        kill_all();
+        (void)remove();
+    }
+}
+
+void ProgramCgroup::kill_all() const {
+    (void)write_word(path_ / "cgroup.kill", "1");
+}
+
+bool ProgramCgroup::remove() {
+    if (path_.empty())
+        return true;
+    if (::rmdir(path_.c_str()) != 0 && errno != ENOENT)
+        return false;
+    path_.clear();
+    return true;
+}
+
+std::uint64_t ProgramCgroup::oom_kills() const {
+    std::ifstream file(path_ / "memory.events");
+    std::string word;
+    for (std::uint64_t count = 0; file >> word >> count;)
+        if (word == "oom_kill")
+            return count;
+    return 0;
+}
+
+} // namespace scxhost

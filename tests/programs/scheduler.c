@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * scx_example: a scheduler program as other people write them. It opens an object, loads it, looks whether another
+ * scheduler runs, attaches, and stays until a signal or its exit record ends it. It knows nothing of a host.
+ *
+ *	scx_example OBJECT [HABIT]
+ *
+ * HABIT is what it does differently:
+ *	wrong-argument	says so and ends before it attaches
+ *	hangs, dies, eats	instead of attaching: waits, aborts, takes memory without end
+ *	forks		leaves the attach to a child
+ *	threads		leaves the attach to a thread
+ *	stubborn	ignores SIGINT and SIGTERM, and its exit record too
+ *	floods		writes without end while it runs
+ *	restarts	starts over when its scheduler has left
+ *	environment	prints its environment first
+ */
+#include <bpf/libbpf.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+static volatile sig_atomic_t stop;
+static const char *habit = "";
+
+static void on_signal(int signal)
+{
+	stop = 1;
+}
+
+static bool is(const char *name)
+{
+	return strcmp(habit, name) == 0;
+}
+
+static bool another_one_runs(void)
+{
+	char state[32] = "";
+	FILE *file = fopen("/sys/kernel/sched_ext/state", "re");
+
+	if (file) {
+		if (!fgets(state, sizeof(state), file))
+			state[0] = '\0';
+		fclose(file);
+	}
+	return strcmp(state, "disabled\n") != 0;
+}
+
+static void *attach(void *map)
+{
+	return bpf_map__attach_struct_ops(map);
+}
+
+static struct bpf_link *attach_in_thread(struct bpf_map *map)
+{
+	pthread_t thread;
+	void *link = NULL;
+
+	if (pthread_create(&thread, NULL, attach, map) == 0)
+		pthread_join(thread, &link);
+	return link;
+}
+
+/* 0: it ended in order; 1: it did not; 2: the exit record asks for another round. */
+static int run(const char *path)
+{
+	struct bpf_object *object = bpf_object__open_file(path, NULL);
+	struct bpf_map *map, *scheduler = NULL, *record = NULL;
+	struct bpf_link *link;
+	volatile int *kind;
+	size_t size;
+
+	if (!object || bpf_object__load(object)) {
+		perror("cannot load");
+		return 1;
+	}
+	bpf_object__for_each_map(map, object) {
+		if (bpf_map__type(map) == BPF_MAP_TYPE_STRUCT_OPS)
+			scheduler = map;
+		else if (strstr(bpf_map__name(map), ".data") && !strstr(bpf_map__name(map), "uei"))
+			record = map;
+	}
+	if (!scheduler || !record)
+		return 1;
+	kind = bpf_map__initial_value(record, &size);
+
+	if (another_one_runs()) {
+		fprintf(stderr, "another sched_ext scheduler is already running\n");
+		return 1;
+	}
+	link = is("threads") ? attach_in_thread(scheduler) : bpf_map__attach_struct_ops(scheduler);
+	if (!link) {
+		perror("cannot attach");
+		return 1;
+	}
+	printf("scheduler started\n");
+	while ((!stop && !*kind) || is("stubborn")) {
+		if (is("floods"))
+			printf("%01000d\n", 7);
+		else
+			usleep(10000);
+	}
+	bpf_link__destroy(link);
+	printf("exit kind %d: %s\n", *kind, (const char *)kind + 16);
+	bpf_object__close(object);
+	return is("restarts") && !stop ? 2 : 0;
+}
+
+int main(int argc, char **argv)
+{
+	int result;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (argc < 2)
+		return 2;
+	habit = argc > 2 ? argv[2] : "";
+	signal(SIGINT, is("stubborn") ? SIG_IGN : on_signal);
+	signal(SIGTERM, is("stubborn") ? SIG_IGN : on_signal);
+
+	if (is("wrong-argument")) {
+		fprintf(stderr, "error: unexpected argument '%s' found\n\nUsage: scx_example OBJECT [HABIT]\n", habit);
+		return 2;
+	}
+	if (is("environment"))
+		for (char **entry = environ; *entry; entry++)
+			puts(*entry);
+	if (is("hangs"))
+		for (;;)
+			pause();
+	if (is("dies"))
+		abort();
+	if (is("eats"))
+		for (;;) {
+			volatile char *some = malloc(1 << 20);
+
+			for (int i = 0; some && i < 1 << 20; i += 4096)
+				some[i] = 1;
+		}
+	if (is("forks")) {
+		pid_t child = fork();
+
+		if (child == 0)
+			_exit(run(argv[1]));
+		waitpid(child, &result, 0);
+		return WEXITSTATUS(result);
+	}
+	do
+		result = run(argv[1]);
+	while (result == 2);
+	return result;
+}

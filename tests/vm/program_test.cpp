@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Other people's scheduler programs, unmodified, held where they attach: a real program (tests/programs) against a real
+// kernel. Runs as root in a guest.
+#include "host/kernel/kernel_btf.hpp"
+#include "host/kernel/scheduler_links.hpp"
+#include "host/programs/held_program.hpp"
+#include "tests/vm/guest_test.hpp"
+
+#include <bpf/bpf.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <cerrno>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace scxhost {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+namespace fs = std::filesystem;
+
+class ProgramVm : public testing::Test {
+protected:
+    // An event loop, and a program in it. What the loop does, it does in until().
+    ProgramVm()
+        : loop_(*EventLoop::make())
+        , layouts_(ops_layouts(*KernelBtf::load())) {}
+
+    void SetUp() override { ASSERT_TRUE(on_its_own_scheduler()); }
+    void TearDown() override {
+        program_.reset();
+        EXPECT_TRUE(wait_until([] { return bool(on_its_own_scheduler()); }));
+        for (const auto& entry : fs::directory_iterator("/sys/fs/cgroup"))
+            EXPECT_THAT(entry.path().filename().string(), Not(testing::StartsWith("scxhost-")));
+    }
+
+    static ProgramSettings settings(const std::string& habit = "") {
+        ProgramSettings settings;
+        settings.command.path = "/root/scx_example";
+        settings.command.args = {"/root/example.bpf.o", habit};
+        settings.end_patience = std::chrono::milliseconds(500);
+        return settings;
+    }
+
+    void start(ProgramSettings settings) {
+        auto program = HeldProgram::start(loop_, std::move(settings), layouts_,
+                                          {.held =
+                                               [this](Result<> held) {
+                                                   ++holds_;
+                                                   if (!held)
+                                                       error_ = std::move(held).error();
+                                               },
+                                           .ended = [this](const std::string& how) { how_ = how; }});
+        ASSERT_TRUE(program) << program.error().what;
+        program_ = *std::move(program);
+    }
+
+    // Turns the loop until the condition holds.
+    bool until(const std::function<bool()>& condition) {
+        const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+        while (!condition()) {
+            if (std::chrono::steady_clock::now() > deadline || !loop_.turn(std::chrono::milliseconds(10)))
+                return false;
+        }
+        return true;
+    }
+
+    void start_and_hold(ProgramSettings settings) {
+        start(std::move(settings));
+        ASSERT_TRUE(until([this] { return holds_ > 0 || how_; }));
+        ASSERT_FALSE(error_) << error_->what << "\n" << error_->detail;
+        ASSERT_TRUE(program_->is_held());
+    }
+
+    // In the window: the link is ours, and the kernel confirms it before the program knows.
+    void attach() {
+        const std::uint64_t before = kernel_status().enable_seq;
+        UniqueFd link = *program_->scheduler()->attach();
+        const SchedExtStatus status = kernel_status();
+        EXPECT_EQ(status.state, SchedExtState::kEnabled);
+        EXPECT_EQ(status.enable_seq, before + 1);
+        EXPECT_THAT(status.ops.value_or(""), testing::StartsWith("simple"));
+        EXPECT_FALSE(program_->scheduler()->read_exit_record()->left());
+        bpf_link_info info{};
+        __u32 size = sizeof info;
+        ASSERT_EQ(::bpf_obj_get_info_by_fd(link.get(), &info, &size), 0);
+        link_id_ = info.id;
+        EXPECT_EQ(info.struct_ops.map_id, program_->scheduler()->map_id());
+        bool taken = false;
+        program_->hand_over(std::move(link), [&](const Result<>& result) {
+            EXPECT_TRUE(result) << result.error().what;
+            taken = true;
+        });
+        ASSERT_TRUE(until([&] { return taken; }));
+    }
+
+    void detach() const {
+        const UniqueFd link(::bpf_link_get_fd_by_id(link_id_));
+        ASSERT_TRUE(link);
+        EXPECT_EQ(::bpf_link_detach(link.get()), 0);
+    }
+
+    void end() {
+        program_->end();
+        ASSERT_TRUE(until([this] { return how_.has_value(); }));
+    }
+
+    // It never attaches; the reason must be this.
+    void expect_failure(ProgramSettings settings, ErrorKind kind, const std::string& what,
+                        const std::string& detail = "") {
+        start(std::move(settings));
+        ASSERT_TRUE(until([this] { return error_ && how_; }));
+        EXPECT_EQ(error_->kind, kind);
+        EXPECT_THAT(error_->what, HasSubstr(what));
+        EXPECT_THAT(error_->detail, HasSubstr(detail));
+        EXPECT_EQ(holds_, 1);
+        EXPECT_TRUE(on_its_own_scheduler());
+    }
+
+    EventLoop loop_;
+    std::vector<OpsLayout> layouts_;
+    std::unique_ptr<HeldProgram> program_;
+    std::optional<Error> error_;
+    std::optional<std::string> how_;
+    int holds_ = 0;
+    std::uint32_t link_id_ = 0;
+};
+
+TEST_F(ProgramVm, IsHeldThenAttachedThenEnded) {
+    ASSERT_NO_FATAL_FAILURE(start_and_hold(settings()));
+    EXPECT_TRUE(on_its_own_scheduler());
+    const HeldScheduler& scheduler = *program_->scheduler();
+    EXPECT_EQ(scheduler.ops_name(), "simple");
+    EXPECT_EQ(scheduler.ops_type(), "sched_ext_ops");
+    EXPECT_THAT(scheduler.callbacks(), testing::IsSupersetOf({"select_cpu", "enqueue", "init", "exit"}));
+    ASSERT_TRUE(scheduler.has_exit_record());
+
+    ASSERT_NO_FATAL_FAILURE(attach());
+    ASSERT_TRUE(until([this] { return program_->output().last_lines(1) == "scheduler started"; }));
+    detach();
+    EXPECT_TRUE(on_its_own_scheduler());
+    EXPECT_EQ(scheduler.read_exit_record()->kind_name(), "UNREG");
+    ASSERT_TRUE(until([this] { return how_.has_value(); })); // it has seen its record
+    EXPECT_EQ(*how_, "exited with status 0");
+    EXPECT_THAT(program_->output().last_lines(1), HasSubstr("exit kind 64: unregistered from user space"));
+    EXPECT_EQ(scheduler.read_exit_record()->kind_name(), "UNREG"); // though it is dead
+}
+
+// It looks whether another scheduler runs, and one does.
+TEST_F(ProgramVm, IsHeldWhileAnotherSchedulerRuns) {
+    {
+        ASSERT_NO_FATAL_FAILURE(start_and_hold(settings()));
+        ASSERT_NO_FATAL_FAILURE(attach());
+        const std::unique_ptr<HeldProgram> other = std::move(program_);
+        holds_ = 0;
+        ASSERT_NO_FATAL_FAILURE(start_and_hold(settings()));
+        EXPECT_EQ(kernel_status().state, SchedExtState::kEnabled);
+        EXPECT_EQ(program_->scheduler()->attach().error().kind, ErrorKind::kBusy);
+        EXPECT_FALSE(how_);
+        detach();
+    }
+    ASSERT_NO_FATAL_FAILURE(attach()); // right after
+    end();
+    EXPECT_EQ(*how_, "exited with status 0");
+}
+
+// Only the program holds its link: its death detaches it.
+TEST_F(ProgramVm, ItsDeathDetaches) {
+    ASSERT_NO_FATAL_FAILURE(start_and_hold(settings()));
+    ASSERT_NO_FATAL_FAILURE(attach());
+    ASSERT_EQ(::kill(program_->pid(), SIGKILL), 0);
+    ASSERT_TRUE(until([this] { return how_.has_value(); }));
+    EXPECT_EQ(*how_, "was killed by SIGKILL");
+    EXPECT_TRUE(wait_until([] { return bool(on_its_own_scheduler()); }));
+    EXPECT_TRUE(wait_until([this] { return program_->scheduler()->read_exit_record()->left(); }));
+}
+
+TEST_F(ProgramVm, HeldOneIsRefused) {
+    ASSERT_NO_FATAL_FAILURE(start_and_hold(settings()));
+    program_->refuse(ECANCELED);
+    ASSERT_TRUE(until([this] { return how_.has_value(); }));
+    EXPECT_EQ(*how_, "exited with status 1");
+    EXPECT_THAT(program_->output().last_lines(1), HasSubstr("cannot attach"));
+    EXPECT_TRUE(on_its_own_scheduler());
+}
+
+// A standby that is never needed.
+TEST_F(ProgramVm, HeldOneIsDropped) {
+    const std::size_t objects = count_bpf_objects();
+    ASSERT_NO_FATAL_FAILURE(start_and_hold(settings()));
+    EXPECT_GT(count_bpf_objects(), objects);
+    program_.reset();
+    expect_bpf_objects(objects);
+}
+
+TEST_F(ProgramVm, AThreadOfItAttaches) {
+    ASSERT_NO_FATAL_FAILURE(start_and_hold(settings("threads")));
+    ASSERT_NO_FATAL_FAILURE(attach());
+    end();
+}
+
+TEST_F(ProgramVm, IsHeldAgainWhenItRestartsItself) {
+    ASSERT_NO_FATAL_FAILURE(start_and_hold(settings("restarts")));
+    const std::uint32_t first = program_->scheduler()->map_id();
+    ASSERT_NO_FATAL_FAILURE(attach());
+    detach();
+    ASSERT_TRUE(until([this] { return holds_ == 2; }));
+    EXPECT_NE(program_->scheduler()->map_id(), first);
+    EXPECT_TRUE(on_its_own_scheduler());
+    ASSERT_NO_FATAL_FAILURE(attach());
+    end();
+    EXPECT_EQ(*how_, "exited with status 0");
+}
+
+TEST_F(ProgramVm, IgnoresSignalsAndIsKilled) {
+    ASSERT_NO_FATAL_FAILURE(start_and_hold(settings("stubborn")));
+    ASSERT_NO_FATAL_FAILURE(attach());
+    end();
+    EXPECT_EQ(*how_, "was killed by SIGKILL");
+    EXPECT_TRUE(wait_until([] { return bool(on_its_own_scheduler()); }));
+}
+
+TEST_F(ProgramVm, FloodsItsOutputAndIsSlowedDown) {
+    ASSERT_NO_FATAL_FAILURE(start_and_hold(settings("floods")));
+    ASSERT_NO_FATAL_FAILURE(attach());
+    int turns = 0;
+    const std::uint64_t enough = 300'000;
+    ASSERT_TRUE(until([&] {
+        ++turns;
+        return program_->output().bytes() > enough;
+    }));
+    EXPECT_LE(program_->output().last_lines(1000).size(), 16U << 10U);
+    end();
+}
+
+TEST_F(ProgramVm, GetsItsEnvironmentAndNothingElse) {
+    ::setenv("NOTIFY_SOCKET", "/run/systemd/notify", 1);
+    ProgramSettings with = settings("environment");
+    with.command.env = {{"RUST_LOG", "info"}};
+    ASSERT_NO_FATAL_FAILURE(start_and_hold(std::move(with)));
+    ::unsetenv("NOTIFY_SOCKET");
+    ASSERT_TRUE(until([this] { return program_->output().bytes() > 0; }));
+    EXPECT_EQ(program_->output().last_lines(100),
+              "HOME=/\nLANG=C.UTF-8\nPATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\nRUST_LOG=info");
+}
+
+TEST_F(ProgramVm, EndsBeforeItsAttach) {
+    expect_failure(settings("wrong-argument"), ErrorKind::kObject, "it exited with status 2 before it asked to attach",
+                   "Usage: scx_example OBJECT [HABIT]");
+}
+
+TEST_F(ProgramVm, DiesBeforeItsAttach) {
+    expect_failure(settings("dies"), ErrorKind::kObject, "it was killed by SIGABRT before");
+}
+
+TEST_F(ProgramVm, HangsBeforeItsAttach) {
+    ProgramSettings hanging = settings("hangs");
+    hanging.start_timeout = std::chrono::seconds(1);
+    expect_failure(std::move(hanging), ErrorKind::kUnsupported, "it did not ask to attach a scheduler within 1s");
+}
+
+TEST_F(ProgramVm, RunsOutOfMemory) {
+    ProgramSettings small = settings("eats");
+    small.limits.memory_max = 24U << 20U;
+    expect_failure(std::move(small), ErrorKind::kObject, "it ran out of memory before");
+}
+
+TEST_F(ProgramVm, HasTooManyThreads) {
+    ProgramSettings small = settings("forks");
+    small.limits.pids_max = 1;
+    expect_failure(std::move(small), ErrorKind::kObject, "before it asked to attach");
+}
+
+TEST_F(ProgramVm, LeavesTheAttachToAChild) {
+    expect_failure(settings("forks"), ErrorKind::kUnsupported, "a child of the program");
+}
+
+TEST_F(ProgramVm, IsNoProgram) {
+    const auto error = [this](const std::string& path) {
+        ProgramSettings wrong = settings();
+        wrong.command.path = path;
+        const auto program = HeldProgram::start(loop_, std::move(wrong), layouts_, {});
+        return program ? std::string() : program.error().what;
+    };
+    EXPECT_THAT(error("/root/missing"), HasSubstr("there is no such program"));
+    EXPECT_THAT(error("scx_example"), HasSubstr("no absolute path"));
+    EXPECT_THAT(error("/root"), HasSubstr("no file that can be executed"));
+    fs::copy_file("/root/scx_example", "/root/changeable", fs::copy_options::overwrite_existing);
+    fs::permissions("/root/changeable", fs::perms::others_write, fs::perm_options::add);
+    EXPECT_THAT(error("/root/changeable"), HasSubstr("/root/changeable"));
+    fs::remove("/root/changeable");
+}
+
+TEST_F(ProgramVm, CannotBeExecuted) {
+    const std::string script = "/root/script";
+    std::ofstream(script) << "#!/missing/interpreter\n";
+    fs::permissions(script, fs::perms::owner_all);
+    ProgramSettings wrong = settings();
+    wrong.command.path = script;
+    expect_failure(std::move(wrong), ErrorKind::kObject, "cannot be executed");
+    fs::remove(script);
+}
+
+} // namespace
+} // namespace scxhost
