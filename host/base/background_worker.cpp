@@ -10,37 +10,48 @@ namespace scxhost {
 
 Result<std::unique_ptr<BackgroundWorker>> BackgroundWorker::start(EventLoop& loop) {
     std::unique_ptr<BackgroundWorker> worker(new BackgroundWorker());
-    if (!worker->finished_ || !worker->wanted_)
+    const State& state = *worker->state_;
+    if (!state.finished || !state.wanted)
         return EventFd::no_descriptor();
-    worker->watch_ = SCXHOST_TRY(loop.watch(worker->finished_.get(), {}, [raw = worker.get()] { raw->deliver(); }));
-    worker->thread_ = SCXHOST_TRY(Thread::start([raw = worker.get()] { raw->work(); }));
+    worker->watch_ = SCXHOST_TRY(loop.watch(state.finished.get(), {}, [raw = worker.get()] { raw->deliver(); }));
+    worker->thread_ = SCXHOST_TRY(Thread::start([shared = worker->state_] { work(*shared); }));
     return worker;
 }
 
 BackgroundWorker::~BackgroundWorker() {
-    {
-        const std::scoped_lock lock(mutex_);
-        ending_ = true;
-    }
-    wanted_.signal();
+    end();
     thread_.join();
+}
+
+void BackgroundWorker::end() {
+    {
+        const std::scoped_lock lock(state_->mutex);
+        state_->ending = true;
+    }
+    state_->wanted.signal();
+}
+
+void BackgroundWorker::abandon() {
+    watch_.reset();
+    end();
+    thread_.detach();
 }
 
 void BackgroundWorker::submit(Job job) {
     {
-        const std::scoped_lock lock(mutex_);
-        jobs_.push_back(std::move(job));
+        const std::scoped_lock lock(state_->mutex);
+        state_->jobs.push_back(std::move(job));
     }
-    wanted_.signal();
+    state_->wanted.signal();
 }
 
 void BackgroundWorker::drain() {
     const auto at_work = [this] {
-        const std::scoped_lock lock(mutex_);
-        return !jobs_.empty() || busy_;
+        const std::scoped_lock lock(state_->mutex);
+        return !state_->jobs.empty() || state_->busy;
     };
     while (at_work()) {
-        (void)finished_.wait();
+        (void)state_->finished.wait();
         deliver();
     }
     deliver();
@@ -61,40 +72,40 @@ BackgroundWorker::Completion carry_out(BackgroundWorker::Job job) {
 
 } // namespace
 
-void BackgroundWorker::work() {
+void BackgroundWorker::work(State& state) {
     for (;;) {
         Job job;
         {
-            const std::scoped_lock lock(mutex_);
-            if (ending_)
+            const std::scoped_lock lock(state.mutex);
+            if (state.ending)
                 return;
-            if (!jobs_.empty()) {
-                job = std::move(jobs_.front());
-                jobs_.pop_front();
-                busy_ = true;
+            if (!state.jobs.empty()) {
+                job = std::move(state.jobs.front());
+                state.jobs.pop_front();
+                state.busy = true;
             }
         }
         if (!job) {
-            (void)wanted_.wait();
-            wanted_.consume();
+            (void)state.wanted.wait();
+            state.wanted.consume();
             continue;
         }
         Completion completion = carry_out(std::move(job)); // what the job holds ends on this thread
         {
-            const std::scoped_lock lock(mutex_);
-            completions_.push_back(std::move(completion));
-            busy_ = false;
+            const std::scoped_lock lock(state.mutex);
+            state.completions.push_back(std::move(completion));
+            state.busy = false;
         }
-        finished_.signal();
+        state.finished.signal();
     }
 }
 
 void BackgroundWorker::deliver() {
-    finished_.consume();
+    state_->finished.consume();
     std::deque<Completion> ready;
     {
-        const std::scoped_lock lock(mutex_);
-        ready.swap(completions_);
+        const std::scoped_lock lock(state_->mutex);
+        ready.swap(state_->completions);
     }
     for (const Completion& completion : ready)
         if (completion)

@@ -25,8 +25,12 @@ public:
 
     // `loop` must outlive the worker.
     static Result<std::unique_ptr<BackgroundWorker>> start(EventLoop& loop);
-    // Waits for the job that is running; those behind it are destroyed without having run.
+    // Waits for the job that is running, unless it was abandoned; those behind it are destroyed without having run.
     ~BackgroundWorker();
+
+    // The end waits for nothing any more: for jobs that own all they use, where the loop's thread must not wait for a
+    // thread that the scheduler under watch may starve. No completion runs from now on.
+    void abandon();
 
     void submit(Job job);
 
@@ -34,18 +38,24 @@ public:
     void drain();
 
 private:
-    BackgroundWorker() = default;
-    void work();
-    void deliver();
+    // The thread's too: it may outlive an abandoned worker.
+    struct State {
+        EventFd finished; // for the loop: a job is done
+        EventFd wanted;   // for the thread: a job waits, or it is to end
+        InheritingMutex mutex; // for the four below
+        std::deque<Job> jobs;
+        std::deque<Completion> completions;
+        bool ending = false;
+        bool busy = false; // with a job
+    };
 
-    EventFd finished_; // for the loop: a job is done
-    EventFd wanted_;   // for the worker: a job waits, or it is to end
+    BackgroundWorker() = default;
+    static void work(State& state);
+    void deliver();
+    void end();
+
+    std::shared_ptr<State> state_ = std::make_shared<State>();
     EventLoop::Watch watch_;
-    InheritingMutex mutex_; // for the four below
-    std::deque<Job> jobs_;
-    std::deque<Completion> completions_;
-    bool ending_ = false;
-    bool busy_ = false; // with a job
     Thread thread_;
 };
 

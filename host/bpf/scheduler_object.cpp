@@ -86,34 +86,6 @@ Error open_error(const std::string& name, int sys_errno, const LibbpfLog& log) {
 
 } // namespace
 
-Attachment::~Attachment() {
-    if (link_ != nullptr)
-        (void)detach();
-}
-
-Result<> Attachment::disable() {
-    if (link_ == nullptr || disabled_)
-        return {};
-    disabled_ = true;
-    // bpf_link__destroy alone returns without detaching while some child process still holds a copy of the descriptor.
-    const int error = bpf_link__detach(link_);
-    // ENOLINK: the kernel has ejected the scheduler and the link is dead already.
-    if (error != 0 && error != -ENOLINK)
-        return fail_errno(ErrorKind::kAttach, "cannot detach the scheduler", -error);
-    return {};
-}
-
-void Attachment::close() {
-    if (link_ != nullptr)
-        bpf_link__destroy(std::exchange(link_, nullptr));
-}
-
-Result<> Attachment::detach() {
-    const Result<> disabled = disable();
-    close();
-    return disabled;
-}
-
 struct SchedulerObject::State {
     std::string name;
     std::string build_id;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "host/base/result.hpp"
+#include "host/bpf/attachment.hpp"
 #include "host/bpf/declarations.hpp"
 #include "host/bpf/exit_report.hpp"
 
@@ -17,7 +18,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 struct bpf_link;
@@ -32,34 +32,6 @@ class KernelBtf;
 // The types of struct_ops that make a scheduler: by CPU number, and by topological id (the cid form, from 7.2).
 inline constexpr std::string_view kOpsType = "sched_ext_ops";
 inline constexpr std::string_view kCidOpsType = "sched_ext_ops_cid";
-
-// A struct_ops link: while it exists and the kernel did not eject the scheduler, the scheduler is attached. The
-// descriptor never signals an ejection.
-class Attachment {
-public:
-    explicit Attachment(bpf_link* link)
-        : link_(link) {}
-    Attachment(Attachment&& other) noexcept
-        : link_(std::exchange(other.link_, nullptr))
-        , disabled_(other.disabled_) {}
-    Attachment& operator=(Attachment&& other) noexcept {
-        std::swap(link_, other.link_);
-        std::swap(disabled_, other.disabled_);
-        return *this;
-    }
-    ~Attachment();
-
-    // Waits until the kernel has disabled the scheduler. Disabling an ejected one is no error. The object cannot be
-    // attached again before close(), which may so be left until after the swap window.
-    Result<> disable();
-    void close();
-    // Both; closed in any case.
-    Result<> detach();
-
-private:
-    bpf_link* link_;
-    bool disabled_ = false;
-};
 
 class SchedulerObject {
 public:

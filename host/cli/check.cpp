@@ -12,6 +12,7 @@
 #include "host/kernel/kernel_release.hpp"
 #include "host/kernel/preflight.hpp"
 #include "host/supervisor/prepared_scheduler.hpp"
+#include "host/supervisor/scheduler_pool.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -177,15 +178,46 @@ void check_scheduler(Report& report, const Config& config, const PreflightReport
     report.step("verifier", (*scheduler)->load(), "loaded and verified, not attached");
 }
 
+// Starts it, has it wait where it asks to attach, and ends it again.
+Result<std::vector<std::string>> hold_program(const Config& config, const KernelBtf& kernel) {
+    EventLoop loop = SCXHOST_TRY(EventLoop::make());
+    const SchedExtProbe probe = SCXHOST_TRY(SchedExtProbe::open());
+    const std::unique_ptr<BackgroundWorker> worker = SCXHOST_TRY(BackgroundWorker::start(loop));
+    SchedulerPool pool(loop, *worker, kernel, probe, {});
+    std::optional<Result<std::vector<std::string>>> answer;
+    pool.check(config, [&answer](Result<std::vector<std::string>> notes) { answer = std::move(notes); });
+    while (!answer || pool.is_ending())
+        SCXHOST_TRY(loop.turn(std::chrono::seconds(1)));
+    return *std::move(answer);
+}
+
+void check_program(Report& report, const Config& config, const PreflightReport& preflight, const KernelBtf* kernel) {
+    const Result<std::filesystem::path> found = find_program(config.scheduler.program);
+    if (!report.step("program", found, found ? found->string() : ""))
+        return;
+    const PreflightItem* failure = preflight.first_failure();
+    if (kernel == nullptr || (failure != nullptr && failure->error->kind != ErrorKind::kBusy)) {
+        report.skipped("start, up to its attach", failure == nullptr ? "this kernel cannot" : failure->error->what);
+        return;
+    }
+    const Result<std::vector<std::string>> notes = hold_program(config, *kernel);
+    if (!report.step("start, up to its attach", notes, "it loaded its scheduler, was held, and has ended"))
+        return;
+    for (const std::string& note : *notes)
+        report.passed("note", note);
+}
+
 CommandResult check(const CheckArguments& arguments) {
     Report report;
     const Result<Config> config = select_config(arguments.selection);
     const bool has_config =
         report.step("configuration", config,
-                    arguments.selection.what.empty() ? arguments.selection.object : arguments.selection.what);
+                    arguments.selection.what + arguments.selection.object + arguments.selection.program);
     const PreflightReport preflight = preflight_report();
     const KernelBtf* kernel = add_preflight(report, preflight);
-    if (has_config)
+    if (has_config && !config->scheduler.program.empty())
+        check_program(report, *config, preflight, kernel);
+    else if (has_config)
         check_scheduler(report, *config, preflight, kernel);
     if (arguments.json)
         report.print_as_json();
@@ -201,7 +233,8 @@ void add_check(CommandLine line) {
     const auto arguments = std::make_shared<CheckArguments>();
     add_selection(*command, arguments->selection,
                   "Configuration (x.toml), compiled sched_ext object (x.bpf.o), plugin library (x.so)\n"
-                  "or the name of an installed plugin");
+                  "or the name of an installed plugin",
+                  /*required=*/true, /*with_program=*/true);
     command->add_flag("--json", arguments->json, "JSON in place of text");
     command->footer("\nWorks without root and on any kernel; what could not be checked is listed with the reason. The "
                     "exit status is\nthat of the first failure.\n\nExamples:\n  scxhost check my.toml\n"

@@ -24,6 +24,7 @@ Examples:
   scxhost run qmap.toml --for 10s            attach, show statistics, detach after ten seconds
   scxhost run simple --set fifo=true         a plugin by name, with an option
   scxhost run --object ./mine.bpf.o          somebody's compiled sched_ext object, as it is
+  scxhost run --program /usr/bin/scx_lavd    somebody's scheduler program, as it is
   scxhost options qmap                       what can be set, and what it means
   scxhost new my_sched                       a plugin to start from
 
@@ -93,6 +94,21 @@ int end_command(const CommandResult& result) {
     return static_cast<int>(status);
 }
 
+// Behind "--" stand the arguments of the program that --program names, and none of ours.
+std::vector<std::string> separate_program_arguments(int argc, const char* const* argv) {
+    std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
+    const auto dashes = std::ranges::find(words, "--");
+    const bool names_program = std::any_of(words.begin(), dashes, [](const std::string& word) {
+        return word == "--program" || word.starts_with("--program=");
+    });
+    if (!names_program || dashes == words.end())
+        return words;
+    std::vector<std::string> result(words.begin(), dashes);
+    for (auto argument = dashes + 1; argument != words.end(); ++argument)
+        result.push_back("--program-arg=:" + *argument);
+    return result;
+}
+
 } // namespace
 
 void add_plugin_dirs(CLI::App& command, std::vector<std::string>& plugin_dirs) {
@@ -101,16 +117,32 @@ void add_plugin_dirs(CLI::App& command, std::vector<std::string>& plugin_dirs) {
         ->allow_extra_args(false);
 }
 
-void add_selection(CLI::App& command, Selection& selection, std::string_view what_help, bool required) {
+void add_selection(CLI::App& command, Selection& selection, std::string_view what_help, bool required,
+                   bool with_program) {
     CLI::Option* what = command.add_option("WHAT", selection.what, std::string(what_help))->type_name("");
     command
         .add_option("--object", selection.object,
                     "A compiled sched_ext object, whatever the file is called; in place of WHAT")
         ->type_name("FILE")
         ->excludes(what);
+    if (with_program) {
+        command
+            .add_option("--program", selection.program,
+                        "A scheduler program of its own to host, unmodified; in place of WHAT. Its arguments\n"
+                        "stand behind \"--\"")
+            ->type_name("FILE")
+            ->excludes(what)
+            ->excludes("--object");
+        // What separate_program_arguments() makes of them. The mark in front keeps empty ones.
+        command.add_option("--program-arg", selection.args)
+            ->group("")
+            ->allow_extra_args(false)
+            ->delimiter('\0')
+            ->transform([](const std::string& marked) { return marked.substr(1); }, "");
+    }
     if (required)
         command.parse_complete_callback([&selection] {
-            if (selection.what.empty() && selection.object.empty())
+            if (selection.what.empty() && selection.object.empty() && selection.program.empty())
                 throw CLI::RequiredError("WHAT");
         });
     command
@@ -158,7 +190,9 @@ int run_command_line(int argc, const char* const* argv) {
     add_incidents(line);
 
     try {
-        app.parse(argc, argv);
+        std::vector<std::string> words = separate_program_arguments(argc, argv);
+        std::ranges::reverse(words); // as CLI11 takes them
+        app.parse(std::move(words));
     } catch (const CLI::Success& request) { // --help, --version
         std::ostringstream text;
         app.exit(request, text, text);

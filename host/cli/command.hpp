@@ -52,7 +52,9 @@ void add_incidents(CommandLine line);
 // Parses the command line and runs the subcommand; returns the process's exit status.
 int run_command_line(int argc, const char* const* argv);
 
-void add_selection(CLI::App& command, Selection& selection, std::string_view what_help, bool required = true);
+// `with_program`: a scheduler program can be named too, with its arguments.
+void add_selection(CLI::App& command, Selection& selection, std::string_view what_help, bool required = true,
+                   bool with_program = false);
 void add_plugin_dirs(CLI::App& command, std::vector<std::string>& plugin_dirs);
 
 // One JSON document on one line, with its newline.

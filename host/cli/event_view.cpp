@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include <chrono>
+#include <sstream>
 
 namespace scxhost {
 namespace {
@@ -52,6 +53,16 @@ std::string describe_settled(const nlohmann::json& event, bool colour) {
                        text_in(member(event, "error"), "message"));
 }
 
+// A program's own lines, each with its name in front.
+std::string describe_output(const nlohmann::json& event, bool colour) {
+    const std::string title = paint(text_in(event, "title") + ":", kDim, colour);
+    std::istringstream text(text_in(event, "text"));
+    std::string result;
+    for (std::string line; std::getline(text, line);)
+        result += fmt::format("{} {}\n", title, printable(line));
+    return result;
+}
+
 } // namespace
 
 std::string describe_event(const nlohmann::json& event, bool colour) {
@@ -85,6 +96,8 @@ std::string describe_event(const nlohmann::json& event, bool colour) {
                            or_kernel(text_in(event, "running")));
     if (name == "plugin-returned")
         return fmt::format("returned: the plugin of {} hangs no longer\n", text_in(event, "title"));
+    if (name == "output")
+        return describe_output(event, colour);
     if (name == "incident")
         return fmt::format("incident recorded: {}\n", text_in(event, "path"));
     return {};

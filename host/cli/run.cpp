@@ -175,6 +175,8 @@ Error name_the_host(Error error, const Config& config) {
 }
 
 Result<bool> wants_sub_cgroup(const Config& config) {
+    if (!config.scheduler.program.empty()) // which only says so when it is started
+        return false;
     const auto scheduler = SCXHOST_TRY(PreparedScheduler::open(config));
     SCXHOST_TRY(scheduler->bind_options(config, nullptr));
     return scheduler->facts().sub_cgroup != 0;
@@ -256,7 +258,8 @@ void add_run(CommandLine line) {
     const auto arguments = std::make_shared<RunArguments>();
     add_selection(*command, arguments->selection,
                   "Configuration (x.toml), compiled sched_ext object (x.bpf.o), plugin library (x.so)\n"
-                  "or the name of an installed plugin");
+                  "or the name of an installed plugin",
+                  /*required=*/true, /*with_program=*/true);
     command->add_option("--for", arguments->duration, "Detach after this time")->type_name("TIME");
     command->add_flag("--json", arguments->json, "JSON lines in place of text");
     command->add_flag("-q,--quiet", arguments->quiet, "No statistics");
@@ -275,6 +278,7 @@ Examples:
   scxhost run /usr/share/scxhost/configs/simple.toml --for 10s
   scxhost run qmap --set slice=5ms --set max_tasks=100000
   scxhost run ./mine.bpf.o --watch
+  scxhost run --program /usr/bin/scx_bpfland -- -m performance
   scxhost run --object ./mine.bpf.o --set stats.variables=nr_queued --json | jq .)");
     command->callback([arguments, &chosen = line.chosen] { chosen = [arguments] { return run(*arguments); }; });
 }

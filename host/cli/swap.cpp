@@ -57,9 +57,13 @@ void print_error_of(const nlohmann::json& report) {
 
 CommandResult swap(const SwapArguments& arguments) {
     nlohmann::json params = {{"wait", !arguments.no_wait}, {"force", arguments.force}};
-    if (!arguments.selection.what.empty() || !arguments.selection.object.empty()) {
+    if (!arguments.selection.what.empty() || !arguments.selection.object.empty() ||
+        !arguments.selection.program.empty()) {
         const bool is_path = arguments.selection.what.find_first_of("/.") != std::string::npos;
-        if (!arguments.selection.object.empty())
+        if (!arguments.selection.program.empty()) {
+            params["program"] = absolute(arguments.selection.program);
+            params["args"] = arguments.selection.args;
+        } else if (!arguments.selection.object.empty())
             params["object"] = absolute(arguments.selection.object);
         else
             params["what"] = is_path ? absolute(arguments.selection.what) : arguments.selection.what;
@@ -105,7 +109,7 @@ void add_swap(CommandLine line) {
     add_selection(*command, arguments->selection,
                   "Configuration (x.toml), compiled sched_ext object (x.bpf.o), plugin library (x.so)\n"
                   "or the name of an installed plugin; without it the host reads its configuration again",
-                  /*required=*/false);
+                  /*required=*/false, /*with_program=*/true);
     command->add_flag("--no-wait", arguments->no_wait, "Do not wait for the outcome");
     command->add_flag("--force", arguments->force, "Even if this build failed before and is quarantined");
     add_control(*command, arguments->control);
@@ -117,6 +121,7 @@ status 0 for good, 1 when it failed, that of its cause when it was refused befor
 Examples:
   scxhost swap qmap
   scxhost swap qmap --set slice=5ms
+  scxhost swap --program /usr/bin/scx_lavd -- --performance
   scxhost swap /etc/scxhost/night.toml --no-wait
   scxhost swap)");
     command->callback([arguments, &chosen = line.chosen] { chosen = [arguments] { return swap(*arguments); }; });

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstddef>
 #include <iterator>
@@ -73,6 +74,9 @@ Error unknown_key(const std::string& section, const std::string& name, const Sou
                  .hint = std::move(hint),
                  .where = where};
 }
+
+// The keys of which one says what is to run.
+constexpr std::array<std::string_view, 3> kSources = {"scheduler.plugin", "scheduler.object", "scheduler.program"};
 
 // Goes through a file's tree, fills a Config and collects everything that is wrong.
 class Reader {
@@ -145,22 +149,28 @@ private:
     }
 
     void check_selection() {
-        const bool plugin = config_.places.contains("scheduler.plugin");
-        const bool object = config_.places.contains("scheduler.object");
-        if (plugin && object) {
-            const SourceLocation& a = config_.places["scheduler.plugin"];
-            const SourceLocation& b = config_.places["scheduler.object"];
-            const bool plugin_first = std::pair(a.line, a.column) < std::pair(b.line, b.column);
+        std::vector<std::pair<SourceLocation, std::string>> given;
+        for (const std::string_view key : kSources)
+            if (const auto place = config_.places.find(std::string(key)); place != config_.places.end())
+                given.emplace_back(place->second, key);
+        if (given.size() > 1) {
+            std::ranges::sort(given, {}, [](const auto& source) {
+                return std::pair(source.first.line, source.first.column);
+            });
             errors_.push_back(Error{.kind = ErrorKind::kConfig,
-                                    .what = "scheduler.plugin and scheduler.object are both given",
+                                    .what = fmt::format("{} and {} are both given", given[0].second, given[1].second),
                                     .hint = "keep the one that is to run",
-                                    .where = plugin_first ? b : a});
-        } else if (!plugin && !object && errors_.empty()) {
+                                    .where = given[1].first});
+        } else if (given.empty() && errors_.empty()) {
             // After other errors this one may be their consequence.
             errors_.push_back(Error{.kind = ErrorKind::kConfig,
                                     .what = "no scheduler is selected",
-                                    .hint = "write plugin = \"NAME\" or object = \"PATH\" in the section [scheduler]",
+                                    .hint = "write plugin = \"NAME\", object = \"PATH\" or program = \"PATH\" in the "
+                                            "section [scheduler]",
                                     .where = scheduler_where_.value_or(SourceLocation{.file = config_.name})});
+        } else if (!given.empty() && errors_.empty()) {
+            if (Result<> fits = check_source(config_); !fits)
+                errors_.push_back(std::move(fits).error());
         }
     }
 
@@ -223,12 +233,16 @@ Result<> override_host(Config& config, const std::string& section, const Setting
         return fail(unknown_key(section, setting.key.substr(section.size() + 1), setting.where));
     SCXHOST_TRY(store(config, *spec, setting, absolute(".")));
     // The command line selects another scheduler than the file.
-    if (setting.key == "scheduler.plugin") {
-        config.scheduler.object.clear();
-        config.places.erase("scheduler.object");
-    } else if (setting.key == "scheduler.object") {
-        config.scheduler.plugin.clear();
-        config.places.erase("scheduler.plugin");
+    if (std::ranges::find(kSources, setting.key) != kSources.end()) {
+        for (const std::string_view other : kSources)
+            if (other != setting.key)
+                config.places.erase(std::string(other));
+        if (setting.key != "scheduler.plugin")
+            config.scheduler.plugin.clear();
+        if (setting.key != "scheduler.object")
+            config.scheduler.object.clear();
+        if (setting.key != "scheduler.program")
+            config.scheduler.program.clear();
     }
     return {};
 }
@@ -245,9 +259,11 @@ Error unreadable(Error error) {
 Config Config::without_scheduler() const {
     Config result = *this;
     result.scheduler = {};
+    result.program = {};
     result.stats.variables.clear();
     std::erase_if(result.places, [](const auto& place) {
-        return place.first.starts_with("scheduler.") || place.first == "stats.variables";
+        return place.first.starts_with("scheduler.") || place.first.starts_with("program.") ||
+               place.first == "stats.variables";
     });
     return result;
 }
@@ -255,6 +271,40 @@ Config Config::without_scheduler() const {
 SourceLocation Config::where(const std::string& key) const {
     const auto place = places.find(key);
     return place == places.end() ? SourceLocation{.file = name} : place->second;
+}
+
+Result<> check_source(const Config& config) {
+    const bool is_program = !config.scheduler.program.empty();
+    const auto misplaced = [&](const Setting& setting, std::string_view section, std::string hint) {
+        return fail(Error{.kind = ErrorKind::kConfig,
+                          .what = fmt::format("{}.{}: {}", section, setting.key,
+                                              is_program ? "a program takes no options of the host's"
+                                                         : "only a program has an environment"),
+                          .hint = std::move(hint),
+                          .where = setting.where});
+    };
+    if (is_program) {
+        if (!config.scheduler.options.empty())
+            return misplaced(config.scheduler.options.front(), "scheduler.options", "give it arguments: scheduler.args");
+        if (!config.scheduler.ops.empty())
+            return misplaced(config.scheduler.ops.front(), "scheduler.ops", "give it arguments: scheduler.args");
+        for (const Setting& setting : config.scheduler.env)
+            SCXHOST_TRY(setting.as_string());
+        if (!config.stats.variables.empty())
+            return fail(Error{.kind = ErrorKind::kConfig,
+                              .what = "stats.variables: the variables of a program's objects cannot be shown",
+                              .hint = "leave it out; a program's own output is in scxhost events",
+                              .where = config.where("stats.variables")});
+        return {};
+    }
+    if (!config.scheduler.env.empty())
+        return misplaced(config.scheduler.env.front(), "scheduler.env", "remove it, or select a program");
+    if (!config.scheduler.args.empty())
+        return fail(Error{.kind = ErrorKind::kConfig,
+                          .what = "scheduler.args: only a program has arguments",
+                          .hint = "a plugin or object has options: [scheduler.options]",
+                          .where = config.where("scheduler.args")});
+    return {};
 }
 
 Result<Config> parse_config(std::string_view text, const std::string& name) {

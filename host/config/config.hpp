@@ -28,9 +28,12 @@ enum class LogLevel { kError, kWarning, kInfo, kDebug, kTrace };
 
 struct Config {
     struct Scheduler {
-        // Exactly one of the two is set after a file was read.
-        std::string plugin;           // name of a plugin, looked up in host.plugin_dirs
-        std::filesystem::path object; // a compiled sched_ext object, absolute
+        // Exactly one of the three is set after a file was read.
+        std::string plugin;            // name of a plugin, looked up in host.plugin_dirs
+        std::filesystem::path object;  // a compiled sched_ext object, absolute
+        std::filesystem::path program; // somebody's scheduler program, absolute
+        std::vector<std::string> args; // of the program
+        std::vector<Setting> env;      // of the program: its environment, strings; keys without "scheduler.env."
         std::string struct_ops;       // which struct_ops map of it; empty: the only one
         std::vector<Setting> options; // in the order of the file; keys without "scheduler.options."
         std::vector<Setting> ops;     // values for struct_ops members; keys without "scheduler.ops."
@@ -38,6 +41,14 @@ struct Config {
     struct Host {
         std::vector<std::filesystem::path> plugin_dirs = {default_plugin_dir()};
         std::vector<std::string> fallback; // plugin names, in the order in which they are tried
+    };
+    // How a scheduler that is a program of its own is hosted.
+    struct Program {
+        std::chrono::nanoseconds start_timeout = std::chrono::seconds(30); // until it asks to attach
+        std::uint64_t memory_max = 0; // bytes, of all its processes; 0: no limit
+        std::int64_t pids_max = 0;    // threads, of all its processes; 0: no limit
+        std::string way_back = "standby"; // or "restart"
+        std::string name;             // what it is called; empty: as its file
     };
     struct Swap {
         std::chrono::nanoseconds probation = std::chrono::seconds(10);
@@ -67,6 +78,7 @@ struct Config {
     };
 
     Scheduler scheduler;
+    Program program;
     Host host;
     Swap swap;
     Restart restart;
@@ -96,6 +108,10 @@ struct Config {
 // setting of the host; any other is an option of the scheduler. VALUE is a TOML value if it reads as one, otherwise a
 // string; a relative path is relative to the current folder. `config` is untouched when it fails.
 [[nodiscard]] Result<> apply_override(Config& config, std::string_view assignment);
+
+// Whether what is set fits what is to run: options for a plugin or object, arguments and environment for a program.
+// kConfig. Files are checked when they are read.
+[[nodiscard]] Result<> check_source(const Config& config);
 
 // The generated part of docs/configuration.md: every key with its type, default and meaning, and a complete sample.
 [[nodiscard]] std::string config_reference_markdown();

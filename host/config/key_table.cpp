@@ -57,6 +57,22 @@ constexpr Grammar kOptionalGroup{
     .accepts = [](std::string_view text) { return text.find_first_of(": \t\n,/") == std::string_view::npos; },
 };
 
+constexpr Grammar kOptionalName{
+    .noun = "a name",
+    .hint = "a name is made of letters, digits, '_' and '-'",
+    .accepts = [](std::string_view text) { return text.empty() || is_key_part(text); },
+};
+constexpr Grammar kArgument{
+    .noun = "an argument of a program",
+    .hint = "it cannot hold a NUL byte",
+    .accepts = [](std::string_view text) { return text.find('\0') == std::string_view::npos; },
+};
+constexpr Grammar kWayBack{
+    .noun = "a way back",
+    .hint = "\"standby\" or \"restart\"",
+    .accepts = [](std::string_view text) { return text == "standby" || text == "restart"; },
+};
+
 // Indexed by LogLevel.
 const std::vector<std::string>& level_names() {
     static const std::vector<std::string> names{"error", "warning", "info", "debug", "trace"};
@@ -67,13 +83,21 @@ const std::vector<std::string>& level_names() {
 constexpr std::uint64_t kMinIncidentBytes = 1ULL << 20;
 constexpr std::uint64_t kMaxIncidentBytes = 1ULL << 40;
 
+constexpr std::uint64_t kMaxProgramMemory = 1ULL << 50;
+
 constexpr std::size_t kMaxSocketPath = sizeof(sockaddr_un::sun_path) - 1;
 
 constexpr std::array kKeys{
     KeySpec{"scheduler.plugin", WordKey{at<&Config::scheduler, &Config::Scheduler::plugin>, &kPluginName},
-            "The plugin to run, by name; exactly one of `plugin` and `object` must be given"},
+            "The plugin to run, by name; exactly one of `plugin`, `object` and `program` must be given"},
     KeySpec{"scheduler.object", PathKey{at<&Config::scheduler, &Config::Scheduler::object>, true, 0},
             "A compiled sched_ext object to run without a plugin; a relative path is relative to this file"},
+    KeySpec{"scheduler.program", PathKey{at<&Config::scheduler, &Config::Scheduler::program>, false, 0},
+            "A scheduler program of its own to host, unmodified; an absolute path"},
+    KeySpec{"scheduler.args", WordListKey{at<&Config::scheduler, &Config::Scheduler::args>, &kArgument},
+            "The program's arguments, one string each; no shell reads them"},
+    KeySpec{"scheduler.env", SettingsKey{at<&Config::scheduler, &Config::Scheduler::env>},
+            "The program's environment, beside `PATH`, `HOME` and `LANG`; it gets nothing of the host's own"},
     KeySpec{"scheduler.struct_ops",
             WordKey{at<&Config::scheduler, &Config::Scheduler::struct_ops>, &kOptionalIdentifier},
             "The struct_ops map to attach, for an object that has several; empty means the only one"},
@@ -81,6 +105,19 @@ constexpr std::array kKeys{
             "The scheduler's own options; `scxhost options PLUGIN` lists them"},
     KeySpec{"scheduler.ops", SettingsKey{at<&Config::scheduler, &Config::Scheduler::ops>},
             "Members of the scheduler's struct_ops to set before it is loaded, such as `timeout_ms`"},
+    KeySpec{"program.start_timeout",
+            DurationKey{at<&Config::program, &Config::Program::start_timeout>, 100ms, 1h},
+            "How long a program may take from its start until it asks to attach its scheduler"},
+    KeySpec{"program.memory_max",
+            SizeKey{at<&Config::program, &Config::Program::memory_max>, 0, kMaxProgramMemory},
+            "The most memory that the program's processes may take together, their BPF maps included; 0 means no limit"},
+    KeySpec{"program.pids_max", IntKey{at<&Config::program, &Config::Program::pids_max>, 0, 1'000'000},
+            "The most threads that the program's processes may have together; 0 means no limit"},
+    KeySpec{"program.way_back", WordKey{at<&Config::program, &Config::Program::way_back>, &kWayBack},
+            "How the program comes back when its successor fails: \"standby\" has a second process of it wait for that, "
+            "\"restart\" starts it anew"},
+    KeySpec{"program.name", WordKey{at<&Config::program, &Config::Program::name>, &kOptionalName},
+            "What commands and events call the program; empty means the name of its file"},
     KeySpec{"host.plugin_dirs", PathListKey{at<&Config::host, &Config::Host::plugin_dirs>},
             "Folders that are searched for plugins, in this order; absolute paths", "[\"PREFIX/lib/scxhost/plugins\"]"},
     KeySpec{"host.fallback", WordListKey{at<&Config::host, &Config::Host::fallback>, &kPluginName},

@@ -44,7 +44,11 @@ void search_first(std::vector<std::filesystem::path>& dirs, std::vector<std::fil
 Result<Config> select_config(const Selection& selection, const Config& base) {
     Config config = base.without_scheduler();
     config.name.clear();
-    if (!selection.object.empty() || selection.what.ends_with(".o")) {
+    if (!selection.program.empty()) {
+        std::error_code error;
+        config.scheduler.program = std::filesystem::absolute(selection.program, error).lexically_normal();
+        config.scheduler.args = selection.args;
+    } else if (!selection.object.empty() || selection.what.ends_with(".o")) {
         std::error_code error;
         config.scheduler.object =
             std::filesystem::absolute(selection.object.empty() ? selection.what : selection.object, error);
@@ -65,6 +69,7 @@ Result<Config> select_config(const Selection& selection, const Config& base) {
         search_first(config.host.plugin_dirs, SCXHOST_TRY(plugin_folders(selection.plugin_dirs)));
     for (const std::string& assignment : selection.assignments)
         SCXHOST_TRY(apply_override(config, assignment));
+    SCXHOST_TRY(check_source(config));
     return config;
 }
 

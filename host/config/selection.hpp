@@ -18,6 +18,8 @@ namespace scxhost {
 struct Selection {
     std::string what;                     // CONFIG.toml | OBJECT.bpf.o | LIBRARY.so | PLUGIN
     std::string object = {};              // --object FILE, whatever it is called; in the place of `what`
+    std::string program = {};             // --program FILE, likewise
+    std::vector<std::string> args = {};   // after `--`: the program's arguments
     std::vector<std::string> assignments; // --set KEY=VALUE
     std::vector<std::string> plugin_dirs; // --plugin-dir, before those of the configuration
 };

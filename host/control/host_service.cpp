@@ -63,7 +63,19 @@ Result<std::optional<Selection>> selection_of(const json& params) {
         return fail(ErrorKind::kUsage, fmt::format("{} cannot be set through the control socket", quote_text(*own)),
                     "set it in the configuration file");
     selection.plugin_dirs = SCXHOST_TRY(strings(params, "plugin_dirs"));
+    selection.args = SCXHOST_TRY(strings(params, "args"));
     const auto what = params.find("what");
+    if (const auto program = params.find("program"); program != params.end() && !program->is_null()) {
+        if (!is_text(*program) || !program->get_ref<const std::string&>().starts_with('/'))
+            return fail(wrong_parameter("program", "an absolute path"));
+        for (const char* other : {"what", "object"})
+            if (params.contains(other) && !params.at(other).is_null())
+                return fail(wrong_parameter("program", fmt::format("no parameter {} beside it", other)));
+        selection.program = program->get<std::string>();
+        return selection;
+    }
+    if (!selection.args.empty())
+        return fail(wrong_parameter("args", "a program that they are for"));
     if (const auto object = params.find("object"); object != params.end() && !object->is_null()) {
         if (!is_text(*object) || !object->get_ref<const std::string&>().starts_with('/'))
             return fail(wrong_parameter("object", "an absolute path"));
@@ -101,12 +113,12 @@ Result<> check_open_to_all(const std::vector<std::filesystem::path>& paths) {
 
 const HostService::Method* HostService::find(std::string_view name) {
     static constexpr std::string_view kNone;
-    static constexpr std::string_view kSelection = "what object set plugin_dirs";
+    static constexpr std::string_view kSelection = "what object program args set plugin_dirs";
     static constexpr std::array<Method, 6> kMethods = {{
         {"status", false, kNone, &HostService::status},
         {"stats", false, kNone, &HostService::stats},
         {"check", true, kSelection, &HostService::check}, // loads into the kernel
-        {"swap", true, "what object set plugin_dirs wait force", &HostService::swap},
+        {"swap", true, "what object program args set plugin_dirs wait force", &HostService::swap},
         {"stop", true, kNone, &HostService::stop},
         {"resume", true, kNone, &HostService::resume},
     }};
@@ -182,12 +194,24 @@ Result<Config> HostService::config_of(const Selection& selection, const Peer& ca
     const Config& base = supervisor_.base_config();
     if (caller.uid == 0 || caller.uid == ::geteuid())
         return select_config(selection, base);
+    // A program is run as root, with any argument: what a member of control.group may choose is a configuration that
+    // root has written.
+    const auto chooses_program = [](std::string_view assignment) {
+        return assignment.starts_with("scheduler.program") || assignment.starts_with("scheduler.args") ||
+               assignment.starts_with("scheduler.env") || assignment.starts_with("program.");
+    };
+    if (!selection.program.empty() || std::ranges::any_of(selection.assignments, chooses_program))
+        return fail(ErrorKind::kPermission, "only root may name a program through the control socket, or change how one is "
+                                            "started",
+                    "name a configuration file that says so");
     std::vector<std::filesystem::path> named(selection.plugin_dirs.begin(), selection.plugin_dirs.end());
     if (selection.what.starts_with('/'))
         named.emplace_back(selection.what);
     SCXHOST_TRY(check_open_to_all(named)); // before it is read
     Config config = SCXHOST_TRY(select_config(selection, base));
     named.clear();
+    if (!config.scheduler.program.empty())
+        named.push_back(config.scheduler.program);
     if (!config.scheduler.object.empty())
         named.push_back(config.scheduler.object);
     for (const std::filesystem::path& folder : config.host.plugin_dirs)

@@ -34,11 +34,14 @@ std::vector<OpsLayout> ops_layouts(const KernelBtf& kernel) {
                          .name = data->offset + name->offset,
                          .sub_cgroup = {},
                          .flags = {},
+                         .timeout = {},
                          .callbacks = {}};
         if (const auto member = find_btf_member(btf, type, "sub_cgroup_id"))
             layout.sub_cgroup = data->offset + member->offset;
         if (const auto member = find_btf_member(btf, type, "flags"))
             layout.flags = data->offset + member->offset;
+        if (const auto member = find_btf_member(btf, type, "timeout_ms"))
+            layout.timeout = data->offset + member->offset;
         for (std::uint32_t i = 0; i < btf_vlen(type); ++i) {
             const BtfMember member = btf_member_at(btf, type, i);
             const btf_type* pointer = resolve_btf_type(btf, member.type_id);

@@ -5,17 +5,19 @@
 #include "host/base/thread.hpp"
 #include "host/base/units.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <signal.h>
-#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <thread>
 #include <utility>
 
 namespace scxhost {
@@ -31,12 +33,7 @@ constexpr auto kOutputPause = std::chrono::milliseconds(100);
 constexpr auto kCgroupPause = std::chrono::milliseconds(20);
 constexpr std::size_t kLastLines = 20;
 
-std::string describe_end(const siginfo_t& info) {
-    if (info.si_code == CLD_EXITED)
-        return fmt::format("exited with status {}", info.si_status);
-    const char* name = ::sigabbrev_np(info.si_status);
-    return fmt::format("was killed by SIG{}", name == nullptr ? fmt::format("NAL {}", info.si_status) : name);
-}
+} // namespace
 
 Result<fs::path> find_program(const fs::path& path) {
     if (!path.is_absolute())
@@ -53,8 +50,6 @@ Result<fs::path> find_program(const fs::path& path) {
     return resolved;
 }
 
-} // namespace
-
 HeldProgram::HeldProgram(EventLoop& loop, ProgramSettings settings, std::vector<OpsLayout> layouts, Listener listener,
                          ProgramCgroup cgroup)
     : loop_(loop)
@@ -65,13 +60,9 @@ HeldProgram::HeldProgram(EventLoop& loop, ProgramSettings settings, std::vector<
 
 Result<std::unique_ptr<HeldProgram>> HeldProgram::start(EventLoop& loop, ProgramSettings settings,
                                                         std::vector<OpsLayout> layouts, Listener listener) {
-    settings.command.path = SCXHOST_TRY(find_program(settings.command.path));
     ProgramCgroup cgroup = SCXHOST_TRY(ProgramCgroup::make(settings.command.path.filename(), settings.limits));
     std::unique_ptr<HeldProgram> program(
         new HeldProgram(loop, std::move(settings), std::move(layouts), std::move(listener), std::move(cgroup)));
-    program->stop_ = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    if (!program->stop_)
-        return fail_errno(ErrorKind::kInternal, "cannot make an event descriptor", errno);
     program->worker_ = SCXHOST_TRY(BackgroundWorker::start(loop));
     program->process_ = SCXHOST_TRY(start_process(program->settings_.command, program->cgroup_.fd()));
     SCXHOST_TRY(program->watch());
@@ -79,11 +70,22 @@ Result<std::unique_ptr<HeldProgram>> HeldProgram::start(EventLoop& loop, Program
 }
 
 HeldProgram::~HeldProgram() {
-    cgroup_.kill_all();
-    ::eventfd_write(stop_.get(), 1);
-    worker_.reset(); // with everybody dead it waits for nobody
-    if (process_.process && how_.empty())
+    if (gate_ != nullptr) {
+        if (call_ != nullptr)
+            gate_->refuse(*call_, ECANCELED);
+        gate_->stop();
+    }
+    if (process_.process && !end_) {
+        if (ending_ > 0)
+            (void)wait_for_end(settings_.end_patience);
+        cgroup_.kill_all();
         ::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(process_.process.get()), nullptr, WEXITED);
+        const auto deadline = std::chrono::steady_clock::now() + settings_.end_patience;
+        while (!cgroup_.remove() && std::chrono::steady_clock::now() < deadline)
+            std::this_thread::sleep_for(kCgroupPause); // its other processes are still on their way out
+    }
+    if (worker_ != nullptr)
+        worker_->abandon();
 }
 
 std::string HeldProgram::name() const {
@@ -113,42 +115,49 @@ void HeldProgram::on_setup() {
     if (message->kind == SetupMessage::Kind::kDone)
         return setup_watch_.reset();
     if (message->kind == SetupMessage::Kind::kListener) {
-        gate_ =
-            std::make_shared<LinkGate>(std::move(message->listener), process_.process.get(), process_.pid, layouts_);
+        UniqueFd process(::fcntl(process_.process.get(), F_DUPFD_CLOEXEC, 0)); // the worker may outlive this
+        gate_ = std::make_shared<LinkGate>(std::move(message->listener), std::move(process), process_.pid, layouts_);
         listen();
     }
 }
 
 void HeldProgram::listen() {
     listening_ = true;
-    worker_->submit([this, gate = gate_, stop = stop_.get()]() -> BackgroundWorker::Completion {
-        auto call = std::make_shared<Result<std::optional<LinkGate::HeldCall>>>(gate->wait(stop));
-        return [this, call] { on_held(std::move(*call)); };
+    worker_->submit([this, gate = gate_]() -> BackgroundWorker::Completion {
+        const auto wait = [&]() -> Result<std::optional<Asked>> {
+            std::optional<LinkGate::HeldCall> call = SCXHOST_TRY(gate->wait());
+            if (!call)
+                return std::nullopt;
+            auto scheduler = HeldScheduler::from_map(std::move(call->map), gate->layouts());
+            return Asked{.call = *std::move(call), .scheduler = std::move(scheduler)};
+        };
+        auto asked = std::make_shared<Result<std::optional<Asked>>>(wait());
+        return [this, asked] { on_held(std::move(*asked)); };
     });
 }
 
-void HeldProgram::on_held(Result<std::optional<LinkGate::HeldCall>> call) {
+void HeldProgram::on_held(Result<std::optional<Asked>> asked) {
     listening_ = false;
-    if (call && !*call)
+    if (asked && !*asked)
         return; // nobody is left; on_exit() tells
-    if (!call) {
-        Error error = std::move(call).error();
+    if (!asked) {
+        Error error = std::move(asked).error();
         error.what = fmt::format("{}: {}", name(), error.what);
         return fail_start(std::move(error));
     }
-    call_ = std::make_shared<LinkGate::HeldCall>(std::move(**call));
+    call_ = std::make_shared<LinkGate::HeldCall>(std::move((*asked)->call));
     if (failed_ || ending_ > 0)
         return refuse(ECANCELED);
-    Result<HeldScheduler> scheduler = HeldScheduler::from_map(std::move(call_->map), layouts_);
-    if (!scheduler) {
+    if (!(*asked)->scheduler) {
         refuse(EPERM);
-        return fail_start(std::move(scheduler).error());
+        return fail_start(std::move((*asked)->scheduler).error());
     }
-    scheduler_ = std::move(*scheduler);
+    scheduler_ = *std::move((*asked)->scheduler);
     start_timer_.reset();
-    // Its own look at the state is behind it. In a thread of its own, since that ends in the program's namespace.
-    worker_->submit([process = process_.process.get()]() -> BackgroundWorker::Completion {
-        if (Result<Thread> thread = Thread::start([process] { (void)unhide_state(process); }))
+    // Its own look at the state is behind it. In a thread of its own, since that ends in the program's namespace. When
+    // it fails, the program goes on seeing what it saw.
+    worker_->submit([gate = gate_]() -> BackgroundWorker::Completion {
+        if (Result<Thread> thread = Thread::start([gate] { (void)unhide_state(gate->process()); }))
             thread->join();
         return [] {};
     });
@@ -163,7 +172,7 @@ void HeldProgram::hand_over(UniqueFd link, std::function<void(Result<>)> done) {
         const Result<> taken = gate->hand_over(*call, link.get());
         link.reset(); // with a duplicate of ours, its own end would not detach it
         return [this, taken, done = std::move(done)] {
-            if (how_.empty())
+            if (!end_)
                 listen(); // a program that restarts itself asks again
             if (done)
                 done(taken);
@@ -187,25 +196,37 @@ void HeldProgram::fail_start(Error error) {
         listener_.held(fail(std::move(error)));
 }
 
-void HeldProgram::end() {
-    if (ending_ == 0 && how_.empty()) {
-        if (call_ != nullptr)
-            refuse(ECANCELED);
-        escalate();
+void HeldProgram::end(UniqueFd dead_link) {
+    if (ending_ > 0 || end_)
+        return;
+    if (call_ != nullptr && dead_link) {
+        hand_over(std::move(dead_link));
+        return escalate_later();
     }
+    if (call_ != nullptr)
+        refuse(ECANCELED);
+    escalate();
 }
 
 void HeldProgram::escalate() {
-    switch (++ending_) {
+    switch (ending_) {
+    case 0:
     case 1:
+        ending_ = 2;
         send_signal(SIGINT);
         break;
     case 2:
+        ending_ = 3;
         send_signal(SIGTERM);
         break;
     default:
         return cgroup_.kill_all();
     }
+    escalate_later();
+}
+
+void HeldProgram::escalate_later() {
+    ending_ = std::max(ending_, 1);
     auto timer = loop_.timer(settings_.end_patience, [this] { escalate(); });
     if (timer)
         end_timer_ = *std::move(timer);
@@ -228,22 +249,46 @@ void HeldProgram::on_output() {
 void HeldProgram::read_output() {
     std::string chunk(kOutputChunk, '\0');
     const ssize_t got = ::read(process_.output.get(), chunk.data(), chunk.size());
-    if (got > 0)
-        output_.add(std::string_view(chunk).substr(0, static_cast<std::size_t>(got)));
-    else if (got == 0 || (errno != EAGAIN && errno != EINTR))
+    if (got > 0) {
+        const std::string_view text = std::string_view(chunk).substr(0, static_cast<std::size_t>(got));
+        output_.add(text);
+        if (listener_.output)
+            listener_.output(text);
+    } else if (got == 0 || (errno != EAGAIN && errno != EINTR))
         output_watch_.reset();
 }
 
+ProcessEnd HeldProgram::describe_end(const siginfo_t& info) const {
+    if (cgroup_.oom_kills() > 0)
+        return {true, "ran out of memory and was killed (program.memory_max)"};
+    if (info.si_code == CLD_EXITED)
+        return {info.si_status != 0, fmt::format("exited with status {}", info.si_status)};
+    const char* name = ::sigabbrev_np(info.si_status);
+    return {true, fmt::format("was killed by SIG{}", name == nullptr ? fmt::format("NAL {}", info.si_status) : name)};
+}
+
+std::optional<ProcessEnd> HeldProgram::wait_for_end(std::chrono::nanoseconds patience) const {
+    if (end_)
+        return end_;
+    pollfd process{process_.process.get(), POLLIN, 0};
+    const auto milliseconds = std::chrono::ceil<std::chrono::milliseconds>(patience).count();
+    siginfo_t info{};
+    if (::poll(&process, 1, static_cast<int>(milliseconds)) != 1 ||
+        ::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(process.fd), &info, WEXITED | WNOHANG | WNOWAIT) !=
+            0 ||
+        info.si_pid == 0)
+        return std::nullopt;
+    return describe_end(info);
+}
+
 Error HeldProgram::ended_early() const {
-    std::string what = fmt::format("{}: it {} before it asked to attach a scheduler", name(), how_);
     std::string hint = "what it wrote says why; a wrong argument shows its own help: try --help";
-    if (cgroup_.oom_kills() > 0) {
-        what = fmt::format("{}: it ran out of memory before it asked to attach a scheduler", name());
+    if (cgroup_.oom_kills() > 0)
         hint = "raise program.memory_max";
-    } else if (how_ == "was killed by SIGSYS")
+    else if (end_->how == "was killed by SIGSYS")
         hint = "it made a system call of another ABI (32 bits, x32), which cannot be held";
     return {.kind = ErrorKind::kObject,
-            .what = std::move(what),
+            .what = fmt::format("{}: it {} before it asked to attach a scheduler", name(), end_->how),
             .hint = std::move(hint),
             .detail = output_.last_lines(kLastLines)};
 }
@@ -257,14 +302,14 @@ void HeldProgram::on_exit() {
     exit_watch_.reset();
     end_timer_.reset();
     start_timer_.reset();
-    how_ = describe_end(info);
+    end_ = describe_end(info);
     call_.reset();
     // A process that could not become the program has told why.
     if (setup_watch_)
         on_setup();
     read_output();      // the last words
     cgroup_.kill_all(); // what it started
-    if (!failed_ && ending_ == 0 && scheduler_ == std::nullopt)
+    if (!failed_ && ending_ == 0 && scheduler_ == nullptr)
         fail_start(ended_early());
     finish();
 }
@@ -277,7 +322,7 @@ void HeldProgram::finish() {
             return;
         }
     }
-    listener_.ended(how_);
+    listener_.ended(*end_);
 }
 
 } // namespace scxhost

@@ -22,12 +22,16 @@
 #include "host/programs/program_output.hpp"
 #include "host/programs/program_process.hpp"
 
+#include <signal.h>
+
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace scxhost {
@@ -39,6 +43,11 @@ struct ProgramSettings {
     std::chrono::nanoseconds end_patience = std::chrono::seconds(2);   // with SIGINT, and then with SIGTERM
 };
 
+// Finds the file that a configuration names, with all links resolved. Waits for the file system. Errors: kConfig, the
+// path is not absolute; kPlugin, there is no such program, or it is no file that can be executed; kPermission, somebody
+// else could change it.
+Result<std::filesystem::path> find_program(const std::filesystem::path& path);
+
 class HeldProgram {
 public:
     struct Listener {
@@ -46,22 +55,25 @@ public:
         // before; kUnsupported, in a way that cannot be hosted; and whatever start_process() and LinkGate say. Comes
         // again when the program asks again.
         std::function<void(Result<>)> held;
-        // Its process is gone, and the cgroup with all that was in it. Once, and last. Says how it ended: "exited with
-        // status 1", "was killed by signal 9".
-        std::function<void(const std::string& how)> ended;
+        // Its process is gone, and the cgroup with all that was in it. Once, and last. Not from inside start() or the
+        // destructor; the program may be destroyed after it, not inside.
+        std::function<void(const ProcessEnd& end)> ended;
+        // It wrote something: what has come since the last call, as it is. May be empty.
+        std::function<void(std::string_view text)> output;
     };
 
-    // Errors: kPlugin, there is no such program, or it is no file that can be executed; kPermission, it is not trusted;
-    // ProgramCgroup's; start_process()'s.
+    // `settings.command.path` is what find_program() returned. Errors: ProgramCgroup's; start_process()'s.
     static Result<std::unique_ptr<HeldProgram>> start(EventLoop& loop, ProgramSettings settings,
                                                       std::vector<OpsLayout> layouts, Listener listener);
     HeldProgram(const HeldProgram&) = delete;
     HeldProgram& operator=(const HeldProgram&) = delete;
-    // Kills what is left. No listener is called any more.
+    // Kills what is left; one that was asked to end gets its time before. Waits only when the process has not ended. No
+    // listener is called any more.
     ~HeldProgram();
 
-    // What it asked to attach last; nullptr until then.
-    [[nodiscard]] const HeldScheduler* scheduler() const { return scheduler_ ? &*scheduler_ : nullptr; }
+    // What it asked to attach last; nullptr until then. It stays readable for who keeps it, also when the program asks
+    // for another one or is dead.
+    [[nodiscard]] const std::shared_ptr<const HeldScheduler>& scheduler() const { return scheduler_; }
     [[nodiscard]] bool is_held() const { return call_ != nullptr; }
     [[nodiscard]] pid_t pid() const { return process_.pid; }
     [[nodiscard]] const ProgramOutput& output() const { return output_; }
@@ -73,9 +85,12 @@ public:
     // The call that is held fails with a positive error number.
     void refuse(int error);
 
-    // Asks it to end: refuses the call that is held (ECANCELED), then SIGINT, SIGTERM, cgroup.kill, each after
-    // end_patience. Once; more calls do nothing.
-    void end();
+    // Asks it to end: the call that is held is refused (ECANCELED), or returns `dead_link`, of which the program then
+    // reads and reports why; then SIGINT, SIGTERM, cgroup.kill, each after end_patience. Once; more calls do nothing.
+    void end(UniqueFd dead_link = {});
+
+    // How its process has ended, or does within `patience`; nullopt: it lives. Never waits longer than that.
+    [[nodiscard]] std::optional<ProcessEnd> wait_for_end(std::chrono::nanoseconds patience) const;
 
 private:
     HeldProgram(EventLoop& loop, ProgramSettings settings, std::vector<OpsLayout> layouts, Listener listener,
@@ -83,15 +98,21 @@ private:
     Result<> watch();
     void on_setup();
     void listen();
-    void on_held(Result<std::optional<LinkGate::HeldCall>> call);
+    struct Asked {
+        LinkGate::HeldCall call;
+        Result<std::shared_ptr<const HeldScheduler>> scheduler;
+    };
+    void on_held(Result<std::optional<Asked>> asked);
     void on_output();
     void read_output();
     void on_exit();
     void finish();
     void fail_start(Error error);
     void escalate();
+    void escalate_later();
     void send_signal(int signal) const;
     [[nodiscard]] Error ended_early() const;
+    [[nodiscard]] ProcessEnd describe_end(const siginfo_t& info) const;
     [[nodiscard]] std::string name() const;
 
     EventLoop& loop_;
@@ -103,12 +124,11 @@ private:
     ProgramOutput output_;
     std::shared_ptr<LinkGate> gate_; // the worker's jobs hold it too
     std::shared_ptr<LinkGate::HeldCall> call_;
-    std::optional<HeldScheduler> scheduler_;
-    UniqueFd stop_;   // readable: the worker waits no longer
-    std::string how_; // it ended; empty while it lives
+    std::shared_ptr<const HeldScheduler> scheduler_;
+    std::optional<ProcessEnd> end_; // nullopt while it lives
     bool listening_ = false;
     bool failed_ = false; // held() has told so
-    int ending_ = 0;      // steps of the end that were taken
+    int ending_ = 0;      // steps of the end that were taken: its own time, SIGINT, SIGTERM
     EventLoop::Watch setup_watch_;
     EventLoop::Watch output_watch_;
     EventLoop::Watch exit_watch_;

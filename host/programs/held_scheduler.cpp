@@ -35,7 +35,8 @@ HeldScheduler::Section::~Section() {
         ::munmap(const_cast<void*>(address_), size_);
 }
 
-Result<HeldScheduler> HeldScheduler::from_map(UniqueFd map, const std::vector<OpsLayout>& layouts) {
+Result<std::shared_ptr<const HeldScheduler>> HeldScheduler::from_map(UniqueFd map,
+                                                                     const std::vector<OpsLayout>& layouts) {
     bpf_map_info info{};
     __u32 size = sizeof info;
     if (::bpf_obj_get_info_by_fd(map.get(), &info, &size) != 0)
@@ -48,7 +49,8 @@ Result<HeldScheduler> HeldScheduler::from_map(UniqueFd map, const std::vector<Op
     if (::bpf_map_lookup_elem(map.get(), &key, value.data()) != 0)
         return fail_errno(ErrorKind::kIo, fmt::format("cannot read the program's map '{}'", info.name), errno);
 
-    HeldScheduler scheduler;
+    const std::shared_ptr<HeldScheduler> made(new HeldScheduler());
+    HeldScheduler& scheduler = *made;
     scheduler.map_ = std::move(map);
     scheduler.map_id_ = info.id;
     scheduler.ops_name_ = ops_name_in(value, *layout);
@@ -57,6 +59,8 @@ Result<HeldScheduler> HeldScheduler::from_map(UniqueFd map, const std::vector<Op
         scheduler.flags_ = read_at<std::uint64_t>(value, *layout->flags);
     if (layout->sub_cgroup)
         scheduler.sub_cgroup_ = read_at<std::uint64_t>(value, *layout->sub_cgroup);
+    if (layout->timeout)
+        scheduler.timeout_ = std::chrono::milliseconds(read_at<std::uint32_t>(value, *layout->timeout));
     if (scheduler.sub_cgroup_ == 1)
         scheduler.sub_cgroup_ = 0; // the kernel takes the root cgroup for the machine (7.3.4, scx_enable)
     for (const auto& [name, offset] : layout->callbacks) {
@@ -68,7 +72,7 @@ Result<HeldScheduler> HeldScheduler::from_map(UniqueFd map, const std::vector<Op
         if (name == "exit")
             scheduler.find_exit_record(program);
     }
-    return scheduler;
+    return made;
 }
 
 // The exit callback writes it, so it is in one of the maps that this program uses.
@@ -118,6 +122,10 @@ std::optional<ExitReport> HeldScheduler::read_exit_record() const {
     if (!record_)
         return std::nullopt;
     return read_exit_report(*record_, section_.bytes(), dump_.bytes());
+}
+
+std::uint32_t HeldScheduler::exit_kind() const {
+    return record_ ? read_at<std::uint32_t>(section_.bytes(), record_->kind_offset) : 0;
 }
 
 Result<UniqueFd> HeldScheduler::attach() const {

@@ -10,8 +10,10 @@
 #include "host/bpf/exit_report.hpp"
 #include "host/kernel/ops_layout.hpp"
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -23,18 +25,21 @@ namespace scxhost {
 class HeldScheduler {
 public:
     // `map` is loaded, with its value. Errors: kObject when it is no scheduler's; kIo.
-    static Result<HeldScheduler> from_map(UniqueFd map, const std::vector<OpsLayout>& layouts);
+    static Result<std::shared_ptr<const HeldScheduler>> from_map(UniqueFd map, const std::vector<OpsLayout>& layouts);
 
     [[nodiscard]] const std::string& ops_name() const { return ops_name_; }
     [[nodiscard]] const std::string& ops_type() const { return ops_type_; } // "sched_ext_ops" or its cid form
     [[nodiscard]] std::uint64_t flags() const { return flags_; }
     [[nodiscard]] std::uint64_t sub_cgroup() const { return sub_cgroup_; } // as in SchedulerLink
+    [[nodiscard]] std::chrono::milliseconds timeout() const { return timeout_; } // of its watchdog; 0: the kernel's own
     [[nodiscard]] const std::vector<std::string>& callbacks() const { return callbacks_; }
     [[nodiscard]] std::uint32_t map_id() const { return map_id_; }
     [[nodiscard]] bool has_exit_record() const { return record_.has_value(); }
 
     // nullopt: it has none that the host can find. Never waits.
     [[nodiscard]] std::optional<ExitReport> read_exit_record() const;
+    // Its kind alone, without allocating; 0 while it has not left, and without a record.
+    [[nodiscard]] std::uint32_t exit_kind() const;
 
     // Attaches it: the kernel's call alone. Whether the kernel then runs it must be confirmed. Errors: kBusy (EBUSY),
     // kAttach, with the errno; nothing is allocated on success.
@@ -76,6 +81,7 @@ private:
     std::string ops_type_;
     std::uint64_t flags_ = 0;
     std::uint64_t sub_cgroup_ = 0;
+    std::chrono::milliseconds timeout_{};
     std::vector<std::string> callbacks_;
     std::optional<ExitRecordPlace> record_;
     Section section_;

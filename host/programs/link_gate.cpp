@@ -79,15 +79,15 @@ const std::array<sock_filter, 11> kLinkFilter = {{
     ret(SECCOMP_RET_KILL_PROCESS),
 }};
 
-LinkGate::LinkGate(UniqueFd listener, int process, pid_t pid, std::vector<OpsLayout> layouts)
+LinkGate::LinkGate(UniqueFd listener, UniqueFd process, pid_t pid, std::vector<OpsLayout> layouts)
     : listener_(std::move(listener))
-    , process_(process)
+    , process_(std::move(process))
     , pid_(pid)
     , layouts_(std::move(layouts)) {}
 
-Result<std::optional<LinkGate::HeldCall>> LinkGate::wait(int stop) {
+Result<std::optional<LinkGate::HeldCall>> LinkGate::wait() {
     for (;;) {
-        std::array<pollfd, 2> sources{{{listener_.get(), POLLIN, 0}, {stop, POLLIN, 0}}};
+        std::array<pollfd, 2> sources{{{listener_.get(), POLLIN, 0}, {stop_.get(), POLLIN, 0}}};
         if (::poll(sources.data(), sources.size(), -1) < 0) {
             if (errno == EINTR)
                 continue;
@@ -140,7 +140,7 @@ Result<std::optional<LinkGate::HeldCall>> LinkGate::look_at(std::uint64_t id, pi
                     fmt::format("a child of the program (process {}) asked to attach a scheduler", process),
                     "only a program that attaches its scheduler itself can be hosted: name the one that it starts, or "
                     "tell it to stay in the foreground");
-    UniqueFd map(static_cast<int>(::syscall(SYS_pidfd_getfd, process_, attributes.link_create.map_fd, 0)));
+    UniqueFd map(static_cast<int>(::syscall(SYS_pidfd_getfd, process_.get(), attributes.link_create.map_fd, 0)));
     if (!map) {
         if (errno == EBADF || errno == ESRCH)
             return std::nullopt; // the kernel says so itself

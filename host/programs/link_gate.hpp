@@ -5,6 +5,7 @@
 // asks about no other call, and costs one comparison in those.
 #pragma once
 
+#include "host/base/event_fd.hpp"
 #include "host/base/result.hpp"
 #include "host/base/unique_fd.hpp"
 #include "host/kernel/ops_layout.hpp"
@@ -33,14 +34,19 @@ public:
 
     // `listener` is the filter's, `process` a pidfd of the program, `pid` its number. `layouts` tell which struct_ops
     // are schedulers.
-    LinkGate(UniqueFd listener, int process, pid_t pid, std::vector<OpsLayout> layouts);
+    LinkGate(UniqueFd listener, UniqueFd process, pid_t pid, std::vector<OpsLayout> layouts);
 
     // Waits until the program asks for its scheduler's link, letting other links pass; nullopt: nobody is left who
-    // could ask, or `stop` has become readable. Any thread, one at a time; the memory of the program is read, which can
-    // take as long as the program wants, but no longer than it lives. Errors, each of which has been answered to the
-    // program by EPERM: kUnsupported, a child of the program asked; kPermission, its descriptor could not be taken
-    // (Yama's ptrace_scope is 3, for example); kIo.
-    Result<std::optional<HeldCall>> wait(int stop);
+    // could ask, or stop() was called. Any thread, one at a time; the memory of the program is read, which can take as
+    // long as the program wants, but no longer than it lives. Errors, each of which has been answered to the program by
+    // EPERM: kUnsupported, a child of the program asked; kPermission, its descriptor could not be taken (Yama's
+    // ptrace_scope is 3, for example); kIo.
+    Result<std::optional<HeldCall>> wait();
+    // Ends wait(), now or when it comes. Any thread.
+    void stop() const { stop_.signal(); }
+
+    [[nodiscard]] int process() const { return process_.get(); }
+    [[nodiscard]] const std::vector<OpsLayout>& layouts() const { return layouts_; }
 
     // The call returns `link`, a descriptor of ours that the program gets a duplicate of. Waits until the program has
     // run and taken it. kIo with ENOENT or ESRCH: the caller is dead, or a signal has ended its call.
@@ -55,7 +61,8 @@ private:
     [[nodiscard]] bool is_scheduler(int map) const;
 
     UniqueFd listener_;
-    int process_;
+    UniqueFd process_;
+    EventFd stop_;
     pid_t pid_;
     std::vector<OpsLayout> layouts_;
 };

@@ -29,6 +29,12 @@ struct ProgramProcess {
     UniqueFd setup;   // see receive_setup()
 };
 
+// How a process ended.
+struct ProcessEnd {
+    bool failed = false; // by a signal, for want of memory, or with another status than 0
+    std::string how;     // "exited with status 1", "was killed by SIGSEGV"
+};
+
 // Starts a process that becomes the program. Call it from the thread that lives as long as the program may: the kernel
 // kills the program when that one ends (PR_SET_PDEATHSIG). `path` has been resolved and trusted. Returns before the
 // program runs. Errors: kIo, kPermission.

@@ -36,6 +36,10 @@ std::shared_ptr<const std::string> IncidentRecorder::record(const Scheduler& sch
                    {"kernel", kernel_release()},
                    {"version", SCXHOST_VERSION},
                    {"pid", ::getpid()}});
+    if (const std::optional<SchedulerProcess> process = scheduler.process()) {
+        record["process"] = to_json(*process);
+        record["output"] = process->output;
+    }
     ++under_way_;
     const auto written_to = std::make_shared<std::string>();
     worker_.submit([this, written_to, folder = config.incidents.dir, limit = config.incidents.limit,

@@ -69,6 +69,11 @@ Result<std::unique_ptr<PreparedScheduler>> PreparedScheduler::from_object(const 
 }
 
 Result<std::unique_ptr<PreparedScheduler>> PreparedScheduler::open(const Config& config) {
+    if (!config.scheduler.program.empty())
+        return fail(ErrorKind::kUsage,
+                    fmt::format("{} is a program: its object and its options are its own affair",
+                                config.scheduler.program.string()),
+                    "scxhost check starts it and says what it would attach; its own --help lists its arguments");
     std::unique_ptr<PreparedScheduler> result;
     if (config.scheduler.object.empty()) {
         PluginFile file = SCXHOST_TRY(find_plugin(config.host.plugin_dirs, config.scheduler.plugin));
@@ -209,7 +214,7 @@ bool PreparedScheduler::begin_tick() {
 std::vector<SchedulerNews> PreparedScheduler::news() {
     std::vector<SchedulerNews> news;
     for (PluginThread::Outcome& outcome : plugin_->outcomes())
-        news.push_back({std::move(outcome.result), outcome.callback == std::string_view("tick")});
+        news.push_back({.result = std::move(outcome.result), .ticked = outcome.callback == std::string_view("tick")});
     return news;
 }
 

@@ -59,6 +59,10 @@ nlohmann::json to_json(const SwapReport& report) {
     return result;
 }
 
+nlohmann::json to_json(const SchedulerProcess& process) {
+    return {{"pid", process.pid}, {"program", process.program.string()}, {"args", process.args}};
+}
+
 nlohmann::json options_json(const SchedulerFacts& facts) {
     nlohmann::json options = nlohmann::json::object();
     for (const auto& [key, text] : facts.options)

@@ -47,6 +47,7 @@ struct SeatStatus {
         std::optional<PluginHang> hang;
         std::string config; // the file
         std::vector<std::pair<std::string, std::string>> options;
+        std::optional<SchedulerProcess> process;
     };
     struct StoodDown {
         StandDownReason reason{};
@@ -71,6 +72,8 @@ struct SeatStatus {
 [[nodiscard]] nlohmann::json to_json(const SwapReport& report);
 [[nodiscard]] nlohmann::json to_json(const ExitReport& exit);
 [[nodiscard]] nlohmann::json options_json(const SchedulerFacts& facts);
+// Without its output.
+[[nodiscard]] nlohmann::json to_json(const SchedulerProcess& process);
 [[nodiscard]] nlohmann::json to_json(const PluginHang& hang);
 
 // null in place of an empty text.

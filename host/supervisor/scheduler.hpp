@@ -13,10 +13,12 @@
 #include "host/bpf/exit_report.hpp"
 #include "host/bpf/scheduler_object.hpp"
 #include "host/plugins/plugin.hpp"
+#include "host/programs/program_process.hpp"
 
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -43,8 +45,18 @@ struct SchedulerFacts {
 
 // What its user-space half has to tell.
 struct SchedulerNews {
-    Result<> result;     // of something that was not waited for
-    bool ticked = false; // tick() has ended: what it set belongs to the sample that is due
+    Result<> result = {};       // of something that was not waited for
+    bool ticked = false;        // tick() has ended: what it set belongs to the sample that is due
+    std::string output = {};    // what its process has written; foreign bytes
+    bool process_ended = false; // and nothing in user space is left of it
+};
+
+// The process that a scheduler is, where it is one of its own.
+struct SchedulerProcess {
+    pid_t pid = 0;
+    std::filesystem::path program; // as it was named
+    std::vector<std::string> args;
+    std::string output; // its last lines, made printable
 };
 
 class Scheduler {
@@ -59,6 +71,8 @@ public:
     // --- Attaching, for attach.hpp and swap_window.hpp. What the window calls allocates nothing when it succeeds.
 
     virtual void clear_exit_record() = 0;
+    // False: it has to be prepared anew before it can be attached.
+    [[nodiscard]] virtual bool can_attach() const { return true; }
     // One system call. Success does not mean that the scheduler runs. Errors: as SchedulerObject::attach().
     virtual Result<Attachment> attach() = 0;
     // Its programs that are no callbacks: after the window, and before the next one.
@@ -88,6 +102,21 @@ public:
     [[nodiscard]] virtual int news_fd() const { return -1; }
     virtual std::vector<SchedulerNews> news() { return {}; }
     [[nodiscard]] virtual std::optional<PluginHang> hang() const { return std::nullopt; }
+
+    // --- Its process, which most have none of.
+
+    [[nodiscard]] virtual std::optional<SchedulerProcess> process() const { return std::nullopt; }
+    // How it has ended, or does within `patience`, for which this waits; nullopt: it lives, or there is none.
+    [[nodiscard]] virtual std::optional<ProcessEnd> wait_for_process_end(std::chrono::nanoseconds /*patience*/) const {
+        return std::nullopt;
+    }
+    // Has ready what attach() needs to bring it back after something else was tried in its place. False: it is on its
+    // way; ask again when there is news.
+    virtual bool prepare_way_back() { return true; }
+    virtual void drop_way_back() {}
+    // Ends what needs the event loop to end, and takes its time; `ended` is called when it can be destroyed, on the
+    // loop's thread, and perhaps before this returns. False: it can be destroyed right now, on any thread.
+    virtual bool end(std::function<void()> /*ended*/) { return false; }
 };
 
 } // namespace scxhost

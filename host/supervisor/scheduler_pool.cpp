@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <new>
 #include <utility>
 
@@ -12,8 +13,9 @@ namespace scxhost {
 namespace {
 
 // nullptr: it would be `unless` once more.
-Result<std::unique_ptr<Scheduler>> load(const Config& config, const SchedulerFacts* unless, const KernelBtf& kernel,
-                                        std::uint64_t hotplug_seq, const PluginLogSink& log) try {
+Result<std::unique_ptr<Scheduler>> load_object(const Config& config, const SchedulerFacts* unless,
+                                               const KernelBtf& kernel, std::uint64_t hotplug_seq,
+                                               const PluginLogSink& log) try {
     std::unique_ptr<PreparedScheduler> scheduler = SCXHOST_TRY(PreparedScheduler::select(config, kernel));
     if (unless != nullptr && is_same_scheduler(scheduler->facts(), *unless))
         return nullptr;
@@ -30,61 +32,160 @@ Result<std::unique_ptr<Scheduler>> load(const Config& config, const SchedulerFac
 } // namespace
 
 std::string source_name(const Config& config) {
-    return config.scheduler.object.empty() ? config.scheduler.plugin : config.scheduler.object.filename().string();
+    const Config::Scheduler& source = config.scheduler;
+    if (!source.program.empty())
+        return config.program.name.empty() ? source.program.filename().string() : config.program.name;
+    return source.object.empty() ? source.plugin : source.object.filename().string();
+}
+
+SourceFile source_file(const Config& config) {
+    if (!config.scheduler.program.empty())
+        return {config.scheduler.program, kMaxProgramBytes};
+    return {scheduler_file(config), kMaxObjectBytes};
 }
 
 bool is_same_scheduler(const SchedulerFacts& one, const SchedulerFacts& other) {
-    return one.file_digest == other.file_digest && one.build_id == other.build_id && one.ops_name == other.ops_name &&
+    // What a program calls its scheduler is known only when it has been started.
+    const bool same_ops = one.ops_name.empty() || other.ops_name.empty() || one.ops_name == other.ops_name;
+    return one.file_digest == other.file_digest && one.build_id == other.build_id && same_ops &&
            one.options == other.options && one.sub_cgroup == other.sub_cgroup;
 }
 
-SchedulerPool::Prepared SchedulerPool::run(const Order& order) {
+struct SchedulerPool::Starting {
+    Order order;
+    std::function<void(Prepared)> done;
+    Prepared result;
+    std::chrono::steady_clock::time_point begin;
+    std::unique_ptr<ProgramScheduler> scheduler;
+};
+
+SchedulerPool::SchedulerPool(EventLoop& loop, BackgroundWorker& worker, const KernelBtf& kernel,
+                             const SchedExtProbe& probe, PluginLogSink log)
+    : loop_(loop)
+    , worker_(worker)
+    , kernel_(kernel)
+    , probe_(probe)
+    , log_(std::move(log))
+    , layouts_(ops_layouts(kernel)) {}
+
+SchedulerPool::~SchedulerPool() = default;
+
+Result<std::unique_ptr<Scheduler>> SchedulerPool::checked(const Order& order,
+                                                          Result<std::unique_ptr<Scheduler>> scheduler) {
+    if (!order.only_below_cgroup || !scheduler || *scheduler == nullptr || (*scheduler)->facts().sub_cgroup != 0)
+        return scheduler;
+    dispose(*std::move(scheduler));
+    return fail(ErrorKind::kConfig,
+                fmt::format("'{}' would take the whole machine in place of a sub-scheduler", source_name(order.config)),
+                "leave host.fallback empty here: the scheduler above takes the cgroup's tasks");
+}
+
+SchedulerPool::Prepared SchedulerPool::load(const Order& order) {
     const auto begin = std::chrono::steady_clock::now();
     Prepared result{.scheduler = nullptr, .hotplug_seq = probe_.hotplug_seq()};
     if (ended_)
         result.scheduler = fail(ErrorKind::kInternal, "the host is ending");
     else
         result.scheduler =
-            load(order.config, order.unless ? &*order.unless : nullptr, kernel_, result.hotplug_seq, log_);
-    if (order.only_below_cgroup && result.scheduler && *result.scheduler &&
-        (*result.scheduler)->facts().sub_cgroup == 0)
-        result.scheduler = fail(
-            ErrorKind::kConfig,
-            fmt::format("'{}' would take the whole machine in place of a sub-scheduler", source_name(order.config)),
-            "leave host.fallback empty here: the scheduler above takes the cgroup's tasks");
+            load_object(order.config, order.unless ? &*order.unless : nullptr, kernel_, result.hotplug_seq, log_);
     result.time = std::chrono::steady_clock::now() - begin;
     return result;
 }
 
 void SchedulerPool::prepare(Order order, std::function<void(Prepared)> done) {
     ++under_way_;
-    worker_.submit([this, order = std::move(order), done = std::move(done)] {
-        auto prepared = std::make_shared<Prepared>(run(order));
-        return BackgroundWorker::Completion([this, done, prepared] {
-            --under_way_;
-            done(std::move(*prepared));
-        });
+    auto finish = [this, done = std::move(done)](Prepared prepared) {
+        --under_way_;
+        done(std::move(prepared));
+    };
+    worker_.submit([this, order = std::move(order), finish = std::move(finish)]() -> BackgroundWorker::Completion {
+        if (!order.config.scheduler.program.empty()) {
+            auto file = std::make_shared<Result<ProgramFile>>(read_program_file(order.config));
+            return [this, order, finish, file] { start_program(order, std::move(*file), finish); };
+        }
+        auto prepared = std::make_shared<Prepared>(load(order));
+        return [this, order, finish, prepared] {
+            prepared->scheduler = checked(order, std::move(prepared->scheduler));
+            finish(std::move(*prepared));
+        };
     });
 }
 
+// On the loop's thread: the kernel ends the program's process with the thread that started it.
+void SchedulerPool::start_program(const Order& order, Result<ProgramFile> file, std::function<void(Prepared)> done) {
+    auto starting = std::make_unique<Starting>(Starting{.order = order,
+                                                        .done = {},
+                                                        .result = {.hotplug_seq = probe_.hotplug_seq()},
+                                                        .begin = std::chrono::steady_clock::now(),
+                                                        .scheduler = nullptr});
+    const auto refuse = [&](Error error) {
+        starting->result.scheduler = fail(std::move(error));
+        done(std::move(starting->result));
+    };
+    if (!file)
+        return refuse(std::move(file).error());
+    if (ended_)
+        return refuse({.kind = ErrorKind::kInternal, .what = "the host is ending"});
+    if (order.unless && is_same_scheduler(file->facts, *order.unless)) {
+        starting->result.scheduler = nullptr;
+        return done(std::move(starting->result));
+    }
+    Result<std::unique_ptr<ProgramScheduler>> scheduler =
+        ProgramScheduler::start(loop_, *std::move(file), order.config, layouts_,
+                                [this, raw = starting.get()](Result<> held) { program_held(raw, std::move(held)); });
+    if (!scheduler)
+        return refuse(std::move(scheduler).error());
+    starting->scheduler = *std::move(scheduler);
+    starting->done = std::move(done);
+    starting_.push_back(std::move(starting));
+}
+
+void SchedulerPool::program_held(const Starting* starting, Result<> held) {
+    const auto found = std::ranges::find(starting_, starting, &std::unique_ptr<Starting>::get);
+    const std::unique_ptr<Starting> own = std::move(*found);
+    starting_.erase(found);
+    Prepared result = std::move(own->result);
+    result.time = std::chrono::steady_clock::now() - own->begin;
+    if (held) {
+        result.scheduler = checked(own->order, std::move(own->scheduler));
+    } else {
+        result.scheduler = fail(std::move(held).error());
+        dispose(std::move(own->scheduler));
+    }
+    own->done(std::move(result));
+}
+
 void SchedulerPool::check(Config config, std::function<void(Result<std::vector<std::string>>)> done) {
-    worker_.submit([this, order = Order{.config = std::move(config)}, done = std::move(done)] {
-        const Prepared prepared = run(order);
-        Result<std::vector<std::string>> answer = fail(ErrorKind::kInternal, "");
-        if (prepared.scheduler)
-            answer = (*prepared.scheduler)->facts().notes;
-        else
-            answer = fail(prepared.scheduler.error());
-        return BackgroundWorker::Completion([done, answer = std::move(answer)] { done(answer); });
+    prepare({.config = std::move(config)}, [this, done = std::move(done)](Prepared prepared) {
+        if (!prepared.scheduler)
+            return done(fail(std::move(prepared.scheduler).error()));
+        const std::vector<std::string> notes = (*prepared.scheduler)->facts().notes;
+        dispose(*std::move(prepared.scheduler));
+        done(notes);
     });
 }
 
 void SchedulerPool::dispose(std::unique_ptr<Scheduler> scheduler) {
     if (scheduler == nullptr)
         return;
-    worker_.submit([scheduler = std::move(scheduler)]() mutable {
-        scheduler.reset();
+    ending_.push_back(std::move(scheduler));
+    Scheduler* raw = ending_.back().get();
+    if (raw->end([this, raw] { destroy_ended(raw); }))
+        return;
+    worker_.submit([own = std::move(ending_.back())]() mutable {
+        own.reset();
         return BackgroundWorker::Completion();
+    });
+    ending_.pop_back();
+}
+
+// Not now: the call comes from within it.
+void SchedulerPool::destroy_ended(const Scheduler* scheduler) {
+    const auto found = std::ranges::find(ending_, scheduler, &std::unique_ptr<Scheduler>::get);
+    std::shared_ptr<Scheduler> own = std::move(*found);
+    ending_.erase(found);
+    worker_.submit([own = std::move(own)]() mutable {
+        return BackgroundWorker::Completion([own = std::move(own)]() mutable { own.reset(); });
     });
 }
 

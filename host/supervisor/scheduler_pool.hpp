@@ -5,24 +5,37 @@
 #pragma once
 
 #include "host/base/background_worker.hpp"
+#include "host/base/event_loop.hpp"
 #include "host/base/result.hpp"
 #include "host/config/config.hpp"
 #include "host/kernel/kernel_btf.hpp"
+#include "host/kernel/ops_layout.hpp"
 #include "host/kernel/sched_ext_sysfs.hpp"
+#include "host/supervisor/program_scheduler.hpp"
 #include "host/supervisor/scheduler.hpp"
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace scxhost {
 
 // What people call the configuration's scheduler before it has been opened: the plugin's name or the object's file.
 [[nodiscard]] std::string source_name(const Config& config);
+
+// The file that it comes from, as far as it can be told before it is opened, and the most of it that is read.
+struct SourceFile {
+    std::filesystem::path path;
+    std::size_t limit = 0;
+};
+[[nodiscard]] SourceFile source_file(const Config& config);
 
 // Whether two schedulers are the same file, with the same options, for the same place.
 [[nodiscard]] bool is_same_scheduler(const SchedulerFacts& one, const SchedulerFacts& other);
@@ -41,13 +54,12 @@ public:
     };
 
     // All must outlive the pool. `log` is called from threads of plugins.
-    SchedulerPool(BackgroundWorker& worker, const KernelBtf& kernel, const SchedExtProbe& probe, PluginLogSink log)
-        : worker_(worker)
-        , kernel_(kernel)
-        , probe_(probe)
-        , log_(std::move(log)) {}
+    SchedulerPool(EventLoop& loop, BackgroundWorker& worker, const KernelBtf& kernel, const SchedExtProbe& probe,
+                  PluginLogSink log);
+    // Ends the processes of programs, for which it may wait a few seconds.
+    ~SchedulerPool();
 
-    // `done` comes on the loop's thread, in the order of the calls.
+    // `done` comes on the loop's thread. A program takes its own time: what was asked for later may come before.
     void prepare(Order order, std::function<void(Prepared)> done);
     // Prepares it up to the verifier and ends it again. `done` gets its notes.
     void check(Config config, std::function<void(Result<std::vector<std::string>>)> done);
@@ -56,18 +68,29 @@ public:
 
     // Calls of prepare() that are not done.
     [[nodiscard]] std::size_t under_way() const { return under_way_; }
+    // Processes of programs that were disposed of are still on their way out.
+    [[nodiscard]] bool is_ending() const { return !ending_.empty(); }
     // What is still to be prepared is not begun any more: it would only keep the host waiting that ends.
     void end() { ended_ = true; }
 
 private:
-    Prepared run(const Order& order);
+    struct Starting; // a program's process, on its way to its attach
+    Prepared load(const Order& order);
+    void start_program(const Order& order, Result<ProgramFile> file, std::function<void(Prepared)> done);
+    void program_held(const Starting* starting, Result<> held);
+    void destroy_ended(const Scheduler* scheduler);
+    Result<std::unique_ptr<Scheduler>> checked(const Order& order, Result<std::unique_ptr<Scheduler>> scheduler);
 
+    EventLoop& loop_;
     BackgroundWorker& worker_;
     const KernelBtf& kernel_;
     const SchedExtProbe& probe_;
     PluginLogSink log_;
     std::size_t under_way_ = 0;
     std::atomic<bool> ended_ = false; // read by the worker
+    std::vector<OpsLayout> layouts_;
+    std::vector<std::unique_ptr<Starting>> starting_;
+    std::vector<std::unique_ptr<Scheduler>> ending_; // their processes are about to
 };
 
 } // namespace scxhost

@@ -22,6 +22,8 @@ constexpr std::size_t kMaxPreparing = 4;
 constexpr auto kCanaryPatience = std::chrono::seconds(1);
 // How many descriptors of processes the loop may look at when it asks who holds a link: a tenth of a second, or so.
 constexpr std::size_t kDescriptorsInLoop = 10'000;
+// How long the process of a scheduler that is unregistered may take to be gone, when its death is the reason.
+constexpr auto kProcessPatience = std::chrono::milliseconds(500);
 // Between its two answers.
 constexpr auto kCanaryPause = std::chrono::milliseconds(100);
 
@@ -194,7 +196,10 @@ void Seat::handle(const Event& event) {
     }
     handling_ = false;
     forget_unused();
+    if (running_ && !waiting_ && !lifecycle_.pending())
+        specs_.at(running_->id).scheduler->drop_way_back();
     listener_.on_seat_settled();
+    continue_prepared();
 }
 
 void Seat::forget_unused() {
@@ -242,6 +247,12 @@ void Seat::prepared(SchedulerId id, PreparationTicket ticket, std::uint64_t run,
         return;
     }
     Spec& spec = specs_.at(id);
+    // Whoever may have to come back from it gets ready first. What was prepared waits meanwhile, and so does nobody else.
+    if (result.scheduler && *result.scheduler != nullptr && spec.waited_for && running_ && running_->id != id &&
+        !specs_.at(running_->id).scheduler->prepare_way_back()) {
+        waiting_.emplace(Waiting{.id = id, .ticket = ticket, .run = run, .result = std::move(result)});
+        return;
+    }
     spec.report.prepare = result.time;
     if (!result.scheduler) {
         spec.report.error = std::move(result.scheduler).error();
@@ -281,6 +292,13 @@ void Seat::prepared(SchedulerId id, PreparationTicket ticket, std::uint64_t run,
     handle(event::Prepared{ticket, identity_of(spec)});
 }
 
+void Seat::continue_prepared() {
+    if (!waiting_ || handling_)
+        return;
+    Waiting next = *std::exchange(waiting_, std::nullopt);
+    prepared(next.id, next.ticket, next.run, std::move(next.result));
+}
+
 // What runs is just what was asked for; but the host may be to behave differently.
 void Seat::keep_running_as(Spec& asked) {
     Spec& running = specs_.at(running_->id);
@@ -308,7 +326,7 @@ void Seat::carry_out(const action::Switch& step) {
     Spec* from = running_ ? &specs_.at(running_->id) : nullptr;
     to.report.from = from == nullptr ? "" : title_beside(*from, &to);
     // The kernel would refuse it; and nothing need be touched to find out.
-    if (to.hotplug_seq != services_.probe.hotplug_seq()) {
+    if (to.hotplug_seq != services_.probe.hotplug_seq() || !to.scheduler->can_attach()) {
         events_.push_front(
             event::SwitchFailed{.cause = event::SwitchFailed::Cause::kTopology, .restored = running_.has_value()});
         return;
@@ -573,10 +591,21 @@ void Seat::carry_out(const action::StandDown& step) {
 
 void Seat::read_news(SchedulerId id) {
     bool ticked = false;
+    bool process_ended = false;
+    const std::string title = specs_.at(id).label;
     for (const SchedulerNews& news : specs_.at(id).scheduler->news()) {
         warn_if_failed(news.result);
         ticked = ticked || news.ticked;
+        process_ended = process_ended || news.process_ended;
+        if (!news.output.empty())
+            emit("output", {{"title", title}, {"text", news.output}});
     }
+    if (process_ended && running_ && running_->id == id) {
+        check_kernel();
+        if (running_ && running_->id == id)
+            left(""); // somebody else still holds its link
+    }
+    continue_prepared();
     check_hang();
     if (ticked && running_ && running_->id == id && running_->sample_due)
         sample();
@@ -666,8 +695,14 @@ event::Left Seat::note_leaving(const std::string& other) {
     end_running(spec, false);
     ExitReport exit = spec.scheduler->read_exit_record().value_or(ExitReport{});
     // An object that keeps no record left for a reason that nobody knows: the cautious guess.
-    const LeaveClass why = exit.left() ? classify(exit) : LeaveClass::kError;
-    const Error error = ejection(spec, exit, after);
+    LeaveClass why = exit.left() ? classify(exit) : LeaveClass::kError;
+    // Where the kernel knows no more than that the link is gone, it may have gone with its process.
+    std::optional<ProcessEnd> process;
+    if (!exit.left() || why == LeaveClass::kUnregistered)
+        process = spec.scheduler->wait_for_process_end(kProcessPatience);
+    if (process)
+        why = process->failed ? LeaveClass::kError : LeaveClass::kUnregistered;
+    const Error error = ejection(spec, exit, process, after);
     spec.report.error = error;
     nlohmann::json fields = {{"title", spec.label},
                              {"build_id", spec.scheduler->facts().build_id},
@@ -716,8 +751,16 @@ std::string Seat::reason_logged(const Scheduler& scheduler) const {
 }
 
 // How an ejection is told: kind, code, reason, message, dump.
-Error Seat::ejection(const Spec& spec, const ExitReport& exit, std::chrono::nanoseconds after) const {
+Error Seat::ejection(const Spec& spec, const ExitReport& exit, const std::optional<ProcessEnd>& process,
+                     std::chrono::nanoseconds after) const {
     const std::string when = fmt::format("{:.1f} s", seconds(after));
+    if (process) {
+        const std::optional<SchedulerProcess> own = spec.scheduler->process();
+        return {.kind = ErrorKind::kEjected,
+                .what = fmt::format("{} left after {}: its process {}", spec.label, when, process->how),
+                .hint = process->failed ? "" : "it ended by itself, or somebody else ended it; it is started again",
+                .detail = own ? own->output : ""};
+    }
     if (!exit.left()) {
         const std::string reason = reason_logged(*spec.scheduler);
         return {.kind = ErrorKind::kEjected,
@@ -776,7 +819,8 @@ SeatStatus Seat::status() const {
                                              .since_start = Clock::now() - running_->start,
                                              .hang = spec.scheduler->hang(),
                                              .config = spec.config.name,
-                                             .options = facts.options};
+                                             .options = facts.options,
+                                             .process = spec.scheduler->process()};
         status.agrees = check_presence(*spec.scheduler, services_.probe, running_->attached.enable_seq).presence ==
                         Presence::kRunning;
     } else {

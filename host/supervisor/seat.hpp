@@ -138,6 +138,13 @@ private:
         SwapReport report;
         std::vector<OutcomeCallback> callbacks;
     };
+    // What preparing has given, while the way back from it is made ready.
+    struct Waiting {
+        SchedulerId id = 0;
+        PreparationTicket ticket = 0;
+        std::uint64_t run = 0;
+        SchedulerPool::Prepared result;
+    };
     struct Running {
         SchedulerId id = 0;
         std::uint64_t number = 0; // of the run
@@ -166,6 +173,7 @@ private:
     void adopt(SchedulerId id);
     void order(SchedulerId id, PreparationTicket ticket, bool may_be_unchanged);
     void prepared(SchedulerId id, PreparationTicket ticket, std::uint64_t run, SchedulerPool::Prepared result);
+    void continue_prepared();
     void keep_running_as(Spec& asked);
     void unload(Spec& spec);
     void enabled(SchedulerId id, Attached attached, std::optional<event::Left> previous);
@@ -188,7 +196,8 @@ private:
     void warn_if_failed(const Result<>& result);
     void report(const Error& error);
     [[nodiscard]] std::string reason_logged(const Scheduler& scheduler) const;
-    [[nodiscard]] Error ejection(const Spec& spec, const ExitReport& exit, std::chrono::nanoseconds after) const;
+    [[nodiscard]] Error ejection(const Spec& spec, const ExitReport& exit, const std::optional<ProcessEnd>& process,
+                                 std::chrono::nanoseconds after) const;
     [[nodiscard]] SchedulerIdentity identity_of(const Spec& spec) const;
     [[nodiscard]] std::string title_beside(const Spec& spec, const Spec* other) const;
     [[nodiscard]] std::optional<SchedulerFacts> unchanged_would_be(const Spec& spec) const;
@@ -208,6 +217,7 @@ private:
     bool expedite_ = true;
     std::chrono::nanoseconds interval_{};
     std::optional<Running> running_;
+    std::optional<Waiting> waiting_;
     std::optional<SwapReport> last_swap_;
     std::string stand_down_message_;
     std::deque<Event> events_; // not yet told to the lifecycle

@@ -2,7 +2,6 @@
 #include "host/supervisor/supervisor.hpp"
 
 #include "host/base/error_json.hpp"
-#include "host/supervisor/prepared_scheduler.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -87,7 +86,7 @@ Result<> Supervisor::start(const Config& config) {
     if (!settings_.config_file.empty())
         config_watcher_ = follow(settings_.config_file, FileWatcher::kMaxBytes, [this] { config_changed(); });
     canary_ = SCXHOST_TRY(Canary::start(loop_));
-    pool_.emplace(*worker_, kernel_, *probe_, settings_.plugin_log);
+    pool_.emplace(loop_, *worker_, kernel_, *probe_, settings_.plugin_log);
     recorder_.emplace(*worker_, [this](const Result<std::string>& path) {
         if (path)
             emit("incident", {{"path", *path}});
@@ -246,11 +245,11 @@ void Supervisor::config_changed() {
 
 void Supervisor::watch_build(const Config& config) {
     watched_config_ = config;
-    std::filesystem::path path = scheduler_file(config);
-    if (path == watched_build_)
+    SourceFile source = source_file(config);
+    if (source.path == watched_build_)
         return;
-    watched_build_ = std::move(path);
-    build_watcher_ = follow(watched_build_, kMaxObjectBytes, [this] { build_changed(); });
+    watched_build_ = std::move(source.path);
+    build_watcher_ = follow(watched_build_, source.limit, [this] { build_changed(); });
 }
 
 std::unique_ptr<FileWatcher> Supervisor::follow(const std::filesystem::path& file, std::size_t limit,

@@ -62,7 +62,7 @@ protected:
                                                    if (!held)
                                                        error_ = std::move(held).error();
                                                },
-                                           .ended = [this](const std::string& how) { how_ = how; }});
+                                           .ended = [this](const ProcessEnd& end) { how_ = end.how; }});
         ASSERT_TRUE(program) << program.error().what;
         program_ = *std::move(program);
     }
@@ -281,7 +281,7 @@ TEST_F(ProgramVm, HangsBeforeItsAttach) {
 TEST_F(ProgramVm, RunsOutOfMemory) {
     ProgramSettings small = settings("eats");
     small.limits.memory_max = 24U << 20U;
-    expect_failure(std::move(small), ErrorKind::kObject, "it ran out of memory before");
+    expect_failure(std::move(small), ErrorKind::kObject, "it ran out of memory and was killed (program.memory_max) before");
 }
 
 TEST_F(ProgramVm, HasTooManyThreads) {
@@ -295,10 +295,8 @@ TEST_F(ProgramVm, LeavesTheAttachToAChild) {
 }
 
 TEST_F(ProgramVm, IsNoProgram) {
-    const auto error = [this](const std::string& path) {
-        ProgramSettings wrong = settings();
-        wrong.command.path = path;
-        const auto program = HeldProgram::start(loop_, std::move(wrong), layouts_, {});
+    const auto error = [](const std::string& path) {
+        const auto program = find_program(path);
         return program ? std::string() : program.error().what;
     };
     EXPECT_THAT(error("/root/missing"), HasSubstr("there is no such program"));

@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "host/supervisor/program_scheduler.hpp"
+
+#include "host/base/content_hash.hpp"
+#include "host/base/regular_file.hpp"
+#include "host/base/units.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <fstream>
+#include <span>
+#include <utility>
+
+namespace scxhost {
+namespace {
+
+namespace fs = std::filesystem;
+
+// What is passed on of a program's output at once; a flood is cut to this ten times a second.
+constexpr std::size_t kMaxOutputNews = 2048;
+// In records and status.
+constexpr std::size_t kLastLines = 50;
+
+std::optional<std::int64_t> read_number(const fs::path& file, std::string_view key = {}) {
+    std::ifstream stream(file);
+    std::int64_t value = 0;
+    if (key.empty())
+        return stream >> value ? std::optional(value) : std::nullopt;
+    for (std::string word; stream >> word >> value;)
+        if (word == key)
+            return value;
+    return std::nullopt;
+}
+
+void add_to(ContentHash& hash, std::string_view text) {
+    hash.add(std::as_bytes(std::span(text)));
+    hash.add(std::as_bytes(std::span("\0", 1)));
+}
+
+} // namespace
+
+Result<ProgramFile> read_program_file(const Config& config) {
+    ProgramFile file;
+    const fs::path& path = config.scheduler.program;
+    file.settings.command.path = SCXHOST_TRY(find_program(path));
+    const FileReading reading = read_file_version(file.settings.command.path, kMaxProgramBytes);
+    if (!reading.version)
+        return fail(ErrorKind::kIo, fmt::format("{}: it cannot be read, or is larger than {}", path.string(),
+                                                format_size(kMaxProgramBytes)));
+    file.settings.command.args = config.scheduler.args;
+    for (const Setting& setting : config.scheduler.env)
+        file.settings.command.env[setting.key] = SCXHOST_TRY(setting.as_string());
+    if (config.program.memory_max != 0)
+        file.settings.limits.memory_max = config.program.memory_max;
+    if (config.program.pids_max != 0)
+        file.settings.limits.pids_max = static_cast<std::uint64_t>(config.program.pids_max);
+    file.settings.start_timeout = config.program.start_timeout;
+
+    SchedulerFacts& facts = file.facts;
+    facts.name = config.program.name.empty() ? path.filename().string() : config.program.name;
+    facts.title = facts.name;
+    facts.file = path;
+    facts.file_digest = reading.version->hash;
+    // Everything that makes it another scheduler: the same program with other arguments may well be a good one.
+    ContentHash build;
+    add_to(build, fmt::format("{:016x}", reading.version->hash));
+    for (const std::string& argument : config.scheduler.args)
+        add_to(build, argument);
+    for (const auto& [name, value] : file.settings.command.env)
+        add_to(build, fmt::format("{}={}", name, value));
+    facts.build_id = fmt::format("{:016x}", build.value());
+    if (!config.scheduler.args.empty())
+        facts.options.emplace_back("args", fmt::format("{}", fmt::join(config.scheduler.args, " ")));
+    for (const auto& [name, value] : file.settings.command.env)
+        facts.options.emplace_back("env." + name, value);
+    return file;
+}
+
+ProgramScheduler::ProgramScheduler(EventLoop& loop, ProgramFile file, std::string way_back,
+                                   std::vector<OpsLayout> layouts)
+    : loop_(loop)
+    , settings_(std::move(file.settings))
+    , facts_(std::move(file.facts))
+    , wants_standby_(way_back == "standby")
+    , layouts_(std::move(layouts)) {}
+
+Result<std::unique_ptr<ProgramScheduler>> ProgramScheduler::start(EventLoop& loop, ProgramFile file,
+                                                                  const Config& config, std::vector<OpsLayout> layouts,
+                                                                  std::function<void(Result<>)> held) {
+    std::unique_ptr<ProgramScheduler> scheduler(
+        new ProgramScheduler(loop, std::move(file), config.program.way_back, std::move(layouts)));
+    if (!scheduler->news_ready_)
+        return EventFd::no_descriptor();
+    scheduler->current_ = SCXHOST_TRY(
+        scheduler->start_instance([raw = scheduler.get(), held = std::move(held)](Result<> result) mutable {
+            if (result)
+                raw->describe_held();
+            // Once: a program that starts over by itself asks again.
+            if (held)
+                std::exchange(held, nullptr)(std::move(result));
+        }));
+    return scheduler;
+}
+
+Result<std::unique_ptr<ProgramScheduler::Instance>>
+ProgramScheduler::start_instance(std::function<void(Result<>)> held) {
+    auto instance = std::make_unique<Instance>();
+    Instance* raw = instance.get();
+    instance->program = SCXHOST_TRY(
+        HeldProgram::start(loop_, settings_, layouts_,
+                           {.held =
+                                [raw, held = std::move(held)](Result<> result) {
+                                    // One that was attached keeps the scheduler that was, with its exit record.
+                                    if (raw->attached)
+                                        return;
+                                    if (result)
+                                        raw->scheduler = raw->program->scheduler();
+                                    held(std::move(result));
+                                },
+                            .ended = [this, raw](const ProcessEnd& end) { on_ended(*raw, end); },
+                            .output = [this, raw](std::string_view text) { on_output(*raw, text); }}));
+    return instance;
+}
+
+ProgramScheduler::~ProgramScheduler() {
+    for (const auto& instance : retired_)
+        end_instance(*instance);
+    for (const auto* instance : {&current_, &standby_, &replaced_})
+        if (*instance != nullptr)
+            end_instance(**instance);
+}
+
+// What it is, as far as only its process tells.
+void ProgramScheduler::describe_held() {
+    const HeldScheduler& held = *current_->scheduler;
+    facts_.ops_name = held.ops_name();
+    facts_.sub_cgroup = held.sub_cgroup();
+    if (held.timeout().count() != 0)
+        facts_.watchdog_timeout = held.timeout();
+    facts_.notes.push_back(fmt::format("it asks to attach '{}' ({}, flags {:#x}) with {}", held.ops_name(),
+                                       held.ops_type(), held.flags(), fmt::join(held.callbacks(), ", ")));
+    if (!held.has_exit_record())
+        facts_.notes.push_back("it keeps no exit record that can be read: why it leaves, only the kernel's log tells");
+    declare_statistics();
+    if (const auto memory = read_number(current_->program->cgroup().path() / "memory.current"))
+        facts_.notes.push_back(fmt::format("it takes {} of memory", format_size(static_cast<std::uint64_t>(*memory))));
+}
+
+void ProgramScheduler::declare_statistics() {
+    auto declared = std::make_shared<std::vector<StatisticDeclaration>>();
+    const auto declare = [&](std::string name, StatisticKind kind, std::string unit, std::string help) {
+        StatisticDeclaration declaration;
+        declaration.name = std::move(name);
+        declaration.kind = kind;
+        declaration.unit = std::move(unit);
+        declaration.help = std::move(help);
+        declaration.group = "program";
+        declaration.home = StatisticDeclaration::Home::kPlugin;
+        declaration.key = true;
+        declared->push_back(std::move(declaration));
+    };
+    declare("cpu_time", StatisticKind::kCounter, "us", "CPU time of the program's processes");
+    declare("output", StatisticKind::kCounter, "bytes", "what the program has written");
+    if (std::error_code error; fs::exists(current_->program->cgroup().path() / "memory.current", error))
+        declare("memory", StatisticKind::kGauge, "bytes", "memory of the program's processes, BPF maps included");
+    statistics_.assign(declared->size(), 0);
+    facts_.statistics = std::move(declared);
+}
+
+// What can no longer be read stays as it was.
+Result<std::vector<std::int64_t>> ProgramScheduler::read_statistics() {
+    const fs::path& cgroup = current_->program->cgroup().path();
+    if (cgroup.empty())
+        return statistics_; // it is gone
+    if (const auto time = read_number(cgroup / "cpu.stat", "usage_usec"))
+        statistics_.at(0) = *time;
+    statistics_.at(1) = static_cast<std::int64_t>(current_->program->output().bytes());
+    if (statistics_.size() > 2)
+        if (const auto memory = read_number(cgroup / "memory.current"))
+            statistics_.at(2) = *memory;
+    return statistics_;
+}
+
+bool ProgramScheduler::can_attach() const {
+    const Instance* next = current_->attached ? standby_.get() : current_.get();
+    return next != nullptr && next->scheduler != nullptr && !next->ended;
+}
+
+Result<Attachment> ProgramScheduler::attach() {
+    if (current_->attached) {
+        if (!can_attach())
+            return fail(ErrorKind::kAttach,
+                        fmt::format("cannot attach '{}' a second time: its program must be started anew", facts_.name));
+        replaced_ = std::exchange(current_, std::move(standby_));
+    }
+    UniqueFd link = SCXHOST_TRY(current_->scheduler->attach());
+    current_->dead_link = UniqueFd(::fcntl(link.get(), F_DUPFD_CLOEXEC, 0));
+    current_->attached = true;
+    return Attachment(std::move(link));
+}
+
+std::uint32_t ProgramScheduler::exit_kind() const {
+    return current_->scheduler->exit_kind();
+}
+
+std::optional<ExitReport> ProgramScheduler::read_exit_record() const {
+    return current_->scheduler->read_exit_record();
+}
+
+void ProgramScheduler::after_attach(Attachment& link) {
+    current_->dead_link.reset(); // while we have one, the program's own end would not detach it
+    Result<UniqueFd> given = link.give_away();
+    if (!given)
+        return tell({.result = fail(std::move(given).error())});
+    current_->program->hand_over(*std::move(given), [this](Result<> taken) {
+        if (!taken)
+            tell({.result = std::move(taken)});
+    });
+    if (replaced_ != nullptr)
+        retire(std::move(replaced_));
+}
+
+std::vector<SchedulerNews> ProgramScheduler::news() {
+    news_ready_.consume();
+    std::erase_if(retired_, [](const auto& instance) { return instance->ended; });
+    std::vector<SchedulerNews> news = std::exchange(news_, {});
+    if (!unread_output_.empty()) {
+        std::string text = std::exchange(unread_output_, {});
+        if (const std::size_t skipped = std::exchange(skipped_output_, 0); skipped > 0)
+            text += fmt::format("\n({} more bytes were written, and are passed over)", skipped);
+        news.insert(news.begin(), SchedulerNews{.output = std::move(text)});
+    }
+    return news;
+}
+
+void ProgramScheduler::tell(SchedulerNews news) {
+    news_.push_back(std::move(news));
+    news_ready_.signal();
+}
+
+void ProgramScheduler::on_output(const Instance& instance, std::string_view text) {
+    if (&instance == standby_.get())
+        return; // what it says is what the other one has said
+    const std::size_t taken = std::min(text.size(), kMaxOutputNews - std::min(kMaxOutputNews, unread_output_.size()));
+    unread_output_ += text.substr(0, taken);
+    skipped_output_ += text.size() - taken;
+    news_ready_.signal();
+}
+
+void ProgramScheduler::on_ended(Instance& instance, const ProcessEnd& end) {
+    instance.ended = true;
+    if (&instance == standby_.get() && instance.scheduler != nullptr) {
+        tell({.result = fail(ErrorKind::kObject,
+                             fmt::format("{}: the second process, which waited to be the way back, {}", facts_.title,
+                                         end.how))});
+        standby_pending_ = false;
+    } else if (&instance == current_.get() && instance.attached) {
+        tell({.process_ended = true});
+    }
+    if (when_ended_ && all_ended())
+        std::exchange(when_ended_, nullptr)();
+}
+
+std::optional<SchedulerProcess> ProgramScheduler::process() const {
+    return SchedulerProcess{.pid = current_->program->pid(),
+                            .program = facts_.file,
+                            .args = settings_.command.args,
+                            .output = current_->program->output().last_lines(kLastLines)};
+}
+
+std::optional<ProcessEnd> ProgramScheduler::wait_for_process_end(std::chrono::nanoseconds patience) const {
+    return current_->program->wait_for_end(patience);
+}
+
+bool ProgramScheduler::prepare_way_back() {
+    if (!wants_standby_ || !current_->attached)
+        return true;
+    if (standby_ != nullptr)
+        return !standby_pending_;
+    Result<std::unique_ptr<Instance>> started = start_instance([this](const Result<>& held) {
+        standby_pending_ = false;
+        tell({.result = held});
+    });
+    if (!started) {
+        tell({.result = fail(std::move(started).error())});
+        wants_standby_ = false; // and would not be had the next time
+        return true;
+    }
+    standby_ = *std::move(started);
+    standby_pending_ = true;
+    return false;
+}
+
+void ProgramScheduler::drop_way_back() {
+    standby_pending_ = false;
+    if (standby_ != nullptr)
+        retire(std::move(standby_));
+}
+
+void ProgramScheduler::retire(std::unique_ptr<Instance> instance) {
+    end_instance(*instance);
+    retired_.push_back(std::move(instance));
+}
+
+void ProgramScheduler::end_instance(Instance& instance) {
+    instance.program->end(std::move(instance.dead_link));
+}
+
+bool ProgramScheduler::all_ended() const {
+    const auto ended = [](const std::unique_ptr<Instance>& instance) { return instance == nullptr || instance->ended; };
+    return ended(current_) && ended(standby_) && ended(replaced_) && std::ranges::all_of(retired_, ended);
+}
+
+bool ProgramScheduler::end(std::function<void()> ended) {
+    drop_way_back();
+    if (replaced_ != nullptr)
+        retire(std::move(replaced_));
+    if (current_ != nullptr)
+        end_instance(*current_);
+    if (all_ended())
+        ended();
+    else
+        when_ended_ = std::move(ended);
+    return true;
+}
+
+} // namespace scxhost
