@@ -98,6 +98,9 @@ std::string describe_event(const nlohmann::json& event, bool colour) {
         return fmt::format("returned: the plugin of {} hangs no longer\n", text_in(event, "title"));
     if (name == "output")
         return describe_output(event, colour);
+    if (name == "program-ended")
+        return fmt::format("{} its process {}\n", paint(text_in(event, "title") + ":", kDim, colour),
+                           text_in(event, "how"));
     if (name == "incident")
         return fmt::format("incident recorded: {}\n", text_in(event, "path"));
     return {};

@@ -20,13 +20,17 @@ std::string default_of(const KeySpec& spec) {
     return format_key_value(spec, defaults);
 }
 
-// Exactly one of plugin and object is required, so neither has a default.
-bool is_selection(const KeySpec& spec) {
-    return spec.key == "scheduler.plugin" || spec.key == "scheduler.object";
+// What stands for a default in the sample: exactly one of the three is required, so none has one. Empty for other keys.
+std::string_view example_source(const KeySpec& spec) {
+    if (spec.key == "scheduler.plugin")
+        return "simple";
+    if (spec.key == "scheduler.object")
+        return "policy.bpf.o";
+    return spec.key == "scheduler.program" ? "/usr/bin/scx_lavd" : "";
 }
 
 std::string default_cell(const KeySpec& spec) {
-    if (is_selection(spec))
+    if (!example_source(spec).empty())
         return "none";
     const std::string text = default_of(spec);
     return text.empty() ? "empty" : "`" + text + "`";
@@ -51,11 +55,11 @@ void add_sample(std::string& out) {
             const std::string name(spec.key.substr(spec.key.find('.') + 1));
             if (!spec.key.starts_with(section + ".") || std::holds_alternative<SettingsKey>(spec.kind))
                 continue;
-            if (spec.key == "scheduler.plugin")
-                fmt::format_to(std::back_inserter(out), "{} = \"simple\"\n", name);
-            else if (is_selection(spec) || !spec.default_text.empty())
-                fmt::format_to(std::back_inserter(out), "# {} = {}\n", name,
-                               is_selection(spec) ? "\"policy.bpf.o\"" : default_of(spec));
+            if (const std::string_view source = example_source(spec); !source.empty())
+                fmt::format_to(std::back_inserter(out), "{}{} = \"{}\"\n", spec.key == "scheduler.plugin" ? "" : "# ",
+                               name, source);
+            else if (!spec.default_text.empty())
+                fmt::format_to(std::back_inserter(out), "# {} = {}\n", name, default_of(spec));
             else
                 fmt::format_to(std::back_inserter(out), "{} = {}\n", name, default_of(spec));
         }

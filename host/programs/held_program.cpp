@@ -241,7 +241,10 @@ void HeldProgram::send_signal(int signal) const {
 void HeldProgram::on_output() {
     read_output();
     // Not before a while: whoever floods waits, and not the loop.
-    auto timer = loop_.timer(kOutputPause, [this] { (void)output_watch_.set({}); });
+    auto timer = loop_.timer(kOutputPause, [this] {
+        if (output_watch_)
+            (void)output_watch_.set({});
+    });
     if (output_watch_ && timer && output_watch_.set({.readable = false}))
         output_timer_ = *std::move(timer);
 }

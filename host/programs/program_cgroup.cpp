@@ -3,10 +3,12 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <fstream>
 #include <string_view>
 #include <utility>
@@ -72,6 +74,19 @@ Result<ProgramCgroup> ProgramCgroup::make(const std::string& name, const Program
     if (limits.pids_max)
         SCXHOST_TRY(set_limit(base, path, "pids", *limits.pids_max));
     return cgroup;
+}
+
+void ProgramCgroup::remove_left_behind() {
+    const Result<fs::path> base = base_cgroup();
+    if (!base)
+        return;
+    std::error_code error;
+    for (fs::directory_iterator entry(*base, error); !error && entry != fs::directory_iterator(); entry.increment(error)) {
+        pid_t host = 0;
+        if (std::sscanf(entry->path().filename().c_str(), "scxhost-%d-", &host) == 1 && host > 0 &&
+            ::kill(host, 0) != 0 && errno == ESRCH)
+            (void)::rmdir(entry->path().c_str());
+    }
 }
 
 ProgramCgroup& ProgramCgroup::operator=(ProgramCgroup&& other) noexcept {

@@ -29,6 +29,9 @@ public:
     // its controller cannot be had here.
     static Result<ProgramCgroup> make(const std::string& name, const ProgramLimits& limits);
 
+    // Removes those of hosts that were killed; what still has a process in it stays.
+    static void remove_left_behind();
+
     ProgramCgroup(ProgramCgroup&&) noexcept = default;
     ProgramCgroup& operator=(ProgramCgroup&& other) noexcept;
     ~ProgramCgroup(); // kills what is in it, and removes it if that has gone by then

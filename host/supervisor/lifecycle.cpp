@@ -259,12 +259,16 @@ void Lifecycle::on(const event::SwitchFailed& failed) {
             blame_previous(previous, *failed.previous);
     }
     add_action(action::Release{pending.id});
+    const bool out_of_date = failed.cause == Cause::kTopology || (exited && failed.exit == LeaveClass::kTopology);
     if (kept_ == pending.id) {
-        kept_.reset();
         kept_loaded_ = false;
+        if (!out_of_date)
+            kept_.reset();
     }
-    if (failed.cause == Cause::kTopology || (exited && failed.exit == LeaveClass::kTopology))
+    if (out_of_date) {
+        pending.was_attached = false; // it is loaded anew
         return start_again(pending);
+    }
     if (exited && failed.exit == LeaveClass::kOperator) {
         if (running_) {
             add_action(action::Detach{});

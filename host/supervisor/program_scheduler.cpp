@@ -166,6 +166,7 @@ void ProgramScheduler::declare_statistics() {
     if (std::error_code error; fs::exists(current_->program->cgroup().path() / "memory.current", error))
         declare("memory", StatisticKind::kGauge, "bytes", "memory of the program's processes, BPF maps included");
     statistics_.assign(declared->size(), 0);
+    carried_.assign(declared->size(), 0);
     facts_.statistics = std::move(declared);
 }
 
@@ -175,8 +176,8 @@ Result<std::vector<std::int64_t>> ProgramScheduler::read_statistics() {
     if (cgroup.empty())
         return statistics_; // it is gone
     if (const auto time = read_number(cgroup / "cpu.stat", "usage_usec"))
-        statistics_.at(0) = *time;
-    statistics_.at(1) = static_cast<std::int64_t>(current_->program->output().bytes());
+        statistics_.at(0) = carried_.at(0) + *time;
+    statistics_.at(1) = carried_.at(1) + static_cast<std::int64_t>(current_->program->output().bytes());
     if (statistics_.size() > 2)
         if (const auto memory = read_number(cgroup / "memory.current"))
             statistics_.at(2) = *memory;
@@ -218,8 +219,12 @@ void ProgramScheduler::after_attach(Attachment& link) {
         if (!taken)
             tell({.result = std::move(taken)});
     });
-    if (replaced_ != nullptr)
+    if (replaced_ != nullptr) {
+        // Counters go on from what was read last.
+        carried_.at(0) = statistics_.at(0);
+        carried_.at(1) = statistics_.at(1);
         retire(std::move(replaced_));
+    }
 }
 
 std::vector<SchedulerNews> ProgramScheduler::news() {

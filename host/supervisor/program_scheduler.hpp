@@ -102,7 +102,8 @@ private:
     std::vector<SchedulerNews> news_;
     std::string unread_output_;
     std::size_t skipped_output_ = 0; // bytes, of a flood
-    std::vector<std::int64_t> statistics_;
+    std::vector<std::int64_t> statistics_; // as they were read last
+    std::vector<std::int64_t> carried_;    // counters of the processes that this one has taken the place of
     std::function<void()> when_ended_;
 };
 

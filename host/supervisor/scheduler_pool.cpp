@@ -60,12 +60,13 @@ struct SchedulerPool::Starting {
 };
 
 SchedulerPool::SchedulerPool(EventLoop& loop, BackgroundWorker& worker, const KernelBtf& kernel,
-                             const SchedExtProbe& probe, PluginLogSink log)
+                             const SchedExtProbe& probe, PluginLogSink log, EndedSink on_ended)
     : loop_(loop)
     , worker_(worker)
     , kernel_(kernel)
     , probe_(probe)
     , log_(std::move(log))
+    , on_ended_(std::move(on_ended))
     , layouts_(ops_layouts(kernel)) {}
 
 SchedulerPool::~SchedulerPool() = default;
@@ -180,7 +181,9 @@ void SchedulerPool::dispose(std::unique_ptr<Scheduler> scheduler) {
 }
 
 // Not now: the call comes from within it.
-void SchedulerPool::destroy_ended(const Scheduler* scheduler) {
+void SchedulerPool::destroy_ended(Scheduler* scheduler) {
+    if (on_ended_)
+        on_ended_(*scheduler);
     const auto found = std::ranges::find(ending_, scheduler, &std::unique_ptr<Scheduler>::get);
     std::shared_ptr<Scheduler> own = std::move(*found);
     ending_.erase(found);

@@ -53,9 +53,12 @@ public:
         std::chrono::nanoseconds time{};
     };
 
-    // All must outlive the pool. `log` is called from threads of plugins.
+    // The processes of one that was disposed of have ended: the last that can be asked of it.
+    using EndedSink = std::function<void(Scheduler& ended)>;
+
+    // All must outlive the pool. `log` is called from threads of plugins, `on_ended`, which may be empty, on the loop's.
     SchedulerPool(EventLoop& loop, BackgroundWorker& worker, const KernelBtf& kernel, const SchedExtProbe& probe,
-                  PluginLogSink log);
+                  PluginLogSink log, EndedSink on_ended = {});
     // Ends the processes of programs, for which it may wait a few seconds.
     ~SchedulerPool();
 
@@ -78,7 +81,7 @@ private:
     Prepared load(const Order& order);
     void start_program(const Order& order, Result<ProgramFile> file, std::function<void(Prepared)> done);
     void program_held(const Starting* starting, Result<> held);
-    void destroy_ended(const Scheduler* scheduler);
+    void destroy_ended(Scheduler* scheduler);
     Result<std::unique_ptr<Scheduler>> checked(const Order& order, Result<std::unique_ptr<Scheduler>> scheduler);
 
     EventLoop& loop_;
@@ -86,6 +89,7 @@ private:
     const KernelBtf& kernel_;
     const SchedExtProbe& probe_;
     PluginLogSink log_;
+    EndedSink on_ended_;
     std::size_t under_way_ = 0;
     std::atomic<bool> ended_ = false; // read by the worker
     std::vector<OpsLayout> layouts_;

@@ -2,6 +2,7 @@
 #include "host/supervisor/supervisor.hpp"
 
 #include "host/base/error_json.hpp"
+#include "host/programs/program_cgroup.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -85,8 +86,10 @@ Result<> Supervisor::start(const Config& config) {
     worker_ = SCXHOST_TRY(BackgroundWorker::start(loop_));
     if (!settings_.config_file.empty())
         config_watcher_ = follow(settings_.config_file, FileWatcher::kMaxBytes, [this] { config_changed(); });
+    ProgramCgroup::remove_left_behind();
     canary_ = SCXHOST_TRY(Canary::start(loop_));
-    pool_.emplace(loop_, *worker_, kernel_, *probe_, settings_.plugin_log);
+    pool_.emplace(loop_, *worker_, kernel_, *probe_, settings_.plugin_log,
+                  [this](Scheduler& ended) { program_ended(ended); });
     recorder_.emplace(*worker_, [this](const Result<std::string>& path) {
         if (path)
             emit("incident", {{"path", *path}});
@@ -275,6 +278,17 @@ void Supervisor::build_changed() {
         rebuild_due_ = true;
     else if (!asked)
         report(asked.error());
+}
+
+void Supervisor::program_ended(Scheduler& ended) {
+    const std::string& title = ended.facts().title;
+    for (const SchedulerNews& news : ended.news())
+        if (!news.output.empty())
+            emit("output", {{"title", title}, {"text", news.output}});
+    const SchedulerProcess process = ended.process().value_or(SchedulerProcess{});
+    const ProcessEnd end = ended.wait_for_process_end({}).value_or(ProcessEnd{});
+    emit("program-ended",
+         {{"title", title}, {"pid", process.pid}, {"how", end.how}, {"failed", end.failed}, {"output", process.output}});
 }
 
 void Supervisor::finish(RunEnd end) {

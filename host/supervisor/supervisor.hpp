@@ -138,6 +138,7 @@ private:
     std::unique_ptr<FileWatcher> follow(const std::filesystem::path& file, std::size_t limit,
                                         std::function<void()> on_change);
     void build_changed();
+    void program_ended(Scheduler& ended);
     void finish(RunEnd end);
     void end_reload();
     void emit(std::string_view name, nlohmann::json fields);

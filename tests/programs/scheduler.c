@@ -3,7 +3,7 @@
  * scx_example: a scheduler program as other people write them. It opens an object, loads it, looks whether another
  * scheduler runs, attaches, and stays until a signal or its exit record ends it. It knows nothing of a host.
  *
- *	scx_example OBJECT [HABIT]
+ *	scx_example OBJECT [HABIT [VARIABLE=NUMBER]...]
  *
  * HABIT is what it does differently:
  *	wrong-argument	says so and ends before it attaches
@@ -14,7 +14,9 @@
  *	floods		writes without end while it runs
  *	restarts	starts over when its scheduler has left
  *	environment	prints its environment first
+ * Each VARIABLE is one of the object's read-only globals, set before it is loaded.
  */
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -69,8 +71,37 @@ static struct bpf_link *attach_in_thread(struct bpf_map *map)
 	return link;
 }
 
+static bool set_variable(struct bpf_object *object, const char *assignment)
+{
+	const char *equals = strchr(assignment, '=');
+	const struct btf *btf = bpf_object__btf(object);
+	struct bpf_map *map = bpf_object__find_map_by_name(object, ".rodata");
+	const struct btf_type *section;
+	unsigned long long number;
+	size_t size;
+	char *values;
+	int id = btf ? btf__find_by_name_kind(btf, ".rodata", BTF_KIND_DATASEC) : -1;
+
+	if (!equals || !map || id < 0)
+		return false;
+	number = strtoull(equals + 1, NULL, 0);
+	section = btf__type_by_id(btf, id);
+	values = bpf_map__initial_value(map, &size);
+	for (int i = 0; i < btf_vlen(section); i++) {
+		const struct btf_var_secinfo *place = btf_var_secinfos(section) + i;
+		const char *name = btf__name_by_offset(btf, btf__type_by_id(btf, place->type)->name_off);
+
+		if (strlen(name) != (size_t)(equals - assignment) || strncmp(name, assignment, equals - assignment) != 0)
+			continue;
+		/* The number's low bytes come first on all machines that have sched_ext. */
+		memcpy(values + place->offset, &number, place->size < sizeof(number) ? place->size : sizeof(number));
+		return true;
+	}
+	return false;
+}
+
 /* 0: it ended in order; 1: it did not; 2: the exit record asks for another round. */
-static int run(const char *path)
+static int run(const char *path, char **variables)
 {
 	struct bpf_object *object = bpf_object__open_file(path, NULL);
 	struct bpf_map *map, *scheduler = NULL, *record = NULL;
@@ -78,6 +109,11 @@ static int run(const char *path)
 	volatile int *kind;
 	size_t size;
 
+	for (; object && *variables; variables++)
+		if (!set_variable(object, *variables)) {
+			fprintf(stderr, "cannot set %s\n", *variables);
+			return 1;
+		}
 	if (!object || bpf_object__load(object)) {
 		perror("cannot load");
 		return 1;
@@ -116,6 +152,7 @@ static int run(const char *path)
 
 int main(int argc, char **argv)
 {
+	char **variables = argc > 3 ? argv + 3 : argv + argc;
 	int result;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -148,12 +185,12 @@ int main(int argc, char **argv)
 		pid_t child = fork();
 
 		if (child == 0)
-			_exit(run(argv[1]));
+			_exit(run(argv[1], variables));
 		waitpid(child, &result, 0);
 		return WEXITSTATUS(result);
 	}
 	do
-		result = run(argv[1]);
+		result = run(argv[1], variables);
 	while (result == 2);
 	return result;
 }

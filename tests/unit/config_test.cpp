@@ -192,15 +192,32 @@ TEST(Config, BadInputIsRefusedWithPlaceReasonAndHint) {
         {"a NUL byte", nul, "c.toml:2:12", "a NUL byte: this is not a text file", ""},
         {"too large", std::string(64 * 1024 + 1, '#'), "c.toml", "larger than 64KiB: this is not a configuration", ""},
         {"empty", "", "c.toml", "no scheduler is selected",
-         R"(write plugin = "NAME" or object = "PATH" in the section [scheduler])"},
+         R"(write plugin = "NAME", object = "PATH" or program = "PATH" in the section [scheduler])"},
         {"no plugin in the section", "[log]\n\n[scheduler]\nstruct_ops = \"a\"\n", "c.toml:3:2",
-         "no scheduler is selected", R"(write plugin = "NAME" or object = "PATH" in the section [scheduler])"},
+         "no scheduler is selected", R"(write plugin = "NAME", object = "PATH" or program = "PATH" in the section [scheduler])"},
         {"plugin and object", "[scheduler]\nplugin = \"a\"\nobject = \"b.bpf.o\"\n", "c.toml:3:10",
          "scheduler.plugin and scheduler.object are both given", "keep the one that is to run"},
+        {"object and program", "[scheduler]\nprogram = \"/b\"\nobject = \"b.bpf.o\"\n", "c.toml:3:10",
+         "scheduler.program and scheduler.object are both given", "keep the one that is to run"},
+        {"program with a relative path", "[scheduler]\nprogram = \"scx_lavd\"\n", "c.toml:2:11",
+         R"(scheduler.program: the path "scx_lavd" is not absolute)", R"(start it with "/")"},
+        {"program with options", "[scheduler]\nprogram = \"/b\"\n[scheduler.options]\na = 1\n", "c.toml:4:5",
+         "scheduler.options.a: a program takes no options of the host's", "give it arguments: scheduler.args"},
+        {"arguments without a program", "[scheduler]\nplugin = \"a\"\nargs = [\"-v\"]\n", "c.toml:3:8",
+         "scheduler.args: only a program has arguments", "a plugin or object has options: [scheduler.options]"},
+        {"environment without a program", "[scheduler]\nplugin = \"a\"\nenv = { A = \"b\" }\n", "c.toml:3:13",
+         "scheduler.env.A: only a program has an environment", "remove it, or select a program"},
+        {"environment that is no text", "[scheduler]\nprogram = \"/b\"\nenv = { A = 1 }\n", "c.toml:3:13",
+         "A: expected a string, found the integer 1", "put the value between quotes"},
+        {"way back that is none", "[scheduler]\nprogram = \"/b\"\n[program]\nway_back = \"freeze\"\n", "c.toml:4:12",
+         R"(program.way_back: "freeze" is not a way back)", R"("standby" or "restart")"},
+        {"variables of a program", "[scheduler]\nprogram = \"/b\"\n[stats]\nvariables = [\"a\"]\n", "c.toml:4:13",
+         "stats.variables: the variables of a program's objects cannot be shown",
+         "leave it out; a program's own output is in scxhost events"},
         {"unknown section, a known one is near", "[schedular]\nplugin = \"a\"\n", "c.toml:1:2",
          "unknown section [schedular]", R"(did you mean "scheduler"?)"},
         {"unknown section, none is near", "[scheduler]\nplugin = \"a\"\n[x]\n", "c.toml:3:2", "unknown section [x]",
-         "known sections: scheduler, host, swap, restart, stats, log, control and incidents"},
+         "known sections: scheduler, program, host, swap, restart, stats, log, control and incidents"},
         {"unknown key, a known one is near", "[host]\nfallbak = []\n", "c.toml:2:1",
          R"(unknown key "fallbak" in [host])", R"(did you mean "fallback"?)"},
         {"unknown key, none is near", "[swap]\nblanket = 1\n", "c.toml:2:1", R"(unknown key "blanket" in [swap])",
@@ -469,6 +486,26 @@ TEST_F(OverrideTest, SelectingAnotherSchedulerReplacesTheFilesOne) {
     EXPECT_EQ(config_.scheduler.plugin, "simple");
     EXPECT_EQ(config_.scheduler.object, "");
     EXPECT_EQ(to_string(config_.where("scheduler.object")), "full.toml") << "no longer set";
+}
+
+TEST(Config, AProgramWithItsArguments) {
+    const auto config = parse_config("[scheduler]\nprogram = \"/usr/bin/scx_lavd\"\nargs = [\"-v\", \"\"]\n"
+                                     "env = { RUST_LOG = \"info\" }\n[program]\nmemory_max = \"512MiB\"\n"
+                                     "pids_max = 256\nway_back = \"restart\"\nname = \"lavd\"\n",
+                                     "c.toml");
+    ASSERT_TRUE(config) << config.error().what;
+    EXPECT_EQ(config->scheduler.program, "/usr/bin/scx_lavd");
+    EXPECT_EQ(config->scheduler.args, (std::vector<std::string>{"-v", ""}));
+    ASSERT_EQ(config->scheduler.env.size(), 1U);
+    EXPECT_EQ(config->scheduler.env[0].key, "RUST_LOG");
+    EXPECT_EQ(config->program.memory_max, 512ULL << 20);
+    EXPECT_EQ(config->program.pids_max, 256);
+    EXPECT_EQ(config->program.way_back, "restart");
+    // What is about this scheduler is no other one's.
+    const Config other = config->without_scheduler();
+    EXPECT_TRUE(other.scheduler.program.empty());
+    EXPECT_TRUE(other.program.name.empty());
+    EXPECT_EQ(other.program.memory_max, 0U);
 }
 
 TEST_F(OverrideTest, BadOnesAreRefusedAndChangeNothing) {

@@ -48,8 +48,7 @@ struct Answer {
 
 // `scxhost swap ARGUMENTS…`
 inline Answer swap(std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), "swap");
-    arguments.emplace_back("--json");
+    arguments.insert(arguments.begin(), {"swap", "--json"}); // a program's arguments stay the last
     HostProcess command(arguments);
     Answer answer;
     answer.status = command.wait();

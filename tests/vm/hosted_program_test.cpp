@@ -1,0 +1,360 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Somebody's scheduler program under the host, as a user has it: swapped in and out while the machine works, with each
+// of its failures, and gone with everything that it started. Runs as root in a guest.
+#include "tests/vm/guest_test.hpp"
+#include "tests/vm/host_commands.hpp"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace scxhost {
+namespace {
+
+using testing::HasSubstr;
+using testing::StartsWith;
+namespace fs = std::filesystem;
+
+constexpr const char* kProgram = "/root/scx_example";
+constexpr const char* kObject = "/root/example.bpf.o";
+constexpr const char* kFailing = "/root/failing.bpf.o"; // faulty.bpf.c
+constexpr const char* kFaulty = "/root/faulty.so";
+constexpr const char* kConfig = "/root/program.toml";
+
+// Processes that run the program, those that are being reaped aside.
+std::vector<pid_t> processes() {
+    std::vector<pid_t> found;
+    for (const auto& entry : fs::directory_iterator("/proc")) {
+        std::error_code error;
+        if (fs::read_symlink(entry.path() / "exe", error) == kProgram)
+            found.push_back(static_cast<pid_t>(std::stol(entry.path().filename().string())));
+    }
+    return found;
+}
+
+std::vector<std::string> cgroups() {
+    std::vector<std::string> found;
+    for (const auto& entry : fs::directory_iterator("/sys/fs/cgroup"))
+        if (entry.path().filename().string().starts_with("scxhost-"))
+            found.push_back(entry.path().filename());
+    return found;
+}
+
+std::vector<std::string> program(std::vector<std::string> arguments = {}, std::vector<std::string> settings = {}) {
+    std::vector<std::string> words = {"--program", kProgram};
+    for (const std::string& setting : settings)
+        words.insert(words.end(), {"--set", setting});
+    words.emplace_back("--");
+    if (arguments.empty())
+        arguments = {kObject};
+    words.insert(words.end(), arguments.begin(), arguments.end());
+    return words;
+}
+
+class HostedProgramVm : public QuietGuestTest {
+protected:
+    void TearDown() override {
+        host_.reset();
+        EXPECT_TRUE(wait_until([] { return processes().empty(); }));
+        EXPECT_TRUE(wait_until([] { return bool(on_its_own_scheduler()); }));
+        QuietGuestTest::TearDown();
+    }
+
+    // A host that runs `what`, with no probation unless it says otherwise.
+    void start(const std::vector<std::string>& what) {
+        std::vector<std::string> arguments = {"run", "--json", "--stay", "--set", "swap.probation=0s"};
+        arguments.insert(arguments.end(), what.begin(), what.end());
+        host_ = std::make_unique<HostProcess>(arguments);
+        ASSERT_TRUE(host_->next_event("enabled")) << host_->out() << host_->err();
+    }
+
+    static pid_t running_process() {
+        const nlohmann::json now = status();
+        const nlohmann::json& process = now.at("scheduler").at("process");
+        return process.is_object() ? process.at("pid").get<pid_t>() : 0;
+    }
+
+    // The program runs, by one process of it, and nothing else of it is left.
+    static pid_t expect_program_runs() {
+        const nlohmann::json now = status();
+        EXPECT_EQ(now.at("scheduler").value("title", ""), "scx_example") << now;
+        EXPECT_TRUE(now.at("agrees").get<bool>()) << now;
+        EXPECT_EQ(kernel_status().state, SchedExtState::kEnabled);
+        EXPECT_TRUE(wait_until([] { return processes().size() == 1; })) << processes().size();
+        EXPECT_EQ(processes(), std::vector<pid_t>{running_process()});
+        EXPECT_TRUE(wait_until([] { return cgroups().size() == 1; })) << cgroups().size();
+        return running_process();
+    }
+
+    // How often the host has begun to prepare it, until now.
+    int prepared(const std::string& scheduler) {
+        host_->signal(SIGTERM); // all that it has to say comes
+        host_->wait();
+        int count = 0;
+        std::istringstream out(host_->out());
+        for (std::string line; std::getline(out, line);)
+            if (const auto event = nlohmann::json::parse(line, nullptr, false);
+                event.is_object() && event.value("event", "") == "preparing" &&
+                event.value("scheduler", "") == scheduler)
+                ++count;
+        return count;
+    }
+
+    void finish() {
+        end(*host_);
+        EXPECT_THAT(processes(), testing::IsEmpty());
+        EXPECT_THAT(cgroups(), testing::IsEmpty());
+    }
+
+    std::unique_ptr<HostProcess> host_;
+};
+
+TEST_F(HostedProgramVm, RunsAndEnds) {
+    start(program());
+    expect_program_runs();
+    EXPECT_TRUE(host_->next_event("output")) << host_->out();
+    EXPECT_THAT(host_->out(), HasSubstr("scheduler started"));
+    finish();
+}
+
+TEST_F(HostedProgramVm, RoundAndRoundUnderLoad) {
+    const Load load(2, 2);
+    start({"simple"});
+    std::size_t objects = 0;
+    const int swaps = static_cast<int>(from_environment("SCX_TEST_SWAPS", 8));
+    for (int i = 0; i < swaps; ++i) {
+        const std::vector<std::string> to = i % 4 == 1   ? std::vector<std::string>{kFaulty}
+                                            : i % 4 == 3 ? std::vector<std::string>{"simple"}
+                                                         : program();
+        const Answer answer = swap(to);
+        ASSERT_EQ(answer.status, 0) << "swap " << i << ": " << answer.report << answer.err << host_->err();
+        EXPECT_EQ(answer.report.at("outcome"), "good");
+        if (i % 4 != 3)
+            continue;
+        EXPECT_TRUE(wait_until([] { return processes().empty() && cgroups().empty(); }));
+        if (objects == 0)
+            objects = count_bpf_objects();
+    }
+    EXPECT_EQ(fork_storm(50, 5), 0U);
+    if (swaps % 4 == 0)
+        expect_bpf_objects(objects);
+    finish();
+}
+
+struct Failure {
+    const char* description;
+    std::vector<std::string> arguments; // of swap
+    int status;                         // of swap
+    const char* outcome;
+    const char* message; // in the report's error
+};
+
+class FailingHostedProgramVm : public HostedProgramVm, public testing::WithParamInterface<Failure> {};
+
+TEST_P(FailingHostedProgramVm, LeavesTheGoodOneRunning) {
+    const Load load(0, 1); // somebody has to wake up, or no task is ever enqueued
+    start({"simple"});
+    const Answer answer = swap(GetParam().arguments);
+    ASSERT_EQ(answer.status, GetParam().status) << answer.report << answer.err << host_->out() << host_->err();
+    EXPECT_EQ(answer.report.value("outcome", ""), GetParam().outcome) << answer.report;
+    EXPECT_THAT(answer.report.at("error").value("message", ""), HasSubstr(GetParam().message));
+    expect_runs("simple");
+    EXPECT_TRUE(wait_until([] { return processes().empty() && cgroups().empty(); }));
+    finish();
+}
+
+std::vector<std::string> failing(const std::string& fault, const std::string& after = "after=2") {
+    return program({kFailing, "", fault, after}, {"swap.probation=1h"});
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Each, FailingHostedProgramVm,
+    testing::Values(Failure{"Missing", {"--program", "/root/nosuch"}, 2, "refused", "there is no such program"},
+                    Failure{"IsNoProgram", {"--program", "/root"}, 2, "refused", "no file that can be executed"},
+                    Failure{"WrongArgument", program({kObject, "wrong-argument"}), 2, "refused", "exited with status 2"},
+                    Failure{"Dies", program({kObject, "dies"}), 2, "refused", "was killed by SIGABRT"},
+                    Failure{"Hangs", program({kObject, "hangs"}, {"program.start_timeout=1s"}), 3, "refused",
+                            "did not ask to attach a scheduler within 1s"},
+                    Failure{"RunsOutOfMemory", program({kObject, "eats"}, {"program.memory_max=24MiB"}), 2, "refused",
+                            "ran out of memory"},
+                    Failure{"AChildAttaches", program({kObject, "forks"}), 3, "refused", "a child of the program"},
+                    Failure{"Init", failing("fault=1"), 1, "rolled-back", "init refuses"},
+                    Failure{"InitTask", failing("fault=2"), 1, "rolled-back", "init_task"},
+                    Failure{"ErrorAtOnce", failing("fault=3", "after=0"), 1, "rolled-back", "faulty: error after"},
+                    Failure{"ErrorOnProbation", failing("fault=3"), 1, "rolled-back", "faulty: error after"},
+                    Failure{"ExitOnProbation", failing("fault=6"), 1, "rolled-back", "faulty: leaving"}),
+    [](const auto& failure) { return std::string(failure.param.description); });
+
+// It failed in the window; what it has to say of it comes from its own process, which is given its dead link.
+TEST_F(HostedProgramVm, ReportsInItsOwnWords) {
+    start({"simple"});
+    EXPECT_EQ(swap(failing("fault=1")).status, 1);
+    const auto ended = host_->wait_for_event("program-ended");
+    ASSERT_TRUE(ended) << host_->out();
+    EXPECT_EQ(ended->at("how"), "exited with status 0");
+    EXPECT_THAT(ended->at("output").get<std::string>(), HasSubstr("exit kind 1025: scx_bpf_error"));
+    finish();
+}
+
+TEST_F(HostedProgramVm, AStandbyIsTheWayBack) {
+    const Load load(0, 1);
+    start(program());
+    const pid_t first = expect_program_runs();
+    // In the window.
+    Answer answer = swap({kFaulty, "--set", "fault=init"});
+    EXPECT_EQ(answer.report.value("outcome", ""), "rolled-back") << answer.report << answer.err;
+    EXPECT_EQ(answer.report.value("running", ""), "scx_example");
+    const pid_t second = expect_program_runs();
+    EXPECT_NE(second, first);
+    // On probation.
+    answer = swap({kFaulty, "--set", "fault=error", "--set", "after=2", "--set", "swap.probation=1h"});
+    EXPECT_EQ(answer.report.value("outcome", ""), "rolled-back") << answer.report << answer.err;
+    const pid_t third = expect_program_runs();
+    EXPECT_NE(third, second);
+    // Neither was loaded anew: the second process had been held all the time.
+    EXPECT_EQ(prepared("scx_example"), 1);
+    EXPECT_THAT(processes(), testing::IsEmpty());
+    EXPECT_THAT(cgroups(), testing::IsEmpty());
+}
+
+TEST_F(HostedProgramVm, WithoutAStandbyItIsStartedAnew) {
+    const Load load(0, 1);
+    start(program({}, {"program.way_back=restart"}));
+    const pid_t first = expect_program_runs();
+    const Answer answer = swap({kFaulty, "--set", "fault=error", "--set", "after=2", "--set", "swap.probation=1h"});
+    EXPECT_EQ(answer.report.value("outcome", ""), "rolled-back") << answer.report << answer.err;
+    EXPECT_NE(expect_program_runs(), first);
+    finish();
+}
+
+TEST_F(HostedProgramVm, WhatEndsByItselfIsStartedAgain) {
+    start(program());
+    const pid_t first = expect_program_runs();
+    ASSERT_EQ(::kill(first, SIGTERM), 0);
+    const auto left = host_->next_event("left");
+    ASSERT_TRUE(left) << host_->out();
+    EXPECT_THAT(left->at("error").value("message", ""), HasSubstr("its process exited with status 0"));
+    ASSERT_TRUE(host_->next_event("enabled")) << host_->out();
+    EXPECT_NE(expect_program_runs(), first);
+    EXPECT_THAT(status().at("quarantine"), testing::IsEmpty());
+    finish();
+}
+
+TEST_F(HostedProgramVm, WhatCrashesIsBlamed) {
+    start(program({}, {"host.fallback=[\"simple\"]"}));
+    ASSERT_EQ(::kill(expect_program_runs(), SIGSEGV), 0);
+    const auto left = host_->next_event("left");
+    ASSERT_TRUE(left) << host_->out();
+    EXPECT_THAT(left->at("error").value("message", ""), HasSubstr("its process was killed by SIGSEGV"));
+    ASSERT_TRUE(host_->next_event("enabled")) << host_->out();
+    expect_runs("simple");
+    const nlohmann::json now = status();
+    ASSERT_EQ(now.at("quarantine").size(), 1U) << now;
+    EXPECT_EQ(now.at("quarantine").at(0).value("title", ""), "scx_example");
+    // With other arguments it is another matter.
+    EXPECT_EQ(swap(program()).report.value("outcome", ""), "refused");
+    EXPECT_EQ(swap(program({kObject, "threads"})).status, 0);
+    HostProcess incidents({"incidents", "show", "--json"});
+    EXPECT_EQ(incidents.wait(), 0) << incidents.err();
+    const auto shown = nlohmann::json::parse(incidents.out(), nullptr, false);
+    EXPECT_EQ(shown.at("incident").at("process").value("program", ""), kProgram) << shown;
+    EXPECT_THAT(shown.at("incident").value("output", ""), HasSubstr("scheduler started"));
+    finish();
+}
+
+TEST_F(HostedProgramVm, StopEndsItAndAllOfIt) {
+    start(program({kObject, "stubborn"}));
+    expect_program_runs();
+    HostProcess stop({"stop"});
+    EXPECT_EQ(stop.wait(), 0) << stop.err();
+    EXPECT_TRUE(on_its_own_scheduler());
+    EXPECT_TRUE(wait_until([] { return processes().empty() && cgroups().empty(); }));
+    const auto ended = host_->wait_for_event("program-ended");
+    ASSERT_TRUE(ended) << host_->out();
+    EXPECT_EQ(ended->at("how"), "was killed by SIGKILL");
+    finish();
+}
+
+// By whatever the host is doing: nothing of the program is left, and the next host clears up.
+TEST_F(HostedProgramVm, NothingOutlivesTheHost) {
+    for (const std::string moment : {"runs", "stands by", "starts"}) {
+        start(moment == "starts" ? std::vector<std::string>{"simple"} : program());
+        if (moment == "stands by")
+            EXPECT_EQ(swap({"simple", "--set", "swap.probation=1h", "--no-wait"}).status, 0);
+        if (moment == "starts")
+            EXPECT_EQ(swap([] {
+                          std::vector<std::string> words = program({kObject, "hangs"});
+                          words.insert(words.begin(), "--no-wait");
+                          return words;
+                      }()).status,
+                      0);
+        EXPECT_TRUE(wait_until([] { return !processes().empty(); })) << moment;
+        if (moment == "stands by")
+            EXPECT_TRUE(host_->next_event("enabled")) << host_->out();
+        host_->signal(SIGKILL);
+        EXPECT_EQ(host_->wait(), 128 + SIGKILL);
+        EXPECT_TRUE(wait_until([] { return processes().empty(); })) << moment;
+        EXPECT_TRUE(wait_until([] { return bool(on_its_own_scheduler()); })) << moment;
+        EXPECT_THAT(cgroups(), testing::Not(testing::IsEmpty())) << moment;
+        start({"simple"});
+        EXPECT_THAT(cgroups(), testing::IsEmpty()) << moment;
+        finish();
+    }
+}
+
+TEST_F(HostedProgramVm, AConfigurationIsFollowed) {
+    const auto write = [](const std::string& arguments) {
+        write_text(kConfig, fmt::format("[scheduler]\nprogram = \"{}\"\nargs = [{}]\nenv = {{ RUST_LOG = \"info\" }}\n"
+                                        "[program]\nname = \"example\"\nmemory_max = \"256MiB\"\npids_max = 16\n"
+                                        "[swap]\nprobation = \"0s\"\n",
+                                        kProgram, arguments));
+    };
+    write(fmt::format("\"{}\"", kObject));
+    start({kConfig});
+    const pid_t first = running_process();
+    EXPECT_EQ(status().at("scheduler").value("title", ""), "example");
+    EXPECT_EQ(swap({}).report.value("outcome", ""), "unchanged");
+    EXPECT_EQ(running_process(), first);
+    write(fmt::format("\"{}\", \"threads\"", kObject));
+    const Answer answer = swap({});
+    EXPECT_TRUE(answer.report.value("outcome", "") == "good") << answer.report << answer.err;
+    EXPECT_NE(running_process(), first);
+    EXPECT_EQ(status().at("scheduler").at("options").value("args", ""), fmt::format("{} threads", kObject));
+    finish();
+}
+
+// It starts over by itself when its scheduler has left: that is the host's to do.
+TEST_F(HostedProgramVm, RestartsAreTheHosts) {
+    start(program({kFailing, "restarts", "fault=7", "after=2000"}, {"restart.limit=1"}));
+    const Load load(0, 2);
+    ASSERT_TRUE(host_->next_event("left")) << host_->out();
+    ASSERT_TRUE(host_->next_event("enabled")) << host_->out();
+    EXPECT_TRUE(host_->wait_for_event("stood-down")) << host_->out();
+    EXPECT_TRUE(wait_until([] { return processes().empty() && cgroups().empty(); }));
+    finish();
+}
+
+TEST_F(HostedProgramVm, CheckSaysWhatItWouldBe) {
+    HostProcess check({"check", "--program", kProgram, "--", kObject});
+    EXPECT_EQ(check.wait(), 0) << check.out() << check.err();
+    EXPECT_THAT(check.out(), HasSubstr("it asks to attach 'simple' (sched_ext_ops"));
+    EXPECT_THAT(processes(), testing::IsEmpty());
+    EXPECT_THAT(cgroups(), testing::IsEmpty());
+    HostProcess wrong({"check", "--program", kProgram, "--", kObject, "wrong-argument"});
+    EXPECT_EQ(wrong.wait(), 2) << wrong.out();
+    EXPECT_THAT(wrong.err(), HasSubstr("Usage: scx_example OBJECT [HABIT]"));
+}
+
+} // namespace
+} // namespace scxhost
