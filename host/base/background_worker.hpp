@@ -40,8 +40,8 @@ public:
 private:
     // The thread's too: it may outlive an abandoned worker.
     struct State {
-        EventFd finished; // for the loop: a job is done
-        EventFd wanted;   // for the thread: a job waits, or it is to end
+        EventFd finished;      // for the loop: a job is done
+        EventFd wanted;        // for the thread: a job waits, or it is to end
         InheritingMutex mutex; // for the four below
         std::deque<Job> jobs;
         std::deque<Completion> completions;

@@ -210,9 +210,8 @@ void check_program(Report& report, const Config& config, const PreflightReport& 
 CommandResult check(const CheckArguments& arguments) {
     Report report;
     const Result<Config> config = select_config(arguments.selection);
-    const bool has_config =
-        report.step("configuration", config,
-                    arguments.selection.what + arguments.selection.object + arguments.selection.program);
+    const bool has_config = report.step(
+        "configuration", config, arguments.selection.what + arguments.selection.object + arguments.selection.program);
     const PreflightReport preflight = preflight_report();
     const KernelBtf* kernel = add_preflight(report, preflight);
     if (has_config && !config->scheduler.program.empty())

@@ -154,9 +154,8 @@ private:
             if (const auto place = config_.places.find(std::string(key)); place != config_.places.end())
                 given.emplace_back(place->second, key);
         if (given.size() > 1) {
-            std::ranges::sort(given, {}, [](const auto& source) {
-                return std::pair(source.first.line, source.first.column);
-            });
+            std::ranges::sort(given, {},
+                              [](const auto& source) { return std::pair(source.first.line, source.first.column); });
             errors_.push_back(Error{.kind = ErrorKind::kConfig,
                                     .what = fmt::format("{} and {} are both given", given[0].second, given[1].second),
                                     .hint = "keep the one that is to run",
@@ -285,7 +284,8 @@ Result<> check_source(const Config& config) {
     };
     if (is_program) {
         if (!config.scheduler.options.empty())
-            return misplaced(config.scheduler.options.front(), "scheduler.options", "give it arguments: scheduler.args");
+            return misplaced(config.scheduler.options.front(), "scheduler.options",
+                             "give it arguments: scheduler.args");
         if (!config.scheduler.ops.empty())
             return misplaced(config.scheduler.ops.front(), "scheduler.ops", "give it arguments: scheduler.args");
         for (const Setting& setting : config.scheduler.env)

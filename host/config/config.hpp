@@ -34,9 +34,9 @@ struct Config {
         std::filesystem::path program; // somebody's scheduler program, absolute
         std::vector<std::string> args; // of the program
         std::vector<Setting> env;      // of the program: its environment, strings; keys without "scheduler.env."
-        std::string struct_ops;       // which struct_ops map of it; empty: the only one
-        std::vector<Setting> options; // in the order of the file; keys without "scheduler.options."
-        std::vector<Setting> ops;     // values for struct_ops members; keys without "scheduler.ops."
+        std::string struct_ops;        // which struct_ops map of it; empty: the only one
+        std::vector<Setting> options;  // in the order of the file; keys without "scheduler.options."
+        std::vector<Setting> ops;      // values for struct_ops members; keys without "scheduler.ops."
     };
     struct Host {
         std::vector<std::filesystem::path> plugin_dirs = {default_plugin_dir()};
@@ -45,10 +45,10 @@ struct Config {
     // How a scheduler that is a program of its own is hosted.
     struct Program {
         std::chrono::nanoseconds start_timeout = std::chrono::seconds(30); // until it asks to attach
-        std::uint64_t memory_max = 0; // bytes, of all its processes; 0: no limit
-        std::int64_t pids_max = 0;    // threads, of all its processes; 0: no limit
-        std::string way_back = "standby"; // or "restart"
-        std::string name;             // what it is called; empty: as its file
+        std::uint64_t memory_max = 0;                                      // bytes, of all its processes; 0: no limit
+        std::int64_t pids_max = 0;                                         // threads, of all its processes; 0: no limit
+        std::string way_back = "standby";                                  // or "restart"
+        std::string name;                                                  // what it is called; empty: as its file
     };
     struct Swap {
         std::chrono::nanoseconds probation = std::chrono::seconds(10);

@@ -105,17 +105,17 @@ constexpr std::array kKeys{
             "The scheduler's own options; `scxhost options PLUGIN` lists them"},
     KeySpec{"scheduler.ops", SettingsKey{at<&Config::scheduler, &Config::Scheduler::ops>},
             "Members of the scheduler's struct_ops to set before it is loaded, such as `timeout_ms`"},
-    KeySpec{"program.start_timeout",
-            DurationKey{at<&Config::program, &Config::Program::start_timeout>, 100ms, 1h},
+    KeySpec{"program.start_timeout", DurationKey{at<&Config::program, &Config::Program::start_timeout>, 100ms, 1h},
             "How long a program may take from its start until it asks to attach its scheduler"},
-    KeySpec{"program.memory_max",
-            SizeKey{at<&Config::program, &Config::Program::memory_max>, 0, kMaxProgramMemory},
-            "The most memory that the program's processes may take together, their BPF maps included; 0 means no limit"},
+    KeySpec{
+        "program.memory_max", SizeKey{at<&Config::program, &Config::Program::memory_max>, 0, kMaxProgramMemory},
+        "The most memory that the program's processes may take together, their BPF maps included; 0 means no limit"},
     KeySpec{"program.pids_max", IntKey{at<&Config::program, &Config::Program::pids_max>, 0, 1'000'000},
             "The most threads that the program's processes may have together; 0 means no limit"},
-    KeySpec{"program.way_back", WordKey{at<&Config::program, &Config::Program::way_back>, &kWayBack},
-            "How the program comes back when its successor fails: \"standby\" has a second process of it wait for that, "
-            "\"restart\" starts it anew"},
+    KeySpec{
+        "program.way_back", WordKey{at<&Config::program, &Config::Program::way_back>, &kWayBack},
+        "How the program comes back when its successor fails: \"standby\" has a second process of it wait for that, "
+        "\"restart\" starts it anew"},
     KeySpec{"program.name", WordKey{at<&Config::program, &Config::Program::name>, &kOptionalName},
             "What commands and events call the program; empty means the name of its file"},
     KeySpec{"host.plugin_dirs", PathListKey{at<&Config::host, &Config::Host::plugin_dirs>},

@@ -201,8 +201,9 @@ Result<Config> HostService::config_of(const Selection& selection, const Peer& ca
                assignment.starts_with("scheduler.env") || assignment.starts_with("program.");
     };
     if (!selection.program.empty() || std::ranges::any_of(selection.assignments, chooses_program))
-        return fail(ErrorKind::kPermission, "only root may name a program through the control socket, or change how one is "
-                                            "started",
+        return fail(ErrorKind::kPermission,
+                    "only root may name a program through the control socket, or change how one is "
+                    "started",
                     "name a configuration file that says so");
     std::vector<std::filesystem::path> named(selection.plugin_dirs.begin(), selection.plugin_dirs.end());
     if (selection.what.starts_with('/'))

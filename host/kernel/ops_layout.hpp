@@ -25,7 +25,7 @@ struct OpsLayout {
     std::uint32_t name = 0;
     std::optional<std::uint32_t> sub_cgroup;
     std::optional<std::uint32_t> flags;
-    std::optional<std::uint32_t> timeout; // timeout_ms
+    std::optional<std::uint32_t> timeout;                         // timeout_ms
     std::vector<std::pair<std::string, std::uint32_t>> callbacks; // where the ids of their programs are
 };
 

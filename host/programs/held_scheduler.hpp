@@ -30,7 +30,7 @@ public:
     [[nodiscard]] const std::string& ops_name() const { return ops_name_; }
     [[nodiscard]] const std::string& ops_type() const { return ops_type_; } // "sched_ext_ops" or its cid form
     [[nodiscard]] std::uint64_t flags() const { return flags_; }
-    [[nodiscard]] std::uint64_t sub_cgroup() const { return sub_cgroup_; } // as in SchedulerLink
+    [[nodiscard]] std::uint64_t sub_cgroup() const { return sub_cgroup_; }       // as in SchedulerLink
     [[nodiscard]] std::chrono::milliseconds timeout() const { return timeout_; } // of its watchdog; 0: the kernel's own
     [[nodiscard]] const std::vector<std::string>& callbacks() const { return callbacks_; }
     [[nodiscard]] std::uint32_t map_id() const { return map_id_; }

@@ -81,7 +81,8 @@ void ProgramCgroup::remove_left_behind() {
     if (!base)
         return;
     std::error_code error;
-    for (fs::directory_iterator entry(*base, error); !error && entry != fs::directory_iterator(); entry.increment(error)) {
+    for (fs::directory_iterator entry(*base, error); !error && entry != fs::directory_iterator();
+         entry.increment(error)) {
         pid_t host = 0;
         if (std::sscanf(entry->path().filename().c_str(), "scxhost-%d-", &host) == 1 && host > 0 &&
             ::kill(host, 0) != 0 && errno == ESRCH)

@@ -255,8 +255,13 @@ void Lifecycle::on(const event::SwitchFailed& failed) {
     if (!failed.restored && running_) {
         const SchedulerId previous = *std::exchange(running_, std::nullopt);
         add_action(action::Release{previous});
-        if (failed.previous)
+        if (failed.previous) {
             blame_previous(previous, *failed.previous);
+        } else if (!kept_) {
+            // It could not be attached a second time. Loaded anew it is still what there was to go back to.
+            kept_ = previous;
+            kept_is_good_ = before_switch_ == Phase::kGood;
+        }
     }
     add_action(action::Release{pending.id});
     const bool out_of_date = failed.cause == Cause::kTopology || (exited && failed.exit == LeaveClass::kTopology);

@@ -93,8 +93,8 @@ Result<std::unique_ptr<ProgramScheduler>> ProgramScheduler::start(EventLoop& loo
         new ProgramScheduler(loop, std::move(file), config.program.way_back, std::move(layouts)));
     if (!scheduler->news_ready_)
         return EventFd::no_descriptor();
-    scheduler->current_ = SCXHOST_TRY(
-        scheduler->start_instance([raw = scheduler.get(), held = std::move(held)](Result<> result) mutable {
+    scheduler->current_ =
+        SCXHOST_TRY(scheduler->start_instance([raw = scheduler.get(), held = std::move(held)](Result<> result) mutable {
             if (result)
                 raw->describe_held();
             // Once: a program that starts over by itself asks again.
@@ -108,19 +108,20 @@ Result<std::unique_ptr<ProgramScheduler::Instance>>
 ProgramScheduler::start_instance(std::function<void(Result<>)> held) {
     auto instance = std::make_unique<Instance>();
     Instance* raw = instance.get();
-    instance->program = SCXHOST_TRY(
-        HeldProgram::start(loop_, settings_, layouts_,
-                           {.held =
-                                [raw, held = std::move(held)](Result<> result) {
-                                    // One that was attached keeps the scheduler that was, with its exit record.
-                                    if (raw->attached)
-                                        return;
-                                    if (result)
-                                        raw->scheduler = raw->program->scheduler();
-                                    held(std::move(result));
-                                },
-                            .ended = [this, raw](const ProcessEnd& end) { on_ended(*raw, end); },
-                            .output = [this, raw](std::string_view text) { on_output(*raw, text); }}));
+    instance->program =
+        SCXHOST_TRY(HeldProgram::start(loop_, settings_, layouts_,
+                                       {.held =
+                                            [raw, held = std::move(held)](Result<> result) {
+                                                // One that was attached keeps the scheduler that was, with its exit
+                                                // record.
+                                                if (raw->attached)
+                                                    return;
+                                                if (result)
+                                                    raw->scheduler = raw->program->scheduler();
+                                                held(std::move(result));
+                                            },
+                                        .ended = [this, raw](const ProcessEnd& end) { on_ended(*raw, end); },
+                                        .output = [this, raw](std::string_view text) { on_output(*raw, text); }}));
     return instance;
 }
 
@@ -257,9 +258,9 @@ void ProgramScheduler::on_output(const Instance& instance, std::string_view text
 void ProgramScheduler::on_ended(Instance& instance, const ProcessEnd& end) {
     instance.ended = true;
     if (&instance == standby_.get() && instance.scheduler != nullptr) {
-        tell({.result = fail(ErrorKind::kObject,
-                             fmt::format("{}: the second process, which waited to be the way back, {}", facts_.title,
-                                         end.how))});
+        tell({.result =
+                  fail(ErrorKind::kObject, fmt::format("{}: the second process, which waited to be the way back, {}",
+                                                       facts_.title, end.how))});
         standby_pending_ = false;
     } else if (&instance == current_.get() && instance.attached) {
         tell({.process_ended = true});

@@ -4,8 +4,8 @@
 // to attach. The link is made here and handed to the program when the kernel has confirmed it.
 //
 // What was attached once cannot be attached again: the program's user-space half believes that it runs, or has ended.
-// So the way back to a program is a second process of it, the standby, which waits at its own attach while the other one
-// runs. Without it (program.way_back = "restart") the program is started anew.
+// So the way back to a program is a second process of it, the standby, which waits at its own attach while the other
+// one runs. Without it (program.way_back = "restart") the program is started anew.
 #pragma once
 
 #include "host/base/event_fd.hpp"
@@ -95,13 +95,13 @@ private:
     std::vector<OpsLayout> layouts_;
     std::unique_ptr<Instance> current_;
     std::unique_ptr<Instance> standby_;
-    bool standby_pending_ = false; // it is on its way
+    bool standby_pending_ = false;                   // it is on its way
     std::unique_ptr<Instance> replaced_;             // in the window: what standby_ has taken the place of
     std::vector<std::unique_ptr<Instance>> retired_; // asked to end, and perhaps gone
     EventFd news_ready_;
     std::vector<SchedulerNews> news_;
     std::string unread_output_;
-    std::size_t skipped_output_ = 0; // bytes, of a flood
+    std::size_t skipped_output_ = 0;       // bytes, of a flood
     std::vector<std::int64_t> statistics_; // as they were read last
     std::vector<std::int64_t> carried_;    // counters of the processes that this one has taken the place of
     std::function<void()> when_ended_;

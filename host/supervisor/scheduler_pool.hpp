@@ -56,7 +56,8 @@ public:
     // The processes of one that was disposed of have ended: the last that can be asked of it.
     using EndedSink = std::function<void(Scheduler& ended)>;
 
-    // All must outlive the pool. `log` is called from threads of plugins, `on_ended`, which may be empty, on the loop's.
+    // All must outlive the pool. `log` is called from threads of plugins, `on_ended`, which may be empty, on the
+    // loop's.
     SchedulerPool(EventLoop& loop, BackgroundWorker& worker, const KernelBtf& kernel, const SchedExtProbe& probe,
                   PluginLogSink log, EndedSink on_ended = {});
     // Ends the processes of programs, for which it may wait a few seconds.

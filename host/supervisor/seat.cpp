@@ -247,7 +247,8 @@ void Seat::prepared(SchedulerId id, PreparationTicket ticket, std::uint64_t run,
         return;
     }
     Spec& spec = specs_.at(id);
-    // Whoever may have to come back from it gets ready first. What was prepared waits meanwhile, and so does nobody else.
+    // Whoever may have to come back from it gets ready first. What was prepared waits meanwhile, and so does nobody
+    // else.
     if (result.scheduler && *result.scheduler != nullptr && spec.waited_for && running_ && running_->id != id &&
         !specs_.at(running_->id).scheduler->prepare_way_back()) {
         waiting_.emplace(Waiting{.id = id, .ticket = ticket, .run = run, .result = std::move(result)});

@@ -80,6 +80,11 @@ TEST_F(HostServiceTest, ParametersThatAreRefused) {
         {{{"object", 7}}, "object: expected"},
         {{{"object", "x.bpf.o"}}, "object: expected an absolute path"},
         {{{"object", "/x.bpf.o"}, {"what", "qmap"}}, "object: expected no"},
+        {{{"program", 7}}, "program: expected"},
+        {{{"program", "scx_lavd"}}, "program: expected an absolute path"},
+        {{{"program", "/usr/bin/scx_lavd"}, {"what", "qmap"}}, "program: expected no parameter what"},
+        {{{"program", "/usr/bin/scx_lavd"}, {"args", "-v"}}, "args: expected"},
+        {{{"what", "qmap"}, {"args", {"-v"}}}, "args: expected a program"},
     };
     for (const auto& [params, message] : cases)
         for (const char* method : {"swap", "check"}) {
@@ -140,6 +145,25 @@ TEST_F(HostServiceTest, CallersLearnNothingOfFilesThatAreNotForEverybody) {
     ASSERT_EQ(::chmod(folder.c_str(), 0750), 0);
     expect_silence(ways[0]);
     expect_silence({{"what", "qmap"}, {"plugin_dirs", {folder.string()}}});
+}
+
+// A program runs as root, with any arguments: who may choose it may do everything.
+TEST_F(HostServiceTest, OnlyRootNamesAProgram) {
+    constexpr uid_t kMember = 65534;
+    const std::vector<json> ways = {
+        {{"program", "/bin/sh"}, {"args", {"-c", "id"}}},
+        {{"what", "simple"}, {"set", {"scheduler.program=/bin/sh"}}},
+        {{"what", "simple"}, {"set", {"scheduler.args=[\"-c\"]"}}},
+        {{"what", "simple"}, {"set", {"scheduler.env.LD_PRELOAD=/tmp/x.so"}}},
+        {{"what", "simple"}, {"set", {"program.memory_max=0"}}},
+    };
+    for (const json& params : ways)
+        for (const char* method : {"swap", "check"}) {
+            const Result<json> answer = call(method, params, kMember);
+            ASSERT_FALSE(answer) << method << params;
+            EXPECT_EQ(answer.error().kind, ErrorKind::kPermission) << params << answer.error().what;
+            EXPECT_THAT(answer.error().what, HasSubstr("only root may name a program"));
+        }
 }
 
 TEST_F(HostServiceTest, WithoutAConfigurationThereIsNothingToReadAgain) {

@@ -244,7 +244,7 @@ TEST(LifecycleTest, FailedAttachAndFailedReturnLoadsTheOldOneAnew) {
     EXPECT_EQ(world.lifecycle.phase(), Phase::kRecovering);
     world.prepared();
     EXPECT_EQ(world.running, kA);
-    EXPECT_EQ(world.settled[kB], SwapOutcome::kFailed);
+    EXPECT_EQ(world.settled[kB], SwapOutcome::kRolledBack);
 }
 
 TEST(LifecycleTest, ErrorOnProbationBringsTheOldOneBackAtOnce) {

@@ -182,7 +182,8 @@ INSTANTIATE_TEST_SUITE_P(
     Each, FailingHostedProgramVm,
     testing::Values(Failure{"Missing", {"--program", "/root/nosuch"}, 2, "refused", "there is no such program"},
                     Failure{"IsNoProgram", {"--program", "/root"}, 2, "refused", "no file that can be executed"},
-                    Failure{"WrongArgument", program({kObject, "wrong-argument"}), 2, "refused", "exited with status 2"},
+                    Failure{"WrongArgument", program({kObject, "wrong-argument"}), 2, "refused",
+                            "exited with status 2"},
                     Failure{"Dies", program({kObject, "dies"}), 2, "refused", "was killed by SIGABRT"},
                     Failure{"Hangs", program({kObject, "hangs"}, {"program.start_timeout=1s"}), 3, "refused",
                             "did not ask to attach a scheduler within 1s"},
@@ -297,7 +298,8 @@ TEST_F(HostedProgramVm, NothingOutlivesTheHost) {
                           std::vector<std::string> words = program({kObject, "hangs"});
                           words.insert(words.begin(), "--no-wait");
                           return words;
-                      }()).status,
+                      }())
+                          .status,
                       0);
         EXPECT_TRUE(wait_until([] { return !processes().empty(); })) << moment;
         if (moment == "stands by")

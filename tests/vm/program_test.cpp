@@ -281,7 +281,8 @@ TEST_F(ProgramVm, HangsBeforeItsAttach) {
 TEST_F(ProgramVm, RunsOutOfMemory) {
     ProgramSettings small = settings("eats");
     small.limits.memory_max = 24U << 20U;
-    expect_failure(std::move(small), ErrorKind::kObject, "it ran out of memory and was killed (program.memory_max) before");
+    expect_failure(std::move(small), ErrorKind::kObject,
+                   "it ran out of memory and was killed (program.memory_max) before");
 }
 
 TEST_F(ProgramVm, HasTooManyThreads) {
