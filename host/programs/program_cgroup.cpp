@@ -18,7 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kDelegate = "a service needs Delegate=memory pids and DelegateSubgroup=scxhost-host";
+constexpr std::string_view kDelegate = "a service needs Delegate=memory pids";
 
 int write_word(const fs::path& path, std::string_view word) {
     const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
@@ -39,10 +39,28 @@ Result<fs::path> base_cgroup() {
                 fmt::format("mount it: mount -t cgroup2 cgroup2 {}", ProgramCgroup::kRoot));
 }
 
+// Into a cgroup of the host's own, so that there is nothing in `base` that keeps the kernel from giving limits to what is
+// below it. Only where nobody else is in the way.
+bool move_aside(const fs::path& base) {
+    std::ifstream file(base / "cgroup.procs");
+    for (pid_t pid = 0; file >> pid;)
+        if (pid != ::getpid())
+            return false;
+    const fs::path own = base / ProgramCgroup::kHostSubgroup;
+    return (::mkdir(own.c_str(), 0755) == 0 || errno == EEXIST) && write_word(own / "cgroup.procs", "0") == 0;
+}
+
+int turn_on(const fs::path& base, std::string_view controller) {
+    const fs::path file = base / "cgroup.subtree_control";
+    const std::string word = fmt::format("+{}", controller);
+    const int error = write_word(file, word);
+    return error == EBUSY && move_aside(base) ? write_word(file, word) : error;
+}
+
 Result<> set_limit(const fs::path& base, const fs::path& cgroup, std::string_view controller, std::uint64_t limit) {
     const fs::path file = cgroup / fmt::format("{}.max", controller);
     if (!fs::exists(file))
-        if (const int error = write_word(base / "cgroup.subtree_control", fmt::format("+{}", controller)); error != 0)
+        if (const int error = turn_on(base, controller); error != 0)
             return fail_errno(ErrorKind::kUnsupported,
                               fmt::format("{}: its {} controller cannot be turned on, so {}_max cannot be kept",
                                           base.string(), controller, controller),

@@ -35,6 +35,10 @@ constexpr const char* kState = "/sys/kernel/sched_ext/state";
 constexpr const char* kWorkshop = "/sys/fs/cgroup";
 constexpr const char* kMask = "/sys/fs/cgroup/state";
 
+// Where schedulers have the socket on which they serve statistics. Two processes of one program would make the same one,
+// so each has a folder of its own there, which the others do not see.
+constexpr const char* kSockets = "/run/scx";
+
 enum class Step : std::uint32_t { kOutput, kNamespace, kMaskState, kFilter, kExecute };
 
 // From the process to us. The listener comes with the first one.
@@ -113,6 +117,10 @@ bool mask_state() {
         give_up(Step::kNamespace);
     if (!mask_state())
         give_up(Step::kMaskState);
+    // Where the folder cannot be made there is none to share either.
+    if ((::mkdir(kSockets, 0755) == 0 || errno == EEXIST) &&
+        ::mount("tmpfs", kSockets, "tmpfs", MS_NODEV | MS_NOEXEC | MS_NOSUID, "mode=755,size=1m") != 0)
+        give_up(Step::kNamespace);
 
     const sock_fprog filter{static_cast<unsigned short>(kLinkFilter.size()),
                             const_cast<sock_filter*>(kLinkFilter.data())};
@@ -238,6 +246,41 @@ Result<SetupMessage> receive_setup(const ProgramProcess& process, const ProgramC
         answer.listener = UniqueFd(fd);
     }
     return answer;
+}
+
+namespace {
+
+// By default a program's sockets are in this folder, whoever runs it.
+constexpr const char* kSocketsLink = "/run/scx/root";
+
+std::string sockets_of(pid_t pid) {
+    return fmt::format("/proc/{}/root/run/scx/root", pid);
+}
+
+} // namespace
+
+Result<> show_sockets(pid_t pid) {
+    std::error_code error;
+    const std::filesystem::path old = std::filesystem::read_symlink(kSocketsLink, error);
+    if (!error && !old.native().starts_with("/proc/"))
+        return {};
+    const std::string next = fmt::format("{}.next", kSocketsLink);
+    ::unlink(next.c_str());
+    if (::symlink(sockets_of(pid).c_str(), next.c_str()) != 0 || ::rename(next.c_str(), kSocketsLink) != 0) {
+        const int failure = errno;
+        ::unlink(next.c_str());
+        if (failure == EEXIST || failure == ENOTEMPTY || failure == EISDIR || failure == ENOENT)
+            return {}; // a folder of somebody else's; or there is no /run/scx
+        return fail_errno(ErrorKind::kIo, fmt::format("cannot make {} for the program's statistics", kSocketsLink),
+                          failure);
+    }
+    return {};
+}
+
+void hide_sockets(pid_t pid) {
+    std::error_code error;
+    if (std::filesystem::read_symlink(kSocketsLink, error) == sockets_of(pid))
+        ::unlink(kSocketsLink);
 }
 
 Result<> unhide_state(int process) {

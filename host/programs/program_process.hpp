@@ -48,6 +48,13 @@ struct SetupMessage {
 // Errors: what the process could not do: kObject when it cannot be executed; kPermission, kIo.
 [[nodiscard]] Result<SetupMessage> receive_setup(const ProgramProcess& process, const ProgramCommand& command);
 
+// The statistics sockets of programs are in folders that only they see. This shows those of the process `pid` to
+// everybody, at the place where they would be without the host: /run/scx/root becomes a link into its view of the file
+// system. What is there and is no link of this kind stays. Errors: kIo.
+Result<> show_sockets(pid_t pid);
+// Takes the link away again if it still leads to `pid`.
+void hide_sockets(pid_t pid);
+
 // Takes away what hides that a scheduler runs from the program (a file that says "disabled" over the kernel's own
 // state). Waits for nothing, but it enters the program's namespaces: for a thread with a file system context of its own
 // to lose. Errors: kIo.

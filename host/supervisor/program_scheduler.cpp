@@ -129,8 +129,10 @@ ProgramScheduler::~ProgramScheduler() {
     for (const auto& instance : retired_)
         end_instance(*instance);
     for (const auto* instance : {&current_, &standby_, &replaced_})
-        if (*instance != nullptr)
+        if (*instance != nullptr) {
             end_instance(**instance);
+            hide_sockets((*instance)->program->pid());
+        }
 }
 
 // What it is, as far as only its process tells.
@@ -220,6 +222,8 @@ void ProgramScheduler::after_attach(Attachment& link) {
         if (!taken)
             tell({.result = std::move(taken)});
     });
+    if (Result<> shown = show_sockets(current_->program->pid()); !shown)
+        tell({.result = std::move(shown)});
     if (replaced_ != nullptr) {
         // Counters go on from what was read last.
         carried_.at(0) = statistics_.at(0);
@@ -257,6 +261,7 @@ void ProgramScheduler::on_output(const Instance& instance, std::string_view text
 
 void ProgramScheduler::on_ended(Instance& instance, const ProcessEnd& end) {
     instance.ended = true;
+    hide_sockets(instance.program->pid());
     if (&instance == standby_.get() && instance.scheduler != nullptr) {
         tell({.result =
                   fail(ErrorKind::kObject, fmt::format("{}: the second process, which waited to be the way back, {}",

@@ -14,6 +14,7 @@
  *	floods		writes without end while it runs
  *	restarts	starts over when its scheduler has left
  *	environment	prints its environment first
+ *	serves		answers on a socket in /run/scx/root with its process number
  * Each VARIABLE is one of the object's read-only globals, set before it is loaded.
  */
 #include <bpf/btf.h>
@@ -25,6 +26,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -69,6 +73,24 @@ static struct bpf_link *attach_in_thread(struct bpf_map *map)
 	if (pthread_create(&thread, NULL, attach, map) == 0)
 		pthread_join(thread, &link);
 	return link;
+}
+
+static void *serve(void *unused)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "/run/scx/root/stats" };
+	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	mkdir("/run/scx", 0755);
+	mkdir("/run/scx/root", 0755);
+	unlink(address.sun_path);
+	if (bind(listener, (struct sockaddr *)&address, sizeof(address)) || listen(listener, 4))
+		return NULL;
+	for (;;) {
+		int client = accept(listener, NULL, NULL);
+
+		dprintf(client, "%d\n", getpid());
+		close(client);
+	}
 }
 
 static bool set_variable(struct bpf_object *object, const char *assignment)
@@ -188,6 +210,11 @@ int main(int argc, char **argv)
 			_exit(run(argv[1], variables));
 		waitpid(child, &result, 0);
 		return WEXITSTATUS(result);
+	}
+	if (is("serves")) {
+		pthread_t thread;
+
+		pthread_create(&thread, NULL, serve, NULL);
 	}
 	do
 		result = run(argv[1], variables);

@@ -2,6 +2,7 @@
 //
 // Somebody's scheduler program under the host, as a user has it: swapped in and out while the machine works, with each
 // of its failures, and gone with everything that it started. Runs as root in a guest.
+#include "host/base/unique_fd.hpp"
 #include "tests/vm/guest_test.hpp"
 #include "tests/vm/host_commands.hpp"
 
@@ -9,8 +10,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include <algorithm>
+#include <array>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -345,6 +350,33 @@ TEST_F(HostedProgramVm, RestartsAreTheHosts) {
     EXPECT_TRUE(host_->wait_for_event("stood-down")) << host_->out();
     EXPECT_TRUE(wait_until([] { return processes().empty() && cgroups().empty(); }));
     finish();
+}
+
+// Each process has its socket to itself, and everybody finds the one of the process that runs.
+TEST_F(HostedProgramVm, ItsSocketIsWhereItAlwaysWas) {
+    constexpr const char* kSocket = "/run/scx/root/stats";
+    const auto ask = [] {
+        const UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        const sockaddr_un address{.sun_family = AF_UNIX, .sun_path = "/run/scx/root/stats"};
+        std::array<char, 32> answer{};
+        if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+            ::read(fd.get(), answer.data(), answer.size() - 1) <= 0)
+            return 0;
+        return std::atoi(answer.data());
+    };
+    const Load load(0, 1);
+    start(program({kObject, "serves"}));
+    const pid_t first = expect_program_runs();
+    EXPECT_EQ(ask(), first);
+    const Answer answer = swap({kFaulty, "--set", "fault=init"});
+    EXPECT_EQ(answer.report.value("outcome", ""), "rolled-back") << answer.report << answer.err;
+    const pid_t second = expect_program_runs();
+    EXPECT_NE(second, first);
+    EXPECT_EQ(ask(), second);
+    EXPECT_EQ(swap({"simple"}).status, 0);
+    EXPECT_TRUE(wait_until([&] { return !fs::exists(fs::symlink_status(kSocket)); }));
+    finish();
+    EXPECT_FALSE(fs::exists(fs::symlink_status("/run/scx/root")));
 }
 
 TEST_F(HostedProgramVm, CheckSaysWhatItWouldBe) {

@@ -66,6 +66,11 @@ cmd_run() {
 	preset=${preset:-$default_preset}
 	guest_ready "$preset" run
 	options+=(--kernel "${kernel:-$(kernel_default)}" --stage "$stage" --add "$config" --timeout 0)
+	# What tests/programs/example.toml hosts.
+	local file
+	for file in scx_example example.bpf.o; do
+		if [[ $config == *tests/programs/* ]]; then options+=(--add "$root/build/$preset/tests/programs/$file"); fi
+	done
 	if [[ $load ]]; then
 		options+=(--add "$root/build/$preset/tools/load/scx-load")
 		load='/root/scx-load --spread-nice & '
