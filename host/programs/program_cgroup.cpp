@@ -39,8 +39,8 @@ Result<fs::path> base_cgroup() {
                 fmt::format("mount it: mount -t cgroup2 cgroup2 {}", ProgramCgroup::kRoot));
 }
 
-// Into a cgroup of the host's own, so that there is nothing in `base` that keeps the kernel from giving limits to what is
-// below it. Only where nobody else is in the way.
+// Into a cgroup of the host's own, so that there is nothing in `base` that keeps the kernel from giving limits to what
+// is below it. Only where nobody else is in the way.
 bool move_aside(const fs::path& base) {
     std::ifstream file(base / "cgroup.procs");
     for (pid_t pid = 0; file >> pid;)

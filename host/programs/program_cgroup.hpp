@@ -21,9 +21,9 @@ struct ProgramLimits {
 class ProgramCgroup {
 public:
     static constexpr const char* kRoot = "/sys/fs/cgroup";
-    // A host in a cgroup of this name has programs beside it, not below it, since the kernel gives no limits to children
-    // of a cgroup that has processes of its own. A service manager puts it there (DelegateSubgroup=), or it goes there
-    // by itself when a limit is asked for.
+    // A host in a cgroup of this name has programs beside it, not below it, since the kernel gives no limits to
+    // children of a cgroup that has processes of its own. A service manager puts it there (DelegateSubgroup=), or it
+    // goes there by itself when a limit is asked for.
     static constexpr const char* kHostSubgroup = "scxhost-host";
 
     // Makes a new one below this process's own. Errors: kPermission, kIo; kUnsupported when a limit is asked for and

@@ -35,8 +35,8 @@ constexpr const char* kState = "/sys/kernel/sched_ext/state";
 constexpr const char* kWorkshop = "/sys/fs/cgroup";
 constexpr const char* kMask = "/sys/fs/cgroup/state";
 
-// Where schedulers have the socket on which they serve statistics. Two processes of one program would make the same one,
-// so each has a folder of its own there, which the others do not see.
+// Where schedulers have the socket on which they serve statistics. Two processes of one program would make the same
+// one, so each has a folder of its own there, which the others do not see.
 constexpr const char* kSockets = "/run/scx";
 
 enum class Step : std::uint32_t { kOutput, kNamespace, kMaskState, kFilter, kExecute };
