@@ -4,8 +4,9 @@
 // switches, watches what runs, keeps what may come back, and tells what happens. What exists once for all seats belongs
 // to the Supervisor, which lends it (SeatServices).
 //
-// All of it on the event loop's thread. It waits in two places: in the swap window, for the kernel; and for the
-// user-space half of what it detaches, a second at most.
+// All of it on the event loop's thread. It waits in three places: in the swap window, for the kernel; for the
+// user-space half of what it detaches, a second at most; and for the process of a program whose link is gone, half a
+// second at most.
 #pragma once
 
 #include "host/base/event_loop.hpp"

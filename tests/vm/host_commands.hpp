@@ -40,6 +40,15 @@ inline std::vector<std::string> commands_of(const std::string& page, std::string
     return commands;
 }
 
+// A swap that fails, and what it is to say.
+struct FailingSwap {
+    const char* description;
+    std::vector<std::string> arguments; // of swap
+    int status;                         // of swap
+    const char* outcome;                // in the report; empty: there is none
+    const char* message;                // in the report's error
+};
+
 struct Answer {
     int status = -1;
     nlohmann::json report;

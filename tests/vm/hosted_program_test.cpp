@@ -157,15 +157,7 @@ TEST_F(HostedProgramVm, RoundAndRoundUnderLoad) {
     finish();
 }
 
-struct Failure {
-    const char* description;
-    std::vector<std::string> arguments; // of swap
-    int status;                         // of swap
-    const char* outcome;
-    const char* message; // in the report's error
-};
-
-class FailingHostedProgramVm : public HostedProgramVm, public testing::WithParamInterface<Failure> {};
+class FailingHostedProgramVm : public HostedProgramVm, public testing::WithParamInterface<FailingSwap> {};
 
 TEST_P(FailingHostedProgramVm, LeavesTheGoodOneRunning) {
     const Load load(0, 1); // somebody has to wake up, or no task is ever enqueued
@@ -185,21 +177,21 @@ std::vector<std::string> failing(const std::string& fault, const std::string& af
 
 INSTANTIATE_TEST_SUITE_P(
     Each, FailingHostedProgramVm,
-    testing::Values(Failure{"Missing", {"--program", "/root/nosuch"}, 2, "refused", "there is no such program"},
-                    Failure{"IsNoProgram", {"--program", "/root"}, 2, "refused", "no file that can be executed"},
-                    Failure{"WrongArgument", program({kObject, "wrong-argument"}), 2, "refused",
-                            "exited with status 2"},
-                    Failure{"Dies", program({kObject, "dies"}), 2, "refused", "was killed by SIGABRT"},
-                    Failure{"Hangs", program({kObject, "hangs"}, {"program.start_timeout=1s"}), 3, "refused",
-                            "did not ask to attach a scheduler within 1s"},
-                    Failure{"RunsOutOfMemory", program({kObject, "eats"}, {"program.memory_max=24MiB"}), 2, "refused",
-                            "ran out of memory"},
-                    Failure{"AChildAttaches", program({kObject, "forks"}), 3, "refused", "a child of the program"},
-                    Failure{"Init", failing("fault=1"), 1, "rolled-back", "init refuses"},
-                    Failure{"InitTask", failing("fault=2"), 1, "rolled-back", "init_task"},
-                    Failure{"ErrorAtOnce", failing("fault=3", "after=0"), 1, "rolled-back", "faulty: error after"},
-                    Failure{"ErrorOnProbation", failing("fault=3"), 1, "rolled-back", "faulty: error after"},
-                    Failure{"ExitOnProbation", failing("fault=6"), 1, "rolled-back", "faulty: leaving"}),
+    testing::Values(FailingSwap{"Missing", {"--program", "/root/nosuch"}, 2, "refused", "there is no such program"},
+                    FailingSwap{"IsNoProgram", {"--program", "/root"}, 2, "refused", "no file that can be executed"},
+                    FailingSwap{"WrongArgument", program({kObject, "wrong-argument"}), 2, "refused",
+                                "exited with status 2"},
+                    FailingSwap{"Dies", program({kObject, "dies"}), 2, "refused", "was killed by SIGABRT"},
+                    FailingSwap{"Hangs", program({kObject, "hangs"}, {"program.start_timeout=1s"}), 3, "refused",
+                                "did not ask to attach a scheduler within 1s"},
+                    FailingSwap{"RunsOutOfMemory", program({kObject, "eats"}, {"program.memory_max=24MiB"}), 2,
+                                "refused", "ran out of memory"},
+                    FailingSwap{"AChildAttaches", program({kObject, "forks"}), 3, "refused", "a child of the program"},
+                    FailingSwap{"Init", failing("fault=1"), 1, "rolled-back", "init refuses"},
+                    FailingSwap{"InitTask", failing("fault=2"), 1, "rolled-back", "init_task"},
+                    FailingSwap{"ErrorAtOnce", failing("fault=3", "after=0"), 1, "rolled-back", "faulty: error after"},
+                    FailingSwap{"ErrorOnProbation", failing("fault=3"), 1, "rolled-back", "faulty: error after"},
+                    FailingSwap{"ExitOnProbation", failing("fault=6"), 1, "rolled-back", "faulty: leaving"}),
     [](const auto& failure) { return std::string(failure.param.description); });
 
 // It failed in the window; what it has to say of it comes from its own process, which is given its dead link.

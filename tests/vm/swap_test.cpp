@@ -241,15 +241,7 @@ TEST_F(SwapVm, BackAndForthUnderLoad) {
 // How the host itself ends, and comes close to it. In a boot of its own.
 class EndingSwapVm : public SwapVm {};
 
-struct Failure {
-    const char* description;
-    std::vector<std::string> arguments; // of swap
-    int status;                         // of swap
-    const char* outcome;
-    const char* message; // in the report's error
-};
-
-class FailingSwapVm : public SwapVm, public testing::WithParamInterface<Failure> {};
+class FailingSwapVm : public SwapVm, public testing::WithParamInterface<FailingSwap> {};
 
 TEST_P(FailingSwapVm, LeavesTheGoodOneRunning) {
     write_text("/root/garbage.toml", "[scheduler]\nplugin = \"simple\"\nslize = 3\n");
@@ -277,20 +269,21 @@ std::vector<std::string> faulty(std::vector<std::string> settings) {
 
 INSTANTIATE_TEST_SUITE_P(
     Each, FailingSwapVm,
-    testing::Values(Failure{"ConfigError", {"/root/garbage.toml"}, 2, "", "slize"},
-                    Failure{"MissingPlugin", {"nosuch"}, 2, "refused", "nosuch"},
-                    Failure{"WrongOption", {"simple", "--set", "nosuch=1"}, 2, "refused", "nosuch"},
-                    Failure{"VerifierRefusal", {"/root/refused.bpf.o"}, 1, "refused", "refused program"},
-                    Failure{"ThrowsInCreate", faulty({"throws=create"}), 2, "refused", "faulty throws in create"},
-                    Failure{"ThrowsInConfigure", faulty({"throws=configure"}), 2, "refused", "throws in configure"},
-                    Failure{"ThrowsInLoaded", faulty({"throws=loaded"}), 2, "refused", "throws in loaded"},
-                    Failure{"Init", faulty({"fault=init"}), 1, "rolled-back", "init"},
-                    Failure{"InitTask", faulty({"fault=init_task"}), 1, "rolled-back", "init_task"},
-                    Failure{"ErrorAtOnce", faulty({"fault=error", "after=0"}), 1, "rolled-back", "faulty: error after"},
-                    Failure{"ErrorOnProbation", faulty({"fault=error"}), 1, "rolled-back", "faulty: error after"},
-                    Failure{"MisuseOnProbation", faulty({"fault=misuse"}), 1, "rolled-back", "ERROR"},
-                    Failure{"StallOnProbation", faulty({"fault=stall", "timeout=2s"}), 1, "rolled-back", "ERROR_STALL"},
-                    Failure{"ExitOnProbation", faulty({"fault=exit"}), 1, "rolled-back", "faulty: leaving"}),
+    testing::Values(
+        FailingSwap{"ConfigError", {"/root/garbage.toml"}, 2, "", "slize"},
+        FailingSwap{"MissingPlugin", {"nosuch"}, 2, "refused", "nosuch"},
+        FailingSwap{"WrongOption", {"simple", "--set", "nosuch=1"}, 2, "refused", "nosuch"},
+        FailingSwap{"VerifierRefusal", {"/root/refused.bpf.o"}, 1, "refused", "refused program"},
+        FailingSwap{"ThrowsInCreate", faulty({"throws=create"}), 2, "refused", "faulty throws in create"},
+        FailingSwap{"ThrowsInConfigure", faulty({"throws=configure"}), 2, "refused", "throws in configure"},
+        FailingSwap{"ThrowsInLoaded", faulty({"throws=loaded"}), 2, "refused", "throws in loaded"},
+        FailingSwap{"Init", faulty({"fault=init"}), 1, "rolled-back", "init"},
+        FailingSwap{"InitTask", faulty({"fault=init_task"}), 1, "rolled-back", "init_task"},
+        FailingSwap{"ErrorAtOnce", faulty({"fault=error", "after=0"}), 1, "rolled-back", "faulty: error after"},
+        FailingSwap{"ErrorOnProbation", faulty({"fault=error"}), 1, "rolled-back", "faulty: error after"},
+        FailingSwap{"MisuseOnProbation", faulty({"fault=misuse"}), 1, "rolled-back", "ERROR"},
+        FailingSwap{"StallOnProbation", faulty({"fault=stall", "timeout=2s"}), 1, "rolled-back", "ERROR_STALL"},
+        FailingSwap{"ExitOnProbation", faulty({"fault=exit"}), 1, "rolled-back", "faulty: leaving"}),
     [](const auto& failure) { return std::string(failure.param.description); });
 
 TEST_F(SwapVm, SlabTooSmallForTheTasks) {
