@@ -114,11 +114,12 @@ void SchedulerPool::prepare(Order order, std::function<void(Prepared)> done) {
 
 // On the loop's thread: the kernel ends the program's process with the thread that started it.
 void SchedulerPool::start_program(const Order& order, Result<ProgramFile> file, std::function<void(Prepared)> done) {
-    auto starting = std::make_unique<Starting>(Starting{.order = order,
-                                                        .done = {},
-                                                        .result = {.hotplug_seq = probe_.hotplug_seq()},
-                                                        .begin = std::chrono::steady_clock::now(),
-                                                        .scheduler = nullptr});
+    auto starting =
+        std::make_unique<Starting>(Starting{.order = order,
+                                            .done = {},
+                                            .result = {.scheduler = nullptr, .hotplug_seq = probe_.hotplug_seq()},
+                                            .begin = std::chrono::steady_clock::now(),
+                                            .scheduler = nullptr});
     const auto refuse = [&](Error error) {
         starting->result.scheduler = fail(std::move(error));
         done(std::move(starting->result));
