@@ -247,8 +247,7 @@ void Seat::prepared(SchedulerId id, PreparationTicket ticket, std::uint64_t run,
         return;
     }
     Spec& spec = specs_.at(id);
-    // Whoever may have to come back from it gets ready first. What was prepared waits meanwhile, and so does nobody
-    // else.
+    // What may have to come back gets ready first. What was prepared waits meanwhile; the loop does not.
     if (result.scheduler && *result.scheduler != nullptr && spec.waited_for && running_ && running_->id != id &&
         !specs_.at(running_->id).scheduler->prepare_way_back()) {
         waiting_.emplace(Waiting{.id = id, .ticket = ticket, .run = run, .result = std::move(result)});

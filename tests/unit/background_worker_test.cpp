@@ -141,5 +141,31 @@ TEST_F(BackgroundWorkerTest, ItsEndWaitsForTheRunningJobAndDropsTheOthers) {
     EXPECT_FALSE(reported) << "nobody is there to be told";
 }
 
+// The job goes on alone, with what it owns.
+TEST_F(BackgroundWorkerTest, AnAbandonedOneIsNotWaitedFor) {
+    const auto release = std::make_shared<std::atomic<bool>>(false);
+    const auto ended = std::make_shared<std::atomic<bool>>(false);
+    const auto running = std::make_shared<std::atomic<bool>>(false);
+    bool reported = false;
+    auto worker = start();
+    worker->submit([&reported, running, release, ended] {
+        *running = true;
+        while (!*release)
+            std::this_thread::yield();
+        *ended = true;
+        return [&reported] { reported = true; };
+    });
+    while (!*running)
+        std::this_thread::yield();
+    worker->abandon();
+    worker.reset(); // would wait for ever
+    EXPECT_FALSE(*ended);
+    *release = true;
+    while (!*ended)
+        std::this_thread::yield();
+    script_.run([&] { script_.on_loop([] {}); });
+    EXPECT_FALSE(reported);
+}
+
 } // namespace
 } // namespace scxhost
