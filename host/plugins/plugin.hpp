@@ -7,12 +7,12 @@
 
 #include "host/base/result.hpp"
 #include "host/bpf/declarations.hpp"
+#include "host/plugins/plugin_calls.hpp"
 #include "host/plugins/plugin_file.hpp"
 #include "host/plugins/plugin_thread.hpp"
 
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,20 +21,8 @@
 
 namespace scxhost {
 
+class PluginInstance;
 class SchedulerObject;
-
-// Receives what a plugin logs, on its thread. `level` is a scxhost_log_level.
-using PluginLogSink = std::function<void(int level, std::string_view plugin, std::string_view message)>;
-
-// Those of scxhost_plugin_callbacks that the host calls by name.
-enum class PluginCallback { kConfigure, kLoaded, kAttached, kTick, kDetaching };
-
-// How long a call may take before the plugin is said to hang.
-struct PluginAllowances {
-    std::chrono::nanoseconds preparing; // create, configure, loaded, destroy, and loading the library
-    std::chrono::nanoseconds running;   // the others
-    static PluginAllowances of_contract();
-};
 
 // A plugin that does not return.
 struct PluginHang {
@@ -78,15 +66,13 @@ public:
     void append_values(std::vector<std::int64_t>& values) const;
 
 private:
-    struct State;
-    Plugin(std::shared_ptr<State> state, std::unique_ptr<PluginThread> thread, PluginAllowances allowances);
-    [[nodiscard]] std::chrono::nanoseconds allowance(PluginCallback callback) const;
+    Plugin(std::shared_ptr<PluginInstance> instance, std::unique_ptr<PluginThread> thread, PluginAllowances allowances);
     [[nodiscard]] PluginThread::Call bind(PluginCallback callback) const;
     Result<> run(const char* callback, std::chrono::nanoseconds allowance, PluginThread::Call call);
     bool unload();
     [[nodiscard]] Error not_returned(const char* callback) const;
 
-    std::shared_ptr<State> state_; // with the calls that are under way
+    std::shared_ptr<PluginInstance> instance_; // with the calls that are under way
     std::unique_ptr<PluginThread> thread_;
     PluginAllowances allowances_;
 };
