@@ -84,10 +84,6 @@ void FileWatcher::wait_for_calm() {
         settle_ = *std::move(timer);
 }
 
-std::optional<FileVersion> FileWatcher::version() const {
-    return read_file_version(path_, limit_).version;
-}
-
 void FileWatcher::known(std::optional<FileVersion> version) {
     known_ = version;
     is_look_outdated_ = looking_;

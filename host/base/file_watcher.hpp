@@ -43,9 +43,7 @@ public:
                                                       std::size_t limit = kMaxBytes);
     ~FileWatcher();
 
-    // For who reads the file at another time too: what version() found is known, and no change. version() is the only
-    // call that waits for the file system.
-    [[nodiscard]] std::optional<FileVersion> version() const;
+    // For who reads the file at another time too: what read_file_version() found there is known, and no change.
     void known(std::optional<FileVersion> version);
 
 private:

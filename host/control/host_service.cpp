@@ -109,6 +109,39 @@ Result<> check_open_to_all(const std::vector<std::filesystem::path>& paths) {
     return {};
 }
 
+// What the host says about a file tells of its content: the wrong line of a configuration, the options of an object,
+// the plugins in a folder. The host may read what its callers may not, so these get only what everybody may read.
+Result<Config> config_of(const Selection& selection, const Peer& caller, const Config& base) {
+    if (caller.uid == 0 || caller.uid == ::geteuid())
+        return select_config(selection, base);
+    // A program is run as root, with any argument: what a member of control.group may choose is a configuration that
+    // root has written.
+    const auto chooses_program = [](std::string_view assignment) {
+        return assignment.starts_with("scheduler.program") || assignment.starts_with("scheduler.args") ||
+               assignment.starts_with("scheduler.env") || assignment.starts_with("program.");
+    };
+    if (!selection.program.empty() || std::ranges::any_of(selection.assignments, chooses_program))
+        return fail(ErrorKind::kPermission,
+                    "only root may name a program through the control socket, or change how one is "
+                    "started",
+                    "name a configuration file that says so");
+    std::vector<std::filesystem::path> named(selection.plugin_dirs.begin(), selection.plugin_dirs.end());
+    if (selection.what.starts_with('/'))
+        named.emplace_back(selection.what);
+    SCXHOST_TRY(check_open_to_all(named)); // before it is read
+    Config config = SCXHOST_TRY(select_config(selection, base));
+    named.clear();
+    if (!config.scheduler.program.empty())
+        named.push_back(config.scheduler.program);
+    if (!config.scheduler.object.empty())
+        named.push_back(config.scheduler.object);
+    for (const std::filesystem::path& folder : config.host.plugin_dirs)
+        if (std::ranges::find(base.host.plugin_dirs, folder) == base.host.plugin_dirs.end())
+            named.push_back(folder);
+    SCXHOST_TRY(check_open_to_all(named));
+    return config;
+}
+
 } // namespace
 
 const HostService::Method* HostService::find(std::string_view name) {
@@ -162,64 +195,31 @@ void HostService::stats(const json&, const Peer&, const Reply& reply) {
 
 void HostService::swap(const json& params, const Peer& caller, // NOLINT(bugprone-exception-escape): not std::swap's
                        const Reply& reply) {
-    // Whether the caller waits for the outcome.
-    const auto ask = [&]() -> Result<bool> {
+    const auto ask = [&]() -> Result<> {
         const bool wait = SCXHOST_TRY(flag(params, "wait", true));
         const bool force = SCXHOST_TRY(flag(params, "force", false));
         const std::optional<Selection> selection = SCXHOST_TRY(selection_of(params));
         Supervisor::OutcomeCallback done;
         if (wait)
             done = [reply](const SwapReport& report) { reply(to_json(report)); };
+        const auto asked = [this, reply, wait](const Result<>& result) {
+            if (!result)
+                reply(fail(result.error()));
+            else if (!wait)
+                reply(json{{"outcome", "accepted"}, {"phase", to_string(supervisor_.phase())}});
+        };
         if (selection)
-            SCXHOST_TRY(request(*selection, caller, force, std::move(done)));
+            supervisor_.request(reading(*selection, caller), force, asked, std::move(done));
         else
-            SCXHOST_TRY(supervisor_.reload(force, std::move(done)));
-        return wait;
+            supervisor_.reload(force, asked, std::move(done));
+        return {};
     };
-    const Result<bool> waits = ask();
-    if (!waits)
-        return reply(fail(waits.error()));
-    if (!*waits)
-        reply(json{{"outcome", "accepted"}, {"phase", to_string(supervisor_.phase())}});
+    if (const Result<> asked = ask(); !asked)
+        reply(fail(asked.error()));
 }
 
-Result<> HostService::request(const Selection& selection, const Peer& caller, bool force,
-                              Supervisor::OutcomeCallback done) {
-    return supervisor_.request(SCXHOST_TRY(config_of(selection, caller)), force, std::move(done));
-}
-
-// What the host says about a file tells of its content: the wrong line of a configuration, the options of an object,
-// the plugins in a folder. The host may read what its callers may not, so these get only what everybody may read.
-Result<Config> HostService::config_of(const Selection& selection, const Peer& caller) const {
-    const Config& base = supervisor_.base_config();
-    if (caller.uid == 0 || caller.uid == ::geteuid())
-        return select_config(selection, base);
-    // A program is run as root, with any argument: what a member of control.group may choose is a configuration that
-    // root has written.
-    const auto chooses_program = [](std::string_view assignment) {
-        return assignment.starts_with("scheduler.program") || assignment.starts_with("scheduler.args") ||
-               assignment.starts_with("scheduler.env") || assignment.starts_with("program.");
-    };
-    if (!selection.program.empty() || std::ranges::any_of(selection.assignments, chooses_program))
-        return fail(ErrorKind::kPermission,
-                    "only root may name a program through the control socket, or change how one is "
-                    "started",
-                    "name a configuration file that says so");
-    std::vector<std::filesystem::path> named(selection.plugin_dirs.begin(), selection.plugin_dirs.end());
-    if (selection.what.starts_with('/'))
-        named.emplace_back(selection.what);
-    SCXHOST_TRY(check_open_to_all(named)); // before it is read
-    Config config = SCXHOST_TRY(select_config(selection, base));
-    named.clear();
-    if (!config.scheduler.program.empty())
-        named.push_back(config.scheduler.program);
-    if (!config.scheduler.object.empty())
-        named.push_back(config.scheduler.object);
-    for (const std::filesystem::path& folder : config.host.plugin_dirs)
-        if (std::ranges::find(base.host.plugin_dirs, folder) == base.host.plugin_dirs.end())
-            named.push_back(folder);
-    SCXHOST_TRY(check_open_to_all(named));
-    return config;
+ConfigReader::Read HostService::reading(const Selection& selection, const Peer& caller) const {
+    return [selection, caller, base = supervisor_.base_config()] { return config_of(selection, caller, base); };
 }
 
 void HostService::stop(const json&, const Peer&, const Reply& reply) {
@@ -240,9 +240,8 @@ void HostService::check(const json& params, const Peer& caller, const Reply& rep
         // The worker takes one job after the other; a queue of checks would be in the way of a recovery.
         if (checking_)
             return fail(ErrorKind::kBusy, "another check is going on", "ask again when it has its answer");
-        const Config config = SCXHOST_TRY(config_of(*selection, caller));
         checking_ = true;
-        supervisor_.check(config, [this, reply](Result<std::vector<std::string>> notes) {
+        supervisor_.check(reading(*selection, caller), [this, reply](Result<std::vector<std::string>> notes) {
             checking_ = false;
             reply(notes ? Result<json>(json{{"ok", true}, {"notes", *notes}}) : fail(notes.error()));
         });

@@ -12,7 +12,7 @@ namespace scxhost {
 
 class HostService : public ControlService {
 public:
-    // `supervisor` must outlive the service, and complete no check after its end.
+    // `supervisor` must outlive the service, and complete no request or check after its end.
     explicit HostService(Supervisor& supervisor)
         : supervisor_(supervisor) {}
 
@@ -28,8 +28,7 @@ private:
     void resume(const nlohmann::json& params, const Peer& caller, const Reply& reply);
     void check(const nlohmann::json& params, const Peer& caller, const Reply& reply);
 
-    Result<> request(const Selection& selection, const Peer& caller, bool force, Supervisor::OutcomeCallback done);
-    [[nodiscard]] Result<Config> config_of(const Selection& selection, const Peer& caller) const;
+    [[nodiscard]] ConfigReader::Read reading(const Selection& selection, const Peer& caller) const;
 
     struct Method {
         std::string_view name;

@@ -41,6 +41,10 @@ void rise_above_sched_ext() {
     (void)::sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &parameter);
 }
 
+Result<> stopped_in_between() {
+    return fail(ErrorKind::kBusy, "stop came in between", "scxhost resume goes on");
+}
+
 } // namespace
 
 Supervisor::Supervisor(EventLoop& loop, const KernelBtf& kernel, SupervisorSettings settings,
@@ -48,7 +52,8 @@ Supervisor::Supervisor(EventLoop& loop, const KernelBtf& kernel, SupervisorSetti
     : loop_(loop)
     , kernel_(kernel)
     , settings_(std::move(settings))
-    , listener_(listener) {}
+    , listener_(listener)
+    , reader_(loop) {}
 
 Supervisor::~Supervisor() = default;
 
@@ -161,30 +166,51 @@ const Config& Supervisor::base_config() const {
     return seat_ ? seat_->base_config() : none;
 }
 
-Result<> Supervisor::request(Config config, bool force, OutcomeCallback done) {
-    return seat_->request(std::move(config), force, std::move(done));
+void Supervisor::request(ConfigReader::Read read, bool force, AskedCallback asked, OutcomeCallback done) {
+    const auto shared_asked = std::make_shared<AskedCallback>(std::move(asked));
+    const Result<> reading = reader_.read(
+        std::move(read), [this, force, shared_asked, done = std::move(done), stops = stops_](Result<Config> config) {
+            (*shared_asked)(stops == stops_ ? ask(std::move(config), force, done) : stopped_in_between());
+        });
+    if (!reading)
+        (*shared_asked)(reading);
 }
 
-Result<> Supervisor::reload(bool force, OutcomeCallback done) {
+Result<> Supervisor::ask(Result<Config> config, bool force, OutcomeCallback done) {
+    return seat_->request(SCXHOST_TRY(std::move(config)), force, std::move(done));
+}
+
+void Supervisor::reload(bool force, AskedCallback asked, OutcomeCallback done) {
     if (!settings_.reload)
-        return fail(ErrorKind::kUsage, "this host was not started from a configuration file",
-                    "name what to swap to: scxhost swap CONFIG|PLUGIN");
-    std::optional<FileVersion> content;
-    if (config_watcher_)
-        content = config_watcher_->version();
+        return asked(fail(ErrorKind::kUsage, "this host was not started from a configuration file",
+                          "name what to swap to: scxhost swap CONFIG|PLUGIN"));
     // For the service manager a reload lasts until what was read runs, or is known not to.
     notifier_.reloading();
+    ++reloads_being_read_;
+    const auto content = std::make_shared<std::optional<FileVersion>>();
+    const auto ended = [this, asked = std::move(asked)](const Result<>& result) {
+        --reloads_being_read_;
+        end_reload();
+        asked(result);
+    };
+    const Result<> reading = reader_.read(
+        [read = settings_.reload, file = settings_.config_file, content] {
+            *content = read_file_version(file, FileWatcher::kMaxBytes).version;
+            return read();
+        },
+        [this, force, content, done = std::move(done), ended, stops = stops_](Result<Config> config) {
+            ended(stops == stops_ ? ask_again(std::move(config), *content, force, done) : stopped_in_between());
+        });
+    if (!reading)
+        ended(reading);
+}
+
+Result<> Supervisor::ask_again(Result<Config> config, const std::optional<FileVersion>& content, bool force,
+                               const OutcomeCallback& done) {
     // What is asked for is on its way already: the watcher, or somebody else, was a little faster.
     if (content && content == reloading_content_ && reloading_ != 0 && !force && seat_->join(reloading_, done))
         return {};
-    // Here and not on the worker, since who asked gets what is wrong with the file as the answer, and between this and
-    // the request nothing may come (docs/supervision.md, Limits).
-    Result<Config> config = settings_.reload();
-    Result<> asked;
-    if (config)
-        asked = request(*std::move(config), force, std::move(done));
-    else
-        asked = fail(std::move(config).error());
+    Result<> asked = ask(std::move(config), force, done);
     // Whoever asked has the answer; what the watcher is about to notice is the same file.
     if (config_watcher_ && (asked || asked.error().kind != ErrorKind::kBusy))
         config_watcher_->known(content);
@@ -192,15 +218,23 @@ Result<> Supervisor::reload(bool force, OutcomeCallback done) {
         reloading_ = seat_->pending().value_or(0);
         reloading_content_ = content;
     }
-    end_reload();
     return asked;
 }
 
-void Supervisor::check(Config config, std::function<void(Result<std::vector<std::string>>)> done) {
-    pool_->check(std::move(config), std::move(done));
+void Supervisor::check(ConfigReader::Read read, std::function<void(Result<std::vector<std::string>>)> done) {
+    const auto shared_done = std::make_shared<decltype(done)>(std::move(done));
+    const Result<> reading = reader_.read(std::move(read), [this, shared_done](Result<Config> config) {
+        if (config)
+            pool_->check(*std::move(config), std::move(*shared_done));
+        else
+            (*shared_done)(fail(std::move(config).error()));
+    });
+    if (!reading)
+        (*shared_done)(fail(reading.error()));
 }
 
 void Supervisor::stop() {
+    ++stops_;
     seat_->stop();
 }
 
@@ -235,15 +269,17 @@ void Supervisor::on_hangup() {
 
 void Supervisor::config_changed() {
     emit("config-changed", {{"file", settings_.config_file.string()}});
-    Result<> asked = reload(false, {});
-    if (asked)
-        return;
-    if (asked.error().kind == ErrorKind::kBusy) {
-        reload_due_ = true;
-        return;
-    }
-    emit("config-refused", {{"error", to_json(asked.error())}, {"running", or_null(seat_->running_title())}});
-    report(asked.error());
+    const auto asked = [this, stops = stops_](const Result<>& asked) {
+        if (asked || stops != stops_)
+            return;
+        if (asked.error().kind == ErrorKind::kBusy) {
+            reload_due_ = true;
+            return;
+        }
+        emit("config-refused", {{"error", to_json(asked.error())}, {"running", or_null(seat_->running_title())}});
+        report(asked.error());
+    };
+    reload(false, asked, {});
 }
 
 void Supervisor::watch_build(const Config& config) {
@@ -273,7 +309,7 @@ void Supervisor::build_changed() {
     if (!std::filesystem::exists(watched_build_, ignored))
         return;
     emit("build-changed", {{"file", watched_build_.string()}});
-    const Result<> asked = request(watched_config_, false, {});
+    const Result<> asked = ask(watched_config_, false, {});
     if (!asked && asked.error().kind == ErrorKind::kBusy)
         rebuild_due_ = true;
     else if (!asked)
@@ -302,7 +338,7 @@ void Supervisor::finish(RunEnd end) {
 }
 
 void Supervisor::end_reload() {
-    if (reloading_ != 0 && seat_->pending() == reloading_)
+    if (reloads_being_read_ != 0 || (reloading_ != 0 && seat_->pending() == reloading_))
         return;
     reloading_ = 0;
     notifier_.reloaded();

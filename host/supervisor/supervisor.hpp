@@ -20,6 +20,7 @@
 #include "host/kernel/sched_ext_sysfs.hpp"
 #include "host/kernel/uevent_monitor.hpp"
 #include "host/supervisor/canary.hpp"
+#include "host/supervisor/config_reader.hpp"
 #include "host/supervisor/incident_recorder.hpp"
 #include "host/supervisor/reports.hpp"
 #include "host/supervisor/scheduler_pool.hpp"
@@ -29,6 +30,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -64,10 +66,10 @@ struct SupervisorSettings {
     std::optional<std::chrono::nanoseconds> duration; // unlimited when not set
     bool stay = false;                                // with nothing left to run, wait for an operator
     bool watch = false; // follow the plugin's or object's file; and wait for a better build when one fails
-    std::filesystem::path config_file;      // watched; empty: there is none
-    std::function<Result<Config>()> reload; // reads the configuration again
-    PluginLogSink plugin_log;               // called from threads of plugins
-    std::filesystem::path runtime_dir;      // the host's own; empty: no RCU expediting
+    std::filesystem::path config_file; // watched; empty: there is none
+    ConfigReader::Read reload;         // reads the configuration again
+    PluginLogSink plugin_log;          // called from threads of plugins
+    std::filesystem::path runtime_dir; // the host's own; empty: no RCU expediting
 };
 
 enum class RunEnd {
@@ -90,6 +92,8 @@ struct RunOutcome {
 class Supervisor : private SeatListener {
 public:
     using OutcomeCallback = Seat::OutcomeCallback;
+    // Whether what was asked for is under way now.
+    using AskedCallback = std::function<void(const Result<>&)>;
 
     // All must outlive the supervisor.
     Supervisor(EventLoop& loop, const KernelBtf& kernel, SupervisorSettings settings, SupervisorListener& listener);
@@ -108,14 +112,15 @@ public:
     // What a scheduler starts from that is asked for by its name alone: the configuration of the last file, or of
     // run(), without what a single request has set on top of it.
     [[nodiscard]] const Config& base_config() const;
-    // Asks for another scheduler. Its configuration is followed, fallbacks and all, while it runs. One that is just
-    // what runs already is not touched, unless forced. The callback comes once, when the outcome is known: after
-    // probation, or when it failed. kBusy: another request is being prepared.
-    Result<> request(Config config, bool force, OutcomeCallback done);
-    // Reads the configuration again and asks for what it says. Errors: those of reading it, and of request().
-    Result<> reload(bool force, OutcomeCallback done);
+    // Asks for another scheduler, once its configuration is read. The configuration is followed, fallbacks and all,
+    // while the scheduler runs. One that is just what runs already is not touched, unless forced. `asked` comes first,
+    // and always: with the errors of reading, or kBusy, where another request is being prepared or stop() came in
+    // between. `done` comes once, if what was asked for is under way: after probation, or when it failed.
+    void request(ConfigReader::Read read, bool force, AskedCallback asked, OutcomeCallback done);
+    // Likewise with the configuration that the host was started from.
+    void reload(bool force, AskedCallback asked, OutcomeCallback done);
     // Prepares a scheduler as for a swap, up to the verifier, and unloads it again. The callback gets the notes.
-    void check(Config config, std::function<void(Result<std::vector<std::string>>)> done);
+    void check(ConfigReader::Read read, std::function<void(Result<std::vector<std::string>>)> done);
     void stop();
     void resume();
     // What the host believes and what the kernel says.
@@ -134,6 +139,9 @@ private:
     void check_kernel();
     void on_hangup();
     void config_changed();
+    Result<> ask(Result<Config> config, bool force, OutcomeCallback done);
+    Result<> ask_again(Result<Config> config, const std::optional<FileVersion>& content, bool force,
+                       const OutcomeCallback& done);
     void watch_build(const Config& config);
     std::unique_ptr<FileWatcher> follow(const std::filesystem::path& file, std::size_t limit,
                                         std::function<void()> on_change);
@@ -171,6 +179,9 @@ private:
     std::optional<Error> failure_; // told last
     RunEnd end_ = RunEnd::kRequested;
 
+    ConfigReader reader_;
+    std::uint64_t stops_ = 0; // asked for so far
+    int reloads_being_read_ = 0;
     SchedulerId reloading_ = 0;                    // the request that a reload has made, while it is under way
     std::optional<FileVersion> reloading_content_; // of the file that it is for
     bool reload_due_ = false;                      // the configuration changed while a request was being prepared

@@ -75,7 +75,7 @@ TEST_F(FileWatcherTest, WhatIsKnownIsNoChange) {
     const auto watcher = watch(file_, changes_);
     script_.run([&] {
         dir_.write("a.toml", "two");
-        script_.on_loop([&] { watcher->known(watcher->version()); });
+        script_.on_loop([&] { watcher->known(read_file_version(file_, FileWatcher::kMaxBytes).version); });
         settle();
         EXPECT_EQ(changes_, 0);
         dir_.write("a.toml", "three");
@@ -114,7 +114,6 @@ TEST_F(FileWatcherTest, LargerThanItsLimitIsGone) {
     script_.run([&] {
         dir_.write("a.toml", "larger");
         EXPECT_TRUE(script_.wait_until([&] { return changes_ == 1; }));
-        EXPECT_FALSE(watcher->version());
     });
 }
 

@@ -36,6 +36,9 @@ protected:
         std::optional<Result<json>> answer;
         service_.call(method, params, {.uid = caller, .may_change = true},
                       [&](const Result<json>& result) { answer = result; });
+        // What names files is answered once these are read, which a thread does.
+        for (int turns = 0; !answer && turns < 1000; ++turns)
+            EXPECT_TRUE(loop_.turn(std::chrono::milliseconds(10)));
         EXPECT_TRUE(answer) << method << ": no answer";
         return answer.value_or(json());
     }
