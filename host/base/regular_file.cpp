@@ -34,6 +34,14 @@ ssize_t read_piece(int fd, std::span<std::byte> buffer) {
     return got;
 }
 
+ssize_t read_piece_at(int fd, std::span<std::byte> buffer, off_t offset) {
+    ssize_t got = 0;
+    do
+        got = ::pread(fd, buffer.data(), buffer.size(), offset);
+    while (got < 0 && errno == EINTR);
+    return got;
+}
+
 std::chrono::nanoseconds to_duration(const timespec& time) {
     return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
 }
@@ -58,7 +66,7 @@ std::optional<FileVersion> hash_content(int fd, std::size_t limit) {
     FileVersion version;
     ContentHash hash;
     for (;;) {
-        const ssize_t got = read_piece(fd, buffer);
+        const ssize_t got = read_piece_at(fd, buffer, static_cast<off_t>(version.bytes));
         if (got < 0)
             return std::nullopt;
         if (got == 0)
@@ -119,6 +127,13 @@ FileReading read_file_version(const std::filesystem::path& path, std::size_t lim
     if (stamp.bytes <= limit)
         reading.version = hash_content(fd.get(), limit);
     return reading;
+}
+
+std::optional<FileVersion> read_file_version(int fd, std::size_t limit) {
+    struct stat status{};
+    if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) || static_cast<std::uint64_t>(status.st_size) > limit)
+        return std::nullopt;
+    return hash_content(fd, limit);
 }
 
 } // namespace scxhost

@@ -50,5 +50,7 @@ struct FileReading {
 // Which content the file has now. When its stamp is `before`'s, the content is not read again.
 [[nodiscard]] FileReading read_file_version(const std::filesystem::path& path, std::size_t limit,
                                             const FileReading& before = {});
+// The same of a file that is open already, wherever its position is, which stays. nullopt as in FileReading.
+[[nodiscard]] std::optional<FileVersion> read_file_version(int fd, std::size_t limit);
 
 } // namespace scxhost

@@ -192,8 +192,8 @@ Result<std::vector<std::string>> hold_program(const Config& config, const Kernel
 }
 
 void check_program(Report& report, const Config& config, const PreflightReport& preflight, const KernelBtf* kernel) {
-    const Result<std::filesystem::path> found = find_program(config.scheduler.program);
-    if (!report.step("program", found, found ? found->string() : ""))
+    const auto found = ExecutableFile::open(config.scheduler.program);
+    if (!report.step("program", found, found ? (*found)->path().string() : ""))
         return;
     const PreflightItem* failure = preflight.first_failure();
     if (kernel == nullptr || (failure != nullptr && failure->error->kind != ErrorKind::kBusy)) {

@@ -40,7 +40,7 @@ struct Config {
     };
     struct Host {
         std::vector<std::filesystem::path> plugin_dirs = {default_plugin_dir()};
-        std::vector<std::string> fallback; // plugin names, in the order in which they are tried
+        std::vector<std::string> fallback; // names of plugins or absolute paths, in the order in which they are tried
     };
     // How a scheduler that is a program of its own is hosted.
     struct Program {
@@ -48,7 +48,9 @@ struct Config {
         std::uint64_t memory_max = 0;                                      // bytes, of all its processes; 0: no limit
         std::int64_t pids_max = 0;                                         // threads, of all its processes; 0: no limit
         std::string way_back = "standby";                                  // or "restart"
-        std::string name;                                                  // what it is called; empty: as its file
+        std::string user;                                                  // who it runs as; empty: as the host
+        std::vector<std::string> capabilities; // that it keeps, by name; empty: what a scheduler needs
+        std::string name;                      // what it is called; empty: as its file
     };
     struct Swap {
         std::chrono::nanoseconds probation = std::chrono::seconds(10);

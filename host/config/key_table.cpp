@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/config/key_table.hpp"
 
+#include "host/base/capabilities.hpp"
 #include "host/base/overloaded.hpp"
 #include "host/base/suggest.hpp"
 #include "host/base/units.hpp"
@@ -41,6 +42,16 @@ constexpr Grammar kPluginName{
     .hint = "a name is made of letters, digits, '_' and '-'; for a file write object = \"PATH\" instead of plugin",
     .accepts = is_key_part,
 };
+constexpr Grammar kFallback{
+    .noun = "a plugin name or an absolute path",
+    .hint =
+        "a name is made of letters, digits, '_' and '-'; a path begins with \"/\" and leads to a program, an object "
+        "(x.o) or a configuration (x.toml)",
+    .accepts =
+        [](std::string_view text) {
+            return is_key_part(text) || (text.starts_with('/') && text.find('\0') == std::string_view::npos);
+        },
+};
 constexpr Grammar kOptionalIdentifier{
     .noun = "the name of a struct_ops map",
     .hint = "it is a C identifier, as in the object's source",
@@ -57,6 +68,16 @@ constexpr Grammar kOptionalGroup{
     .accepts = [](std::string_view text) { return text.find_first_of(": \t\n,/") == std::string_view::npos; },
 };
 
+constexpr Grammar kOptionalUser{
+    .noun = "the name of a user",
+    .hint = "`getent passwd` lists the users of this machine",
+    .accepts = [](std::string_view text) { return text.find_first_of(": \t\n,/") == std::string_view::npos; },
+};
+constexpr Grammar kCapability{
+    .noun = "a capability",
+    .hint = "they are called as in capabilities(7): CAP_BPF, CAP_PERFMON, …",
+    .accepts = [](std::string_view text) { return find_capability(text).has_value(); },
+};
 constexpr Grammar kOptionalName{
     .noun = "a name",
     .hint = "a name is made of letters, digits, '_' and '-'",
@@ -116,12 +137,17 @@ constexpr std::array kKeys{
         "program.way_back", WordKey{at<&Config::program, &Config::Program::way_back>, &kWayBack},
         "How the program comes back when its successor fails: \"standby\" has a second process of it wait for that, "
         "\"restart\" starts it anew"},
+    KeySpec{"program.user", WordKey{at<&Config::program, &Config::Program::user>, &kOptionalUser},
+            "The user that the program runs as; empty means the host's own"},
+    KeySpec{"program.capabilities", WordListKey{at<&Config::program, &Config::Program::capabilities>, &kCapability},
+            "The capabilities that the program keeps, such as `CAP_BPF`; empty means those that schedulers need"},
     KeySpec{"program.name", WordKey{at<&Config::program, &Config::Program::name>, &kOptionalName},
             "What commands and events call the program; empty means the name of its file"},
     KeySpec{"host.plugin_dirs", PathListKey{at<&Config::host, &Config::Host::plugin_dirs>},
             "Folders that are searched for plugins, in this order; absolute paths", "[\"PREFIX/lib/scxhost/plugins\"]"},
-    KeySpec{"host.fallback", WordListKey{at<&Config::host, &Config::Host::fallback>, &kPluginName},
-            "Plugins that are tried in this order when the scheduler is ejected and no last good one is left"},
+    KeySpec{"host.fallback", WordListKey{at<&Config::host, &Config::Host::fallback>, &kFallback},
+            "What is tried in this order when the scheduler is ejected and no last good one is left: plugins by name; "
+            "programs, objects (`x.o`) and the schedulers of configurations (`x.toml`) by absolute path"},
     KeySpec{"swap.probation", DurationKey{at<&Config::swap, &Config::Swap::probation>, 0s, 24h},
             "How long a new scheduler is watched; an error in this time brings the previous one back"},
     KeySpec{"swap.expedite_rcu", BoolKey{at<&Config::swap, &Config::Swap::expedite_rcu>},

@@ -73,4 +73,18 @@ Result<Config> select_config(const Selection& selection, const Config& base) {
     return config;
 }
 
+Result<Config> fallback_config(const std::string& name, const Config& base) {
+    const bool is_program =
+        name.starts_with('/') && !name.ends_with(".toml") && !name.ends_with(".o") && !name.ends_with(".so");
+    Selection selection;
+    (is_program ? selection.program : selection.what) = name;
+    Config named = SCXHOST_TRY(select_config(selection, base));
+    Config config = base.without_scheduler();
+    config.scheduler = std::move(named.scheduler);
+    config.program = std::move(named.program);
+    config.stats.variables = std::move(named.stats.variables);
+    config.host.plugin_dirs = std::move(named.host.plugin_dirs); // it is found as it is by itself
+    return config;
+}
+
 } // namespace scxhost

@@ -34,4 +34,8 @@ Result<Config> select_config(const Selection& selection, const Config& base = {}
 // A file that is named by a path ("x.so", "./x.bpf.o"), as opposed to a plugin's name.
 bool names_a_file(std::string_view what);
 
+// The configuration of one of base.host.fallback: all of `base` but the scheduler, which is the named one. A
+// configuration that is named gives its scheduler and nothing else. Errors: as select_config().
+[[nodiscard]] Result<Config> fallback_config(const std::string& name, const Config& base);
+
 } // namespace scxhost

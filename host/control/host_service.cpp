@@ -118,7 +118,8 @@ Result<Config> config_of(const Selection& selection, const Peer& caller, const C
     // root has written.
     const auto chooses_program = [](std::string_view assignment) {
         return assignment.starts_with("scheduler.program") || assignment.starts_with("scheduler.args") ||
-               assignment.starts_with("scheduler.env") || assignment.starts_with("program.");
+               assignment.starts_with("scheduler.env") || assignment.starts_with("program.") ||
+               (assignment.starts_with("host.fallback") && assignment.find('/') != std::string_view::npos);
     };
     if (!selection.program.empty() || std::ranges::any_of(selection.assignments, chooses_program))
         return fail(ErrorKind::kPermission,

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/programs/held_program.hpp"
 
-#include "host/base/file_trust.hpp"
 #include "host/base/thread.hpp"
 #include "host/base/units.hpp"
 
@@ -16,14 +15,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
 #include <thread>
 #include <utility>
 
 namespace scxhost {
 namespace {
-
-namespace fs = std::filesystem;
 
 // What is read of a program's output at once, and how long it then waits: a flood is slowed down to 640 KB/s, and costs
 // the loop ten short wakeups a second. An ordinary program never notices.
@@ -31,24 +27,16 @@ constexpr std::size_t kOutputChunk = 64U << 10U;
 constexpr auto kOutputPause = std::chrono::milliseconds(100);
 // Between looks at a cgroup whose processes have been killed.
 constexpr auto kCgroupPause = std::chrono::milliseconds(20);
+// And how many there are: a process that somebody else has put there need never go. The next host sweeps up.
+constexpr int kMaxRemovals = 250;
 constexpr std::size_t kLastLines = 20;
+// How many descriptors of a program are looked at in search of a reason.
+constexpr std::size_t kMaxDescriptors = 1000;
+// How many of its calls are refused before the next one is left waiting: each costs the loop a turn, and a program that
+// only asks would have it do nothing else.
+constexpr int kMaxRefusals = 4;
 
 } // namespace
-
-Result<fs::path> find_program(const fs::path& path) {
-    if (!path.is_absolute())
-        return fail(ErrorKind::kConfig, fmt::format("'{}' is no absolute path of a program", path.string()),
-                    "write the whole path, /usr/bin/scx_lavd for example");
-    std::error_code error;
-    if (!fs::exists(path, error))
-        return fail(ErrorKind::kPlugin, fmt::format("{}: there is no such program", path.string()),
-                    "install it, or correct the path");
-    fs::path resolved = SCXHOST_TRY(check_trusted(path));
-    if (!fs::is_regular_file(resolved, error) || ::access(resolved.c_str(), X_OK) != 0)
-        return fail(ErrorKind::kPlugin, fmt::format("{}: it is no file that can be executed", path.string()),
-                    "name the scheduler's program, not its folder or its object");
-    return resolved;
-}
 
 HeldProgram::HeldProgram(EventLoop& loop, ProgramSettings settings, std::vector<OpsLayout> layouts, Listener listener,
                          ProgramCgroup cgroup)
@@ -60,7 +48,7 @@ HeldProgram::HeldProgram(EventLoop& loop, ProgramSettings settings, std::vector<
 
 Result<std::unique_ptr<HeldProgram>> HeldProgram::start(EventLoop& loop, ProgramSettings settings,
                                                         std::vector<OpsLayout> layouts, Listener listener) {
-    ProgramCgroup cgroup = SCXHOST_TRY(ProgramCgroup::make(settings.command.path.filename(), settings.limits));
+    ProgramCgroup cgroup = SCXHOST_TRY(ProgramCgroup::make(settings.command.file->path().filename(), settings.limits));
     std::unique_ptr<HeldProgram> program(
         new HeldProgram(loop, std::move(settings), std::move(layouts), std::move(listener), std::move(cgroup)));
     program->worker_ = SCXHOST_TRY(BackgroundWorker::start(loop));
@@ -89,21 +77,28 @@ HeldProgram::~HeldProgram() {
 }
 
 std::string HeldProgram::name() const {
-    return settings_.command.path.string();
+    return settings_.command.file->path().string();
 }
 
 Result<> HeldProgram::watch() {
     setup_watch_ = SCXHOST_TRY(loop_.watch(process_.setup.get(), {}, [this] { on_setup(); }));
     output_watch_ = SCXHOST_TRY(loop_.watch(process_.output.get(), {}, [this] { on_output(); }));
     exit_watch_ = SCXHOST_TRY(loop_.watch(process_.process.get(), {}, [this] { on_exit(); }));
-    start_timer_ = SCXHOST_TRY(loop_.timer(settings_.start_timeout, [this] {
-        fail_start({.kind = ErrorKind::kUnsupported,
-                    .what = fmt::format("{}: it did not ask to attach a scheduler within {}", name(),
-                                        format_duration(settings_.start_timeout)),
-                    .hint = "is it a scheduler? Raise program.start_timeout when it only takes long",
-                    .detail = output_.last_lines(kLastLines)});
-    }));
+    start_timer_ = SCXHOST_TRY(loop_.timer(settings_.start_timeout, [this] { fail_start(asked_too_late()); }));
     return {};
+}
+
+Error HeldProgram::asked_too_late() const {
+    Error error{.kind = ErrorKind::kUnsupported,
+                .what = fmt::format("{}: it did not ask to attach a scheduler within {}", name(),
+                                    format_duration(settings_.start_timeout)),
+                .hint = "is it a scheduler? Raise program.start_timeout when it only takes long",
+                .detail = output_.last_lines(kLastLines)};
+    if (gate_ != nullptr && gate_->has_scheduler_without_link(kMaxDescriptors)) {
+        error.what = fmt::format("{}: it registers its scheduler without a link, which cannot be held", name());
+        error.hint = "its object is to have its struct_ops in a section .struct_ops.link";
+    }
+    return error;
 }
 
 void HeldProgram::on_setup() {
@@ -123,12 +118,15 @@ void HeldProgram::on_setup() {
 
 void HeldProgram::listen() {
     listening_ = true;
-    worker_->submit([this, gate = gate_]() -> BackgroundWorker::Completion {
+    worker_->submit([this, gate = gate_, file = settings_.command.file]() -> BackgroundWorker::Completion {
         const auto wait = [&]() -> Result<std::optional<Asked>> {
             std::optional<LinkGate::HeldCall> call = SCXHOST_TRY(gate->wait());
             if (!call)
                 return std::nullopt;
-            auto scheduler = HeldScheduler::from_map(std::move(call->map), gate->layouts());
+            // It runs by now, so nobody can write to its file any more.
+            const Result<> unchanged = file->check_unchanged();
+            auto scheduler =
+                unchanged ? HeldScheduler::from_map(std::move(call->map), gate->layouts()) : fail(unchanged.error());
             return Asked{.call = *std::move(call), .scheduler = std::move(scheduler)};
         };
         auto asked = std::make_shared<Result<std::optional<Asked>>>(wait());
@@ -148,25 +146,47 @@ void HeldProgram::on_held(Result<std::optional<Asked>> asked) {
     call_ = std::make_shared<LinkGate::HeldCall>(std::move((*asked)->call));
     if (failed_ || ending_ > 0)
         return refuse(ECANCELED);
+    if (handed_over_ && scheduler_runs()) {
+        if (refusals_ == 0 && listener_.warned)
+            listener_.warned({.kind = ErrorKind::kUnsupported,
+                              .what = fmt::format("{}: it asked to attach a second scheduler beside the one that runs, "
+                                                  "and was refused",
+                                                  name()),
+                              .hint = "a program with more than one scheduler cannot be hosted"});
+        return refuse(EBUSY);
+    }
     if (!(*asked)->scheduler) {
         refuse(EPERM);
         return fail_start(std::move((*asked)->scheduler).error());
     }
     scheduler_ = *std::move((*asked)->scheduler);
     start_timer_.reset();
-    // Its own look at the state is behind it. In a thread of its own, since that ends in the program's namespace. When
-    // it fails, the program goes on seeing what it saw.
-    worker_->submit([gate = gate_]() -> BackgroundWorker::Completion {
-        if (Result<Thread> thread = Thread::start([gate] { (void)unhide_state(gate->process()); }))
+    // Its own look at the state is behind it. In a thread of its own, since that ends in the program's namespace.
+    worker_->submit([this, gate = gate_]() -> BackgroundWorker::Completion {
+        Result<> unhidden = {};
+        Result<Thread> thread = Thread::start([&] { unhidden = unhide_state(gate->process()); });
+        if (thread)
             thread->join();
-        return [] {};
+        else
+            unhidden = fail(std::move(thread).error());
+        return [this, unhidden = std::move(unhidden)]() mutable {
+            // The namespaces of one that has died meanwhile are nobody's loss.
+            if (!unhidden && !wait_for_end({}) && listener_.warned)
+                listener_.warned(std::move(unhidden).error());
+        };
     });
     listener_.held({});
+}
+
+// As its exit record has it; one without a record may always be starting over.
+bool HeldProgram::scheduler_runs() const {
+    return scheduler_ != nullptr && scheduler_->has_exit_record() && scheduler_->exit_kind() == 0;
 }
 
 void HeldProgram::hand_over(UniqueFd link, std::function<void(Result<>)> done) {
     if (call_ == nullptr)
         return;
+    handed_over_ = true;
     worker_->submit([this, gate = gate_, call = std::exchange(call_, nullptr), link = std::move(link),
                      done = std::move(done)]() mutable -> BackgroundWorker::Completion {
         const Result<> taken = gate->hand_over(*call, link.get());
@@ -181,9 +201,10 @@ void HeldProgram::hand_over(UniqueFd link, std::function<void(Result<>)> done) {
 }
 
 void HeldProgram::refuse(int error) {
-    if (call_ == nullptr)
+    if (call_ == nullptr || refusals_ >= kMaxRefusals)
         return;
     gate_->refuse(*std::exchange(call_, nullptr), error);
+    ++refusals_;
     if (!listening_)
         listen();
 }
@@ -318,7 +339,7 @@ void HeldProgram::on_exit() {
 }
 
 void HeldProgram::finish() {
-    if (!cgroup_.remove()) {
+    if (!cgroup_.remove() && ++removals_ < kMaxRemovals) {
         auto timer = loop_.timer(kCgroupPause, [this] { finish(); });
         if (timer) {
             end_timer_ = *std::move(timer);

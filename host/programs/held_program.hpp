@@ -26,7 +26,6 @@
 
 #include <chrono>
 #include <cstdint>
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -43,11 +42,6 @@ struct ProgramSettings {
     std::chrono::nanoseconds end_patience = std::chrono::seconds(2);   // with SIGINT, and then with SIGTERM
 };
 
-// Finds the file that a configuration names, with all links resolved. Waits for the file system. Errors: kConfig, the
-// path is not absolute; kPlugin, there is no such program, or it is no file that can be executed; kPermission, somebody
-// else could change it.
-Result<std::filesystem::path> find_program(const std::filesystem::path& path);
-
 class HeldProgram {
 public:
     struct Listener {
@@ -55,14 +49,18 @@ public:
         // before; kUnsupported, in a way that cannot be hosted; and whatever start_process() and LinkGate say. Comes
         // again when the program asks again.
         std::function<void(Result<>)> held;
-        // Its process is gone, and the cgroup with all that was in it. Once, and last. Not from inside start() or the
-        // destructor; the program may be destroyed after it, not inside.
+        // Its process is gone, and the cgroup with all that was in it, as far as that can be had in five seconds. Once,
+        // and last. Not from inside start() or the destructor; the program may be destroyed after it, not inside.
         std::function<void(const ProcessEnd& end)> ended;
+        // Something about it is not as it should be, and it goes on: kIo, it does not see the kernel's real state;
+        // kUnsupported, it asked to attach a second scheduler beside the one that runs, which was refused. May be
+        // empty.
+        std::function<void(Error error)> warned;
         // It wrote something: what has come since the last call, as it is. May be empty.
         std::function<void(std::string_view text)> output;
     };
 
-    // `settings.command.path` is what find_program() returned. Errors: ProgramCgroup's; start_process()'s.
+    // Errors: ProgramCgroup's; start_process()'s.
     static Result<std::unique_ptr<HeldProgram>> start(EventLoop& loop, ProgramSettings settings,
                                                       std::vector<OpsLayout> layouts, Listener listener);
     HeldProgram(const HeldProgram&) = delete;
@@ -82,7 +80,8 @@ public:
     // The call that is held returns this link, and from then on only the program holds it. `done` comes when it has
     // taken it, which needs that the scheduler runs it.
     void hand_over(UniqueFd link, std::function<void(Result<>)> done = {});
-    // The call that is held fails with a positive error number.
+    // The call that is held fails with a positive error number. Who is refused and asks again and again is not answered
+    // any more: its call waits until it is ended.
     void refuse(int error);
 
     // Asks it to end: the call that is held is refused (ECANCELED), or returns `dead_link`, of which the program then
@@ -103,6 +102,7 @@ private:
         Result<std::shared_ptr<const HeldScheduler>> scheduler;
     };
     void on_held(Result<std::optional<Asked>> asked);
+    [[nodiscard]] bool scheduler_runs() const;
     void on_output();
     void read_output();
     void on_exit();
@@ -112,6 +112,7 @@ private:
     void escalate_later();
     void send_signal(int signal) const;
     [[nodiscard]] Error ended_early() const;
+    [[nodiscard]] Error asked_too_late() const;
     [[nodiscard]] ProcessEnd describe_end(const siginfo_t& info) const;
     [[nodiscard]] std::string name() const;
 
@@ -127,6 +128,9 @@ private:
     std::shared_ptr<const HeldScheduler> scheduler_;
     std::optional<ProcessEnd> end_; // nullopt while it lives
     bool listening_ = false;
+    bool handed_over_ = false; // scheduler_ was attached
+    int refusals_ = 0;
+    int removals_ = 0;    // of the cgroup, tried
     bool failed_ = false; // held() has told so
     int ending_ = 0;      // steps of the end that were taken: its own time, SIGINT, SIGTERM
     EventLoop::Watch setup_watch_;

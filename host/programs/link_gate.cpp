@@ -17,9 +17,12 @@
 #include <bit>
 #include <cerrno>
 #include <cstddef>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <string>
+#include <system_error>
 #include <utility>
 
 namespace scxhost {
@@ -147,16 +150,35 @@ Result<std::optional<LinkGate::HeldCall>> LinkGate::look_at(std::uint64_t id, pi
         return fail_errno(ErrorKind::kPermission, "cannot duplicate the map of the program's scheduler", errno,
                           "the host needs CAP_SYS_PTRACE, and kernel.yama.ptrace_scope must be less than 3");
     }
-    if (!is_scheduler(map.get()))
+    if (!flags_of_scheduler(map.get()))
         return std::nullopt;
     return HeldCall{id, thread, std::move(map)};
 }
 
-bool LinkGate::is_scheduler(int map) const {
+// nullopt: it is no map of a scheduler's struct_ops.
+std::optional<std::uint32_t> LinkGate::flags_of_scheduler(int map) const {
     bpf_map_info info{};
     __u32 size = sizeof info;
-    return ::bpf_obj_get_info_by_fd(map, &info, &size) == 0 && info.type == BPF_MAP_TYPE_STRUCT_OPS &&
-           std::ranges::find(layouts_, info.btf_vmlinux_value_type_id, &OpsLayout::value_type) != layouts_.end();
+    if (::bpf_obj_get_info_by_fd(map, &info, &size) != 0 || info.type != BPF_MAP_TYPE_STRUCT_OPS ||
+        std::ranges::find(layouts_, info.btf_vmlinux_value_type_id, &OpsLayout::value_type) == layouts_.end())
+        return std::nullopt;
+    return info.map_flags;
+}
+
+bool LinkGate::has_scheduler_without_link(std::size_t descriptors) const {
+    namespace fs = std::filesystem;
+    std::error_code error;
+    for (fs::directory_iterator entry(fmt::format("/proc/{}/fd", pid_), error);
+         !error && descriptors > 0 && entry != fs::directory_iterator(); entry.increment(error), --descriptors) {
+        std::error_code gone;
+        if (fs::read_symlink(entry->path(), gone) != "anon_inode:bpf-map")
+            continue;
+        const int number = std::atoi(entry->path().filename().c_str());
+        const UniqueFd map(static_cast<int>(::syscall(SYS_pidfd_getfd, process_.get(), number, 0)));
+        if (const auto flags = map ? flags_of_scheduler(map.get()) : std::nullopt; flags && !(*flags & BPF_F_LINK))
+            return true;
+    }
+    return false;
 }
 
 Result<> LinkGate::hand_over(const HeldCall& call, int link) const {

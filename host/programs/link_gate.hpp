@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -48,6 +49,10 @@ public:
     [[nodiscard]] int process() const { return process_.get(); }
     [[nodiscard]] const std::vector<OpsLayout>& layouts() const { return layouts_; }
 
+    // Whether the program has a scheduler's map that is registered without a link, which no call of it asks for. Looks
+    // at so many of its descriptors at most.
+    [[nodiscard]] bool has_scheduler_without_link(std::size_t descriptors) const;
+
     // The call returns `link`, a descriptor of ours that the program gets a duplicate of. Waits until the program has
     // run and taken it. kIo with ENOENT or ESRCH: the caller is dead, or a signal has ended its call.
     Result<> hand_over(const HeldCall& call, int link) const;
@@ -58,7 +63,7 @@ private:
     Result<std::optional<HeldCall>> look_at(std::uint64_t id, pid_t thread, std::uint64_t attr,
                                             std::uint64_t size) const;
     void answer(std::uint64_t id, int error, std::uint32_t flags) const;
-    [[nodiscard]] bool is_scheduler(int map) const;
+    [[nodiscard]] std::optional<std::uint32_t> flags_of_scheduler(int map) const;
 
     UniqueFd listener_;
     UniqueFd process_;

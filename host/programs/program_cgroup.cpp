@@ -18,6 +18,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// How deep the cgroups of a program are followed when they are removed.
+constexpr int kMaxDepth = 16;
 constexpr std::string_view kDelegate = "a service needs Delegate=memory pids";
 
 int write_word(const fs::path& path, std::string_view word) {
@@ -55,6 +57,20 @@ int turn_on(const fs::path& base, std::string_view controller) {
     const std::string word = fmt::format("+{}", controller);
     const int error = write_word(file, word);
     return error == EBUSY && move_aside(base) ? write_word(file, word) : error;
+}
+
+// With those that the program has made below it. Nothing of it runs any more, so that only folders are left.
+bool remove_tree(const fs::path& cgroup, int depth) {
+    if (::rmdir(cgroup.c_str()) == 0 || errno == ENOENT)
+        return true;
+    if (depth == 0)
+        return false;
+    std::error_code error;
+    for (fs::directory_iterator entry(cgroup, error); !error && entry != fs::directory_iterator();
+         entry.increment(error))
+        if (std::error_code ignored; entry->is_directory(ignored) && !entry->is_symlink(ignored))
+            (void)remove_tree(entry->path(), depth - 1);
+    return ::rmdir(cgroup.c_str()) == 0 || errno == ENOENT;
 }
 
 Result<> set_limit(const fs::path& base, const fs::path& cgroup, std::string_view controller, std::uint64_t limit) {
@@ -104,7 +120,7 @@ void ProgramCgroup::remove_left_behind() {
         pid_t host = 0;
         if (std::sscanf(entry->path().filename().c_str(), "scxhost-%d-", &host) == 1 && host > 0 &&
             ::kill(host, 0) != 0 && errno == ESRCH)
-            (void)::rmdir(entry->path().c_str());
+            (void)remove_tree(entry->path(), kMaxDepth);
     }
 }
 
@@ -128,7 +144,7 @@ void ProgramCgroup::kill_all() const {
 bool ProgramCgroup::remove() {
     if (path_.empty())
         return true;
-    if (::rmdir(path_.c_str()) != 0 && errno != ENOENT)
+    if (!remove_tree(path_, kMaxDepth))
         return false;
     path_.clear();
     return true;

@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/capability.h>
 #include <linux/close_range.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
@@ -39,7 +40,7 @@ constexpr const char* kMask = "/sys/fs/cgroup/state";
 // one, so each has a folder of its own there, which the others do not see.
 constexpr const char* kSockets = "/run/scx";
 
-enum class Step : std::uint32_t { kOutput, kNamespace, kMaskState, kFilter, kExecute };
+enum class Step : std::uint32_t { kOutput, kNamespace, kMaskState, kIdentity, kFilter, kExecute };
 
 // From the process to us. The listener comes with the first one.
 struct Message {
@@ -51,12 +52,15 @@ struct Message {
 // may have held any lock.
 struct Preparation {
     const char* path = nullptr;
+    int file = -1; // what is executed; -1: what the path names
     std::vector<char*> argv;
     std::vector<char*> envp;
     int null = -1;
     int output = -1;
     int setup = -1;
     pid_t parent = 0;
+    const ProgramIdentity* identity = nullptr;
+    const char* sockets = nullptr; // the options of the mount that its sockets go to
 };
 
 bool send(int socket, const Message& message, int fd) {
@@ -86,6 +90,44 @@ bool mask_state() {
     return file >= 0 && ::write(file, kText.data(), kText.size()) == static_cast<ssize_t>(kText.size()) &&
            ::close(file) == 0 && ::mount(kMask, kState, nullptr, MS_BIND, nullptr) == 0 &&
            ::umount2(kWorkshop, MNT_DETACH) == 0;
+}
+
+// It has these capabilities and, since it can gain no others (no_new_privs), never more. A user other than root keeps
+// them over execve() as ambient ones.
+bool take_identity(const ProgramIdentity& identity) {
+    // First, since another user has no CAP_SETPCAP any more. What it cannot have it cannot give to a program with file
+    // capabilities either. Only who has CAP_SETPCAP may drop it from there; without, no_new_privs keeps it from being
+    // had.
+    for (unsigned number = 0; number <= CAP_LAST_CAP; ++number)
+        if ((identity.capabilities >> number & 1) == 0)
+            ::prctl(PR_CAPBSET_DROP, number, 0, 0, 0);
+    if (identity.changes_user) {
+        // Directly: the wrappers of the C library would also tell the other threads, of which this process has none.
+        if (::syscall(SYS_setgroups, identity.groups.size(), identity.groups.data()) != 0 ||
+            ::syscall(SYS_setresgid, identity.gid, identity.gid, identity.gid) != 0 ||
+            ::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0 ||
+            ::syscall(SYS_setresuid, identity.uid, identity.uid, identity.uid) != 0)
+            return false;
+        // Cleared by the line above.
+        if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
+            return false;
+    }
+    __user_cap_header_struct header{};
+    header.version = _LINUX_CAPABILITY_VERSION_3;
+    std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> data{};
+    if (::syscall(SYS_capget, &header, data.data()) != 0)
+        return false;
+    for (std::size_t i = 0; i < data.size(); ++i) {
+        const auto kept = data[i].permitted & static_cast<__u32>(identity.capabilities >> (32 * i));
+        data[i] = {kept, kept, identity.changes_user ? kept : 0};
+    }
+    if (::syscall(SYS_capset, &header, data.data()) != 0)
+        return false;
+    for (unsigned number = 0; identity.changes_user && number <= CAP_LAST_CAP; ++number)
+        if ((data[number / 32].inheritable >> (number % 32) & 1) != 0 &&
+            ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number, 0, 0) != 0)
+            return false;
+    return true;
 }
 
 [[noreturn]] void become(const Preparation& prepared) {
@@ -119,9 +161,11 @@ bool mask_state() {
         give_up(Step::kMaskState);
     // Where the folder cannot be made there is none to share either.
     if ((::mkdir(kSockets, 0755) == 0 || errno == EEXIST) &&
-        ::mount("tmpfs", kSockets, "tmpfs", MS_NODEV | MS_NOEXEC | MS_NOSUID, "mode=755,size=1m") != 0)
+        ::mount("tmpfs", kSockets, "tmpfs", MS_NODEV | MS_NOEXEC | MS_NOSUID, prepared.sockets) != 0)
         give_up(Step::kNamespace);
 
+    if (!take_identity(*prepared.identity))
+        give_up(Step::kIdentity);
     const sock_fprog filter{static_cast<unsigned short>(kLinkFilter.size()),
                             const_cast<sock_filter*>(kLinkFilter.data())};
     if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
@@ -131,28 +175,37 @@ bool mask_state() {
                                    SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, &filter));
     if (listener < 0 || !send(prepared.setup, {Step::kFilter, 0}, listener))
         give_up(Step::kFilter);
-    ::execve(prepared.path, prepared.argv.data(), prepared.envp.data());
+    if (prepared.file >= 0)
+        ::syscall(SYS_execveat, prepared.file, "", prepared.argv.data(), prepared.envp.data(), AT_EMPTY_PATH);
+    else
+        ::execve(prepared.path, prepared.argv.data(), prepared.envp.data());
     give_up(Step::kExecute);
     __builtin_unreachable();
 }
 
 Error setup_error(const Message& message, const ProgramCommand& command) {
     const auto error = [&](ErrorKind kind, std::string_view what, std::string hint) {
-        return fail_errno(kind, fmt::format("{}: {}", command.path.string(), what), message.error, std::move(hint))
+        return fail_errno(kind, fmt::format("{}: {}", command.file->path().string(), what), message.error,
+                          std::move(hint))
             .error();
     };
     switch (message.step) {
     case Step::kExecute:
         return error(ErrorKind::kObject, "the program cannot be executed",
-                     message.error == ENOENT ? "the interpreter that it names is missing" : "");
+                     message.error == ENOENT   ? "the interpreter that it names is missing"
+                     : message.error == EACCES ? "may program.user execute it, and the interpreter that it names?"
+                                               : "");
     case Step::kNamespace:
     case Step::kMaskState:
         return error(message.error == EPERM || message.error == EACCES ? ErrorKind::kPermission : ErrorKind::kIo,
                      "cannot give the program its own view of the kernel's scheduler state",
                      "the host needs CAP_SYS_ADMIN, and as a service no RestrictNamespaces= and no ~@mount");
+    case Step::kIdentity:
+        return error(ErrorKind::kPermission, "cannot give the program its user and its capabilities",
+                     "program.user needs CAP_SETUID and CAP_SETGID");
     case Step::kFilter:
         return error(ErrorKind::kPermission, "cannot make the program ask before it attaches",
-                     "the host needs CAP_SYS_ADMIN, and only one seccomp listener can be above a program");
+                     "only one seccomp listener can be above a program");
     case Step::kOutput:
         break;
     }
@@ -164,7 +217,7 @@ Error setup_error(const Message& message, const ProgramCommand& command) {
 Result<ProgramProcess> start_process(const ProgramCommand& command, int cgroup) {
     const auto failed = [&](std::string_view what) {
         return fail_errno(errno == EPERM || errno == EACCES ? ErrorKind::kPermission : ErrorKind::kIo,
-                          fmt::format("{}: {}", command.path.string(), what), errno);
+                          fmt::format("{}: {}", command.file->path().string(), what), errno);
     };
     std::array<int, 2> ends{};
     if (::pipe2(ends.data(), O_CLOEXEC) != 0)
@@ -185,18 +238,23 @@ Result<ProgramProcess> start_process(const ProgramCommand& command, int cgroup) 
         {"PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, {"HOME", "/"}, {"LANG", "C.UTF-8"}};
     for (const auto& [name, value] : command.env)
         env[name] = value;
-    std::vector<std::string> words{command.path.string()};
+    std::vector<std::string> words{command.file->path().string()};
     words.insert(words.end(), command.args.begin(), command.args.end());
     std::vector<std::string> settings;
     for (const auto& [name, value] : env)
         settings.push_back(fmt::format("{}={}", name, value));
-    Preparation prepared{.path = command.path.c_str(),
+    const std::string sockets =
+        fmt::format("mode=755,size=1m,uid={},gid={}", command.identity.uid, command.identity.gid);
+    Preparation prepared{.path = command.file->path().c_str(),
+                         .file = command.file->is_script() ? -1 : command.file->fd(),
                          .argv = {},
                          .envp = {},
                          .null = null.get(),
                          .output = output.get(),
                          .setup = setup.get(),
-                         .parent = ::getpid()};
+                         .parent = ::getpid(),
+                         .identity = &command.identity,
+                         .sockets = sockets.c_str()};
     for (std::string& word : words)
         prepared.argv.push_back(word.data());
     prepared.argv.push_back(nullptr);
@@ -233,8 +291,8 @@ Result<SetupMessage> receive_setup(const ProgramProcess& process, const ProgramC
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return SetupMessage{};
     if (got < 0)
-        return fail_errno(ErrorKind::kIo, fmt::format("{}: cannot hear from its process", command.path.string()),
-                          errno);
+        return fail_errno(ErrorKind::kIo,
+                          fmt::format("{}: cannot hear from its process", command.file->path().string()), errno);
     if (got != sizeof message)
         return SetupMessage{SetupMessage::Kind::kDone, {}}; // closed by a successful execve(), or by its death
     if (message.error != 0)
@@ -285,7 +343,8 @@ void hide_sockets(pid_t pid) {
 
 Result<> unhide_state(int process) {
     // A mount namespace is entered only by a thread that shares its root and working folder with no other.
-    if (::unshare(CLONE_FS) != 0 || ::setns(process, CLONE_NEWNS) != 0 || ::umount2(kState, MNT_DETACH) != 0)
+    if (::unshare(CLONE_FS) != 0 || ::setns(process, CLONE_NEWNS) != 0 ||
+        ::umount2(kState, MNT_DETACH | UMOUNT_NOFOLLOW) != 0)
         return fail_errno(ErrorKind::kIo, "cannot show the program the kernel's real scheduler state", errno);
     return {};
 }

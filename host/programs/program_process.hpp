@@ -6,20 +6,24 @@
 
 #include "host/base/result.hpp"
 #include "host/base/unique_fd.hpp"
+#include "host/programs/executable_file.hpp"
+#include "host/programs/program_identity.hpp"
 
 #include <sys/types.h>
 
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 namespace scxhost {
 
 struct ProgramCommand {
-    std::filesystem::path path;             // absolute
+    std::shared_ptr<const ExecutableFile> file;
     std::vector<std::string> args;          // without the program's name
     std::map<std::string, std::string> env; // beside PATH, HOME and LANG, which it always has; these may be set anew
+    ProgramIdentity identity = {};
 };
 
 struct ProgramProcess {
@@ -36,8 +40,7 @@ struct ProcessEnd {
 };
 
 // Starts a process that becomes the program. Call it from the thread that lives as long as the program may: the kernel
-// kills the program when that one ends (PR_SET_PDEATHSIG). `path` has been resolved and trusted. Returns before the
-// program runs. Errors: kIo, kPermission.
+// kills the program when that one ends (PR_SET_PDEATHSIG). Returns before the program runs. Errors: kIo, kPermission.
 [[nodiscard]] Result<ProgramProcess> start_process(const ProgramCommand& command, int cgroup);
 
 // What the process says before it is the program. Call it when `setup` is readable, until it is done.

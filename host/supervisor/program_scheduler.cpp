@@ -2,7 +2,6 @@
 #include "host/supervisor/program_scheduler.hpp"
 
 #include "host/base/content_hash.hpp"
-#include "host/base/regular_file.hpp"
 #include "host/base/units.hpp"
 
 #include <fcntl.h>
@@ -44,11 +43,9 @@ void add_to(ContentHash& hash, std::string_view text) {
 Result<ProgramFile> read_program_file(const Config& config) {
     ProgramFile file;
     const fs::path& path = config.scheduler.program;
-    file.settings.command.path = SCXHOST_TRY(find_program(path));
-    const FileReading reading = read_file_version(file.settings.command.path, kMaxProgramBytes);
-    if (!reading.version)
-        return fail(ErrorKind::kIo, fmt::format("{}: it cannot be read, or is larger than {}", path.string(),
-                                                format_size(kMaxProgramBytes)));
+    file.settings.command.file = SCXHOST_TRY(ExecutableFile::open(path));
+    const std::uint64_t digest = file.settings.command.file->hash();
+    file.settings.command.identity = SCXHOST_TRY(program_identity(config.program.user, config.program.capabilities));
     file.settings.command.args = config.scheduler.args;
     for (const Setting& setting : config.scheduler.env)
         file.settings.command.env[setting.key] = SCXHOST_TRY(setting.as_string());
@@ -62,19 +59,25 @@ Result<ProgramFile> read_program_file(const Config& config) {
     facts.name = config.program.name.empty() ? path.filename().string() : config.program.name;
     facts.title = facts.name;
     facts.file = path;
-    facts.file_digest = reading.version->hash;
+    facts.file_digest = digest;
     // Everything that makes it another scheduler: the same program with other arguments may well be a good one.
     ContentHash build;
-    add_to(build, fmt::format("{:016x}", reading.version->hash));
+    add_to(build, fmt::format("{:016x}", digest));
     for (const std::string& argument : config.scheduler.args)
         add_to(build, argument);
     for (const auto& [name, value] : file.settings.command.env)
         add_to(build, fmt::format("{}={}", name, value));
+    add_to(build,
+           fmt::format("{}:{:x}", file.settings.command.identity.uid, file.settings.command.identity.capabilities));
     facts.build_id = fmt::format("{:016x}", build.value());
     if (!config.scheduler.args.empty())
         facts.options.emplace_back("args", fmt::format("{}", fmt::join(config.scheduler.args, " ")));
     for (const auto& [name, value] : file.settings.command.env)
         facts.options.emplace_back("env." + name, value);
+    if (!config.program.user.empty())
+        facts.options.emplace_back("user", config.program.user);
+    if (!config.program.capabilities.empty())
+        facts.options.emplace_back("capabilities", fmt::format("{}", fmt::join(config.program.capabilities, " ")));
     return file;
 }
 
@@ -121,6 +124,7 @@ ProgramScheduler::start_instance(std::function<void(Result<>)> held) {
                                                 held(std::move(result));
                                             },
                                         .ended = [this, raw](const ProcessEnd& end) { on_ended(*raw, end); },
+                                        .warned = [this](Error error) { tell({.result = fail(std::move(error))}); },
                                         .output = [this, raw](std::string_view text) { on_output(*raw, text); }}));
     return instance;
 }

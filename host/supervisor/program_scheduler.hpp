@@ -29,16 +29,13 @@
 
 namespace scxhost {
 
-// Largest program that is read to tell its build from another one.
-inline constexpr std::size_t kMaxProgramBytes = 1U << 30U;
-
 // A program as it stands on the disk. `facts` has all but what only its process tells.
 struct ProgramFile {
     ProgramSettings settings;
     SchedulerFacts facts;
 };
 
-// Waits for the file system: for the worker. Errors: find_program()'s; kIo.
+// Waits for the file system: for the worker. Errors: ExecutableFile::open()'s.
 Result<ProgramFile> read_program_file(const Config& config);
 
 class ProgramScheduler : public Scheduler {

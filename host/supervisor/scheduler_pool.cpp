@@ -40,7 +40,7 @@ std::string source_name(const Config& config) {
 
 SourceFile source_file(const Config& config) {
     if (!config.scheduler.program.empty())
-        return {config.scheduler.program, kMaxProgramBytes};
+        return {config.scheduler.program, ExecutableFile::kMaxBytes};
     return {scheduler_file(config), kMaxObjectBytes};
 }
 

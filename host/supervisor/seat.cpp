@@ -2,6 +2,7 @@
 #include "host/supervisor/seat.hpp"
 
 #include "host/base/error_json.hpp"
+#include "host/config/selection.hpp"
 #include "host/kernel/kernel_release.hpp"
 #include "host/kernel/scheduler_links.hpp"
 
@@ -111,9 +112,12 @@ void Seat::adopt(SchedulerId id) {
     interval_ = config.stats.interval;
     fallbacks_.clear();
     for (const std::string& name : config.host.fallback) {
-        Config fallback = config.without_scheduler();
-        fallback.scheduler.plugin = name;
-        fallbacks_.push_back(add_spec(std::move(fallback)));
+        Result<Config> fallback = fallback_config(name, config);
+        if (!fallback) { // one the less
+            listener_.on_seat_warning(fallback.error());
+            continue;
+        }
+        fallbacks_.push_back(add_spec(*std::move(fallback)));
         specs_.at(fallbacks_.back()).settings_of = settings_of_; // they are the same but for the scheduler
     }
     lifecycle_.set_fallbacks(fallbacks_);

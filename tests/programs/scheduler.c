@@ -14,11 +14,17 @@
  *	floods		writes without end while it runs
  *	restarts	starts over when its scheduler has left
  *	environment	prints its environment first
+ *	identity	prints what the kernel says of its user and its rights first
  *	serves		answers on a socket in /run/scx/root with its process number
+ *	attaches-twice	loads its object once more when it runs, and asks for that one too, again and again
+ *	pins		pins its link to the BPF file system, so that it outlives the process
+ *	nests		makes cgroups below its own
+ *	linkless	registers its scheduler without a link, as objects in a plain .struct_ops section do
  * Each VARIABLE is one of the object's read-only globals, set before it is loaded.
  */
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -93,6 +99,50 @@ static void *serve(void *unused)
 	}
 }
 
+static void *attach_again(void *path)
+{
+	struct bpf_object *object = bpf_object__open_file(path, NULL);
+	struct bpf_map *map;
+
+	if (!object || bpf_object__load(object))
+		return NULL;
+	bpf_object__for_each_map(map, object)
+		while (bpf_map__type(map) == BPF_MAP_TYPE_STRUCT_OPS && !bpf_map__attach_struct_ops(map))
+			perror("cannot attach a second one");
+	printf("attached a second one\n");
+	return NULL;
+}
+
+static void make_cgroups(void)
+{
+	char line[256] = "", path[512];
+	FILE *file = fopen("/proc/self/cgroup", "re");
+
+	if (!file || !fgets(line, sizeof(line), file))
+		return;
+	line[strcspn(line, "\n")] = '\0';
+	snprintf(path, sizeof(path), "/sys/fs/cgroup%s/outer", line + strlen("0::"));
+	mkdir(path, 0755);
+	strcat(path, "/inner");
+	printf("%s\n", mkdir(path, 0755) == 0 ? "made cgroups" : strerror(errno));
+	fclose(file);
+}
+
+static void print_status(void)
+{
+	static const char *const wanted[] = { "Uid:", "Gid:", "Groups:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:",
+					      "NoNewPrivs:" };
+	FILE *file = fopen("/proc/self/status", "re");
+	char line[512];
+
+	while (file && fgets(line, sizeof(line), file))
+		for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
+			if (strncmp(line, wanted[i], strlen(wanted[i])) == 0)
+				fputs(line, stdout);
+	if (file)
+		fclose(file);
+}
+
 static bool set_variable(struct bpf_object *object, const char *assignment)
 {
 	const char *equals = strchr(assignment, '=');
@@ -136,6 +186,9 @@ static int run(const char *path, char **variables)
 			fprintf(stderr, "cannot set %s\n", *variables);
 			return 1;
 		}
+	bpf_object__for_each_map(map, object)
+		if (is("linkless") && bpf_map__type(map) == BPF_MAP_TYPE_STRUCT_OPS)
+			bpf_map__set_map_flags(map, bpf_map__map_flags(map) & ~BPF_F_LINK);
 	if (!object || bpf_object__load(object)) {
 		perror("cannot load");
 		return 1;
@@ -160,6 +213,15 @@ static int run(const char *path, char **variables)
 		return 1;
 	}
 	printf("scheduler started\n");
+	if (is("pins") && bpf_link__pin(link, "/sys/fs/bpf/scx_example"))
+		perror("cannot pin");
+	if (is("nests"))
+		make_cgroups();
+	if (is("attaches-twice")) {
+		pthread_t thread;
+
+		pthread_create(&thread, NULL, attach_again, (void *)path);
+	}
 	while ((!stop && !*kind) || is("stubborn")) {
 		if (is("floods"))
 			printf("%01000d\n", 7);
@@ -191,6 +253,8 @@ int main(int argc, char **argv)
 	if (is("environment"))
 		for (char **entry = environ; *entry; entry++)
 			puts(*entry);
+	if (is("identity"))
+		print_status();
 	if (is("hangs"))
 		for (;;)
 			pause();

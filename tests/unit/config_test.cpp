@@ -527,7 +527,8 @@ TEST_F(OverrideTest, BadOnesAreRefusedAndChangeNothing) {
          "scheduler.options: expected a table, found the integer 5"},
         {"a bad value", "swap.probation=5", ErrorKind::kConfig,
          "swap.probation: expected a duration with its unit, such as \"20ms\", found the integer 5"},
-        {"a bad element", "host.fallback=a,b/c", ErrorKind::kConfig, R"(host.fallback[1]: "b/c" is not a plugin name)"},
+        {"a bad element", "host.fallback=a,b/c", ErrorKind::kConfig,
+         R"(host.fallback[1]: "b/c" is not a plugin name or an absolute path)"},
     };
     for (const auto& test : cases) {
         SCOPED_TRACE(test.description);
@@ -612,6 +613,35 @@ TEST(SelectConfigTest, ANameHasTheRestFromTheBase) {
                                     *base);
     ASSERT_TRUE(file);
     EXPECT_THAT(file->host.fallback, IsEmpty()) << "a file says it all";
+}
+
+TEST(SelectConfigTest, AFallbackGivesItsSchedulerAlone) {
+    const TempDir dir;
+    const auto base = load_config(dir.write("host.toml", "[scheduler]\nprogram = \"/usr/bin/scx_lavd\"\n"
+                                                         "[program]\nname = \"lavd\"\n[swap]\nprobation = \"3s\"\n"));
+    ASSERT_TRUE(base) << base.error().what;
+    const auto plugin = fallback_config("simple", *base);
+    ASSERT_TRUE(plugin) << plugin.error().what;
+    EXPECT_EQ(plugin->scheduler.plugin, "simple");
+    EXPECT_TRUE(plugin->scheduler.program.empty());
+    EXPECT_EQ(plugin->program.name, "");
+    const auto program = fallback_config("/usr/bin/scx_rusty", *base);
+    ASSERT_TRUE(program) << program.error().what;
+    EXPECT_EQ(program->scheduler.program, "/usr/bin/scx_rusty");
+    EXPECT_EQ(program->swap.probation, std::chrono::seconds(3));
+    const auto object = fallback_config("/usr/lib/x.bpf.o", *base);
+    ASSERT_TRUE(object) << object.error().what;
+    EXPECT_EQ(object->scheduler.object, "/usr/lib/x.bpf.o");
+    const auto other = dir.write("other.toml", "[scheduler]\nprogram = \"/usr/bin/scx_flow\"\nargs = [\"-v\"]\n"
+                                               "[program]\npids_max = 7\n[swap]\nprobation = \"9s\"\n");
+    const auto file = fallback_config(other.string(), *base);
+    ASSERT_TRUE(file) << file.error().what;
+    EXPECT_THAT(file->scheduler.args, ElementsAre("-v"));
+    EXPECT_EQ(file->program.pids_max, 7);
+    EXPECT_EQ(file->swap.probation, std::chrono::seconds(3)) << "the host goes on as it was told";
+    EXPECT_EQ(file->name, base->name);
+    const auto missing = fallback_config((dir.path() / "missing.toml").string(), *base);
+    ASSERT_FALSE(missing);
 }
 
 TEST(SelectConfigTest, GivenFoldersComeFirstAndEachIsSearchedOnce) {

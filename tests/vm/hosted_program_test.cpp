@@ -10,6 +10,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -271,6 +272,23 @@ TEST_F(HostedProgramVm, WhatCrashesIsBlamed) {
     finish();
 }
 
+// Its process is gone, and its scheduler is not: somebody else holds the link.
+TEST_F(HostedProgramVm, APinnedLinkDoesNotKeepTheMachine) {
+    constexpr const char* kPins = "/sys/fs/bpf";
+    ASSERT_EQ(::mount("bpf", kPins, "bpf", 0, nullptr), 0);
+    start(program({kObject, "pins"}, {"host.fallback=[\"simple\"]"}));
+    const pid_t pid = expect_program_runs();
+    ASSERT_TRUE(wait_until([&] { return fs::exists(fmt::format("{}/scx_example", kPins)); }));
+    ASSERT_EQ(::kill(pid, SIGKILL), 0);
+    ASSERT_TRUE(host_->next_event("left")) << host_->out();
+    ASSERT_TRUE(host_->next_event("enabled")) << host_->out();
+    expect_runs("simple");
+    fs::remove(fmt::format("{}/scx_example", kPins));
+    expect_runs("simple"); // its dead link ends nobody
+    EXPECT_EQ(::umount(kPins), 0);
+    finish();
+}
+
 TEST_F(HostedProgramVm, StopEndsItAndAllOfIt) {
     start(program({kObject, "stubborn"}));
     expect_program_runs();
@@ -310,6 +328,34 @@ TEST_F(HostedProgramVm, NothingOutlivesTheHost) {
         EXPECT_THAT(cgroups(), testing::IsEmpty()) << moment;
         finish();
     }
+}
+
+// Its user changes after the kernel was told to end it with the host.
+TEST_F(HostedProgramVm, AnotherUsersProgramEndsWithTheHostToo) {
+    write_text("/etc/passwd", "root:x:0:0::/root:/bin/sh\nsomebody:x:1234:1234::/:/bin/sh\n");
+    start(program({}, {"program.user=somebody"}));
+    expect_program_runs();
+    EXPECT_EQ(status().at("scheduler").at("options").value("user", ""), "somebody");
+    host_->signal(SIGKILL);
+    EXPECT_EQ(host_->wait(), 128 + SIGKILL);
+    EXPECT_TRUE(wait_until([] { return processes().empty(); }));
+    EXPECT_TRUE(wait_until([] { return bool(on_its_own_scheduler()); }));
+    fs::remove("/etc/passwd");
+    start({"simple"}); // which sweeps up
+    finish();
+}
+
+TEST_F(HostedProgramVm, IsAFallback) {
+    write_text(kConfig, fmt::format("[scheduler]\nprogram = \"{}\"\nargs = [\"{}\"]\n[program]\nname = \"net\"\n",
+                                    kProgram, kObject));
+    const Load load(0, 1);
+    start({kFaulty, "--set", "fault=error", "--set", "after=20", "--set",
+           fmt::format("host.fallback=[\"{}\"]", kConfig)});
+    ASSERT_TRUE(host_->next_event("left")) << host_->out();
+    ASSERT_TRUE(host_->next_event("enabled")) << host_->out();
+    EXPECT_EQ(status().at("scheduler").value("title", ""), "net");
+    EXPECT_EQ(processes().size(), 1U);
+    finish();
 }
 
 TEST_F(HostedProgramVm, AConfigurationIsFollowed) {

@@ -8,6 +8,7 @@
 #include "tests/vm/guest_test.hpp"
 
 #include <bpf/bpf.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -26,7 +27,6 @@
 namespace scxhost {
 namespace {
 
-using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 namespace fs = std::filesystem;
@@ -48,7 +48,7 @@ protected:
 
     static ProgramSettings settings(const std::string& habit = "") {
         ProgramSettings settings;
-        settings.command.path = "/root/scx_example";
+        settings.command.file = *ExecutableFile::open("/root/scx_example");
         settings.command.args = {"/root/example.bpf.o", habit};
         settings.end_patience = std::chrono::milliseconds(500);
         return settings;
@@ -62,7 +62,9 @@ protected:
                                                    if (!held)
                                                        error_ = std::move(held).error();
                                                },
-                                           .ended = [this](const ProcessEnd& end) { how_ = end.how; }});
+                                           .ended = [this](const ProcessEnd& end) { how_ = end.how; },
+                                           .warned = [this](const Error& error) { warnings_.push_back(error.what); },
+                                           .output = {}});
         ASSERT_TRUE(program) << program.error().what;
         program_ = *std::move(program);
     }
@@ -135,6 +137,7 @@ protected:
     std::optional<Error> error_;
     std::optional<std::string> how_;
     int holds_ = 0;
+    std::vector<std::string> warnings_;
     std::uint32_t link_id_ = 0;
 };
 
@@ -297,7 +300,7 @@ TEST_F(ProgramVm, LeavesTheAttachToAChild) {
 
 TEST_F(ProgramVm, IsNoProgram) {
     const auto error = [](const std::string& path) {
-        const auto program = find_program(path);
+        const auto program = ExecutableFile::open(path);
         return program ? std::string() : program.error().what;
     };
     EXPECT_THAT(error("/root/missing"), HasSubstr("there is no such program"));
@@ -314,9 +317,194 @@ TEST_F(ProgramVm, CannotBeExecuted) {
     std::ofstream(script) << "#!/missing/interpreter\n";
     fs::permissions(script, fs::perms::owner_all);
     ProgramSettings wrong = settings();
-    wrong.command.path = script;
+    wrong.command.file = *ExecutableFile::open(script);
     expect_failure(std::move(wrong), ErrorKind::kObject, "cannot be executed");
     fs::remove(script);
+}
+
+// An upgrade between the hash and the start, or before the second process: what was hashed is what runs.
+TEST_F(ProgramVm, RunsTheFileThatWasHashed) {
+    const fs::path path = "/root/upgraded";
+    fs::copy_file("/root/scx_example", path, fs::copy_options::overwrite_existing);
+    ProgramSettings before = settings("serves");
+    before.command.file = *ExecutableFile::open(path);
+    std::ofstream("/root/upgraded.next") << "#!/bin/sh\necho another one\n";
+    fs::permissions("/root/upgraded.next", fs::perms::owner_all);
+    fs::rename("/root/upgraded.next", path);
+    ASSERT_NO_FATAL_FAILURE(start_and_hold(std::move(before)));
+    std::ifstream comm(fmt::format("/proc/{}/comm", program_->pid()));
+    std::string name;
+    comm >> name;
+    EXPECT_EQ(name, "upgraded");
+    fs::remove(path);
+}
+
+TEST_F(ProgramVm, IsWrittenToWhileItIsStarted) {
+    const fs::path path = "/root/overwritten";
+    fs::copy_file("/root/scx_example", path, fs::copy_options::overwrite_existing);
+    ProgramSettings changed = settings();
+    changed.command.file = *ExecutableFile::open(path);
+    std::ofstream(path, std::ios::app) << "and more";
+    expect_failure(std::move(changed), ErrorKind::kObject, "it was changed while it was started");
+    fs::remove(path);
+}
+
+// A script that becomes the program, as some distributions wrap theirs.
+TEST_F(ProgramVm, AScriptBecomesTheProgram) {
+    const fs::path path = "/root/wrapper";
+    std::ofstream(path) << "#!/bin/sh\nexec /root/scx_example \"$@\"\n";
+    fs::permissions(path, fs::perms::owner_all);
+    ProgramSettings wrapped = settings();
+    wrapped.command.file = *ExecutableFile::open(path);
+    EXPECT_TRUE(wrapped.command.file->is_script());
+    ASSERT_NO_FATAL_FAILURE(start_and_hold(wrapped));
+    ASSERT_NO_FATAL_FAILURE(attach());
+    end();
+    // Its path names something else by now.
+    std::ofstream(path, std::ios::app) << "# longer\n";
+    holds_ = 0;
+    how_.reset();
+    expect_failure(std::move(wrapped), ErrorKind::kObject, "it was changed while it was started");
+    fs::remove(path);
+}
+
+TEST_F(ProgramVm, AsksForASecondScheduler) {
+    ASSERT_NO_FATAL_FAILURE(start_and_hold(settings("attaches-twice")));
+    ASSERT_NO_FATAL_FAILURE(attach());
+    const auto refused = [this] {
+        const std::string output = program_->output().last_lines(1000);
+        int count = 0;
+        for (std::size_t at = 0; (at = output.find("cannot attach a second one", at)) != std::string::npos; ++at)
+            ++count;
+        return count;
+    };
+    // Not answered without end, and told of once.
+    ASSERT_TRUE(until([&] { return refused() == 4 && program_->is_held(); }));
+    EXPECT_THAT(warnings_, testing::ElementsAre(HasSubstr("asked to attach a second scheduler")));
+    EXPECT_EQ(kernel_status().state, SchedExtState::kEnabled);
+    EXPECT_FALSE(program_->scheduler()->read_exit_record()->left()); // of the one that runs
+    end();
+    EXPECT_THAT(program_->output().last_lines(1000), Not(HasSubstr("attached a second one")));
+}
+
+TEST_F(ProgramVm, SeesTheRealStateWhenItRuns) {
+    ASSERT_NO_FATAL_FAILURE(start_and_hold(settings()));
+    const auto state = [this] {
+        std::ifstream file(fmt::format("/proc/{}/root/sys/kernel/sched_ext/state", program_->pid()));
+        std::string text;
+        file >> text;
+        return text;
+    };
+    ASSERT_NO_FATAL_FAILURE(attach());
+    EXPECT_TRUE(until([&] { return state() == "enabled"; })) << state();
+    EXPECT_THAT(warnings_, testing::IsEmpty());
+    end();
+}
+
+TEST_F(ProgramVm, MakesCgroupsOfItsOwn) {
+    ASSERT_NO_FATAL_FAILURE(start_and_hold(settings("nests")));
+    ASSERT_NO_FATAL_FAILURE(attach());
+    ASSERT_TRUE(until([this] { return program_->output().last_lines(1) == "made cgroups"; }));
+    end(); // and TearDown() looks for what is left
+}
+
+TEST_F(ProgramVm, RegistersWithoutALink) {
+    ProgramSettings linkless = settings("linkless");
+    linkless.start_timeout = std::chrono::seconds(5);
+    start(std::move(linkless));
+    ASSERT_TRUE(until([this] { return error_ && how_; }));
+    EXPECT_THAT(error_->what, HasSubstr("it registers its scheduler without a link"));
+    EXPECT_TRUE(wait_until([] { return bool(on_its_own_scheduler()); }));
+}
+
+class IdentityProgramVm : public ProgramVm {
+protected:
+    static constexpr const char* kUser = "somebody";
+    void SetUp() override {
+        ProgramVm::SetUp();
+        fs::create_directories("/etc");
+        std::ofstream("/etc/passwd") << "root:x:0:0::/root:/bin/sh\nsomebody:x:1234:1235::/:/bin/sh\n";
+        std::ofstream("/etc/group") << "root:x:0:\nprimary:x:1235:\nsecond:x:1236:somebody\n";
+        // Where everybody may read it.
+        fs::create_directories(kFolder);
+        fs::copy_file("/root/example.bpf.o", fs::path(kFolder) / "example.bpf.o", fs::copy_options::overwrite_existing);
+    }
+    void TearDown() override {
+        fs::remove_all(kFolder);
+        fs::remove("/etc/passwd");
+        fs::remove("/etc/group");
+        ProgramVm::TearDown();
+    }
+    static ProgramSettings as(const std::string& user, const std::vector<std::string>& capabilities) {
+        ProgramSettings changed = settings("identity");
+        changed.command.args[0] = fs::path(kFolder) / "example.bpf.o";
+        auto identity = program_identity(user, capabilities);
+        EXPECT_TRUE(identity) << identity.error().what;
+        changed.command.identity = *std::move(identity);
+        return changed;
+    }
+    // The words behind such a name in what it has printed.
+    [[nodiscard]] std::string said(const std::string& name) const {
+        std::istringstream output(program_->output().last_lines(1000));
+        for (std::string line; std::getline(output, line);)
+            if (line.starts_with(name + ":")) {
+                std::string words;
+                std::istringstream rest(line.substr(name.size() + 1));
+                for (std::string word; rest >> word;)
+                    words += (words.empty() ? "" : " ") + word;
+                return words;
+            }
+        return "(nothing)";
+    }
+    static std::string hex(const std::vector<std::string>& capabilities) {
+        CapabilitySet set = 0;
+        for (const std::string& name : capabilities)
+            set |= CapabilitySet{1} << *find_capability(name);
+        return fmt::format("{:016x}", set);
+    }
+    static constexpr const char* kFolder = "/objects";
+};
+
+TEST_F(IdentityProgramVm, KeepsWhatSchedulersNeed) {
+    ASSERT_NO_FATAL_FAILURE(start_and_hold(as("", {})));
+    ASSERT_NO_FATAL_FAILURE(attach());
+    const std::string kept = hex({std::begin(kDefaultProgramCapabilities), std::end(kDefaultProgramCapabilities)});
+    EXPECT_EQ(said("Uid"), "0 0 0 0");
+    EXPECT_EQ(said("CapEff"), kept);
+    EXPECT_EQ(said("CapPrm"), kept);
+    EXPECT_EQ(said("CapBnd"), kept);
+    EXPECT_EQ(said("NoNewPrivs"), "1");
+    end();
+}
+
+TEST_F(IdentityProgramVm, RunsAsAnotherUser) {
+    const std::vector<std::string> few = {"CAP_BPF", "CAP_PERFMON"};
+    ASSERT_NO_FATAL_FAILURE(start_and_hold(as(kUser, few)));
+    ASSERT_NO_FATAL_FAILURE(attach());
+    ASSERT_TRUE(until([this] { return program_->output().last_lines(1) == "scheduler started"; }));
+    EXPECT_EQ(said("Uid"), "1234 1234 1234 1234");
+    EXPECT_EQ(said("Gid"), "1235 1235 1235 1235");
+    EXPECT_EQ(said("Groups"), "1235 1236");
+    for (const char* set : {"CapPrm", "CapEff", "CapBnd", "CapAmb"})
+        EXPECT_EQ(said(set), hex(few)) << set;
+    EXPECT_THAT(warnings_, testing::IsEmpty());
+    end();
+    EXPECT_EQ(*how_, "exited with status 0");
+}
+
+// What docs/programs.md says of it.
+TEST_F(IdentityProgramVm, ItTakesTwoCapabilitiesToAttach) {
+    for (const std::vector<std::string>& few : std::vector<std::vector<std::string>>{{"CAP_BPF"}, {"CAP_PERFMON"}}) {
+        error_.reset();
+        how_.reset();
+        holds_ = 0;
+        expect_failure(as(kUser, few), ErrorKind::kObject, "before it asked to attach", "cannot load");
+    }
+}
+
+TEST_F(IdentityProgramVm, IsNobody) {
+    EXPECT_THAT(program_identity("nosuch", {}).error().what, HasSubstr("there is no user 'nosuch'"));
+    EXPECT_THAT(program_identity("", {"CAP_BFP"}).error().hint, HasSubstr("CAP_BPF"));
 }
 
 } // namespace
