@@ -17,7 +17,10 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 
 // A file system that answers when it is told to.
-using HangingFile = std::atomic<bool>;
+struct HangingFile {
+    std::atomic<bool> begun = false; // somebody reads it
+    std::atomic<bool> answers = false;
+};
 
 class ConfigReaderTest : public testing::Test {
 protected:
@@ -30,9 +33,10 @@ protected:
     }
 
     ConfigReader::Read hangs() {
-        files_.push_back(std::make_shared<HangingFile>(false));
+        files_.push_back(std::make_shared<HangingFile>());
         return [file = files_.back()]() -> Result<Config> {
-            while (!*file)
+            file->begun = true;
+            while (!file->answers)
                 std::this_thread::yield();
             return Config{};
         };
@@ -51,7 +55,7 @@ protected:
 
     // Until no thread has the file any more.
     static void answer(const std::shared_ptr<HangingFile>& file) {
-        *file = true;
+        file->answers = true;
         while (file.use_count() > 1)
             std::this_thread::yield();
     }
@@ -106,6 +110,8 @@ TEST_F(ConfigReaderTest, NotEveryThreadMayHang) {
     ConfigReader reader(loop_, std::chrono::milliseconds(1));
     for (std::size_t i = 0; i < ConfigReader::kMaxHanging; ++i) {
         ASSERT_TRUE(reader.read(hangs(), notes()));
+        while (!files_.back()->begun) // what nobody has begun to read when it is given up hangs nobody
+            std::this_thread::yield();
         turn_until_answered(i + 1);
     }
     const Result<> refused = reader.read(reads("one more"), notes());
@@ -126,7 +132,7 @@ TEST_F(ConfigReaderTest, TooManyAreRefused) {
     const Result<> refused = reader.read(reads("one more"), notes());
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().kind, ErrorKind::kBusy);
-    *files_.front() = true;
+    files_.front()->answers = true;
     turn_until_answered(ConfigReader::kMaxWaiting);
 }
 
