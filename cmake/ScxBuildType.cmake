@@ -25,6 +25,12 @@ set(SCXHOST_CMAKE_DIR lib/cmake/scxhost)
 set(SCXHOST_CONFIG_DIR ${CMAKE_INSTALL_DATADIR}/scxhost/configs)
 set(SCXHOST_GUEST_DIR ${CMAKE_INSTALL_DATADIR}/scxhost/guest)
 set(SCXHOST_TEMPLATE_DIR share/scxhost/template)
+# Debian's zsh reads what packages bring from a folder of its own, and site-functions only in /usr/local.
+set(zsh_folder site-functions)
+if(EXISTS /etc/debian_version AND CMAKE_INSTALL_PREFIX STREQUAL "/usr")
+  set(zsh_folder vendor-completions)
+endif()
+set(SCXHOST_ZSH_COMPLETIONS ${CMAKE_INSTALL_DATADIR}/zsh/${zsh_folder} CACHE STRING "Where zsh looks for completions")
 
 add_library(scxhost_warnings INTERFACE)
 target_compile_options(scxhost_warnings INTERFACE

@@ -2,6 +2,7 @@
 #include "host/cli/command.hpp"
 
 #include "host/base/suggest.hpp"
+#include "host/cli/complete.hpp"
 #include "host/cli/diagnostic.hpp"
 #include "host/cli/standard_output.hpp"
 #include "host/plugins/plugin_file.hpp"
@@ -27,9 +28,27 @@ Examples:
   scxhost run --program /usr/bin/scx_lavd    somebody's scheduler program, as it is
   scxhost options qmap                       what can be set, and what it means
   scxhost new my_sched                       a plugin to start from
+)";
 
-Exit status: 0 done; 1 the scheduler failed or was ejected; 2 usage or configuration; 3 this kernel or machine
-cannot; 4 no permission; 5 no host is running.)";
+// "Exit status: 0 done; 1 ...", in lines as long as the others.
+std::string exit_status_text() {
+    constexpr std::size_t kColumns = 110;
+    std::string text = "Exit status:";
+    std::size_t line = text.size();
+    const auto add = [&](std::string_view word) {
+        const bool fits = line + 1 + word.size() <= kColumns;
+        text += fits ? ' ' : '\n';
+        line = fits ? line + 1 + word.size() : word.size();
+        text += word;
+    };
+    for (const ExitStatusMeaning& one : kExitStatusMeanings) {
+        const bool last = &one == &kExitStatusMeanings.back();
+        std::istringstream words(fmt::format("{} {}{}", static_cast<int>(one.status), one.meaning, last ? "." : ";"));
+        for (std::string word; words >> word;)
+            add(word);
+    }
+    return text;
+}
 
 std::string version_text() {
     return fmt::format("scxhost {} (plugin contract {}, libbpf {})", SCXHOST_VERSION, to_string(host_contract()),
@@ -164,16 +183,16 @@ void print_json(const nlohmann::json& document) {
     (void)flush_stdout();
 }
 
-int run_command_line(int argc, const char* const* argv) {
-    CLI::App app("One host for many Linux CPU schedulers (sched_ext): attaches a scheduler that a TOML file selects, "
-                 "watches it, and tells the truth about it.",
-                 "scxhost");
-    app.footer(std::string(kFooter));
+void add_commands(CommandLine line) {
+    CLI::App& app = line.app;
+    app.description(
+        "One host for many Linux CPU schedulers (sched_ext): attaches a scheduler that a TOML file selects, "
+        "watches it, and tells the truth about it.");
+    app.name("scxhost");
+    app.footer(std::string(kFooter) + "\n" + exit_status_text());
     app.set_version_flag("-V,--version", version_text());
     app.require_subcommand(1);
     app.get_formatter()->column_width(32);
-    std::function<CommandResult()> chosen;
-    const CommandLine line{app, chosen};
     add_run(line);
     add_check(line);
     add_list(line);
@@ -188,7 +207,18 @@ int run_command_line(int argc, const char* const* argv) {
     add_resume(line);
     add_events(line);
     add_incidents(line);
+    add_completion(line);
+}
 
+int run_command_line(int argc, const char* const* argv) {
+    CLI::App app;
+    std::function<CommandResult()> chosen;
+    add_commands({app, chosen});
+    if (argc > 1 && argv[1] == kCompleteCommand) {
+        const std::vector<std::string> words(argv + 2, argv + argc);
+        print(completion_text(complete(app, words)));
+        return end_command(ExitStatus::kDone);
+    }
     try {
         std::vector<std::string> words = separate_program_arguments(argc, argv);
         std::ranges::reverse(words); // as CLI11 takes them

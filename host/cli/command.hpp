@@ -48,6 +48,10 @@ void add_stop(CommandLine line);
 void add_resume(CommandLine line);
 void add_events(CommandLine line);
 void add_incidents(CommandLine line);
+void add_completion(CommandLine line);
+
+// All of them, and what the program says about itself.
+void add_commands(CommandLine line);
 
 // Parses the command line and runs the subcommand; returns the process's exit status.
 int run_command_line(int argc, const char* const* argv);

@@ -5,6 +5,9 @@
 
 #include "host/base/result.hpp"
 
+#include <array>
+#include <string_view>
+
 namespace scxhost {
 
 enum class ExitStatus : int {
@@ -14,6 +17,20 @@ enum class ExitStatus : int {
     kUnsupported = 3,     // this kernel or machine cannot
     kPermission = 4,
     kNoHost = 5, // no host is running
+};
+
+struct ExitStatusMeaning {
+    ExitStatus status;
+    std::string_view meaning;
+};
+// For --help and the manual.
+inline constexpr std::array kExitStatusMeanings{
+    ExitStatusMeaning{ExitStatus::kDone, "done"},
+    ExitStatusMeaning{ExitStatus::kSchedulerFailed, "the scheduler failed or was ejected"},
+    ExitStatusMeaning{ExitStatus::kUsage, "usage or configuration"},
+    ExitStatusMeaning{ExitStatus::kUnsupported, "this kernel or machine cannot"},
+    ExitStatusMeaning{ExitStatus::kPermission, "no permission"},
+    ExitStatusMeaning{ExitStatus::kNoHost, "no host is running"},
 };
 
 constexpr ExitStatus exit_status(ErrorKind kind) {

@@ -161,6 +161,8 @@ void add_incidents(CommandLine line) {
     CLI::App* one = command->add_subcommand("show", "All of one record");
     one->add_option("NUMBER", arguments->number, "Which; without it the latest")->type_name("");
     one->fallthrough(); // --json and --dir belong to both
+    one->footer("\nTakes --dir and --json too.\n\nExamples:\n  scxhost incidents show\n"
+                "  scxhost incidents show 7 --json | jq .incident.exit");
     one->callback([arguments] { arguments->show = true; });
     command->footer(
         "\nEach failure leaves a record: why the scheduler left, its options and last statistics, the kernel's "

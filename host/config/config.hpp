@@ -118,4 +118,12 @@ struct Config {
 // The generated part of docs/configuration.md: every key with its type, default and meaning, and a complete sample.
 [[nodiscard]] std::string config_reference_markdown();
 
+// A key that can be set on a command line, and what it means.
+struct ConfigKey {
+    std::string key;                // "swap.probation"
+    std::string help;               // one sentence, no full stop
+    std::vector<std::string> words; // all that it may hold; empty where these are not a few words
+};
+[[nodiscard]] std::vector<ConfigKey> config_keys_to_set();
+
 } // namespace scxhost

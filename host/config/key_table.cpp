@@ -325,6 +325,12 @@ std::string describe_kind(const KeySpec& spec) {
         spec.kind);
 }
 
+std::vector<std::string> words_of(const KeySpec& spec) {
+    if (std::holds_alternative<BoolKey>(spec.kind))
+        return {"true", "false"};
+    return std::holds_alternative<LevelKey>(spec.kind) ? level_names() : std::vector<std::string>{};
+}
+
 std::string format_key_value(const KeySpec& spec, Config& config) {
     return std::visit(
         Overloaded{

@@ -92,6 +92,8 @@ struct KeySpec {
 
 // For the documentation: "duration, from 0s to 1h", and the value that the key has in `config`, as TOML.
 [[nodiscard]] std::string describe_kind(const KeySpec& spec);
+// The words that it may hold; none for what is no choice.
+[[nodiscard]] std::vector<std::string> words_of(const KeySpec& spec);
 [[nodiscard]] std::string format_key_value(const KeySpec& spec, Config& config);
 
 } // namespace scxhost

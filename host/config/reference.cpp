@@ -82,4 +82,12 @@ std::string config_reference_markdown() {
     return out;
 }
 
+std::vector<ConfigKey> config_keys_to_set() {
+    std::vector<ConfigKey> out;
+    for (const KeySpec& spec : config_keys())
+        if (!std::holds_alternative<SettingsKey>(spec.kind))
+            out.push_back({std::string(spec.key), std::string(spec.help), words_of(spec)});
+    return out;
+}
+
 } // namespace scxhost
