@@ -5,6 +5,7 @@
 //   BPF         time and number of runs of each callback meanwhile, a second time, with kernel.bpf_stats_enabled
 //   attach      of loaded objects, RCU expedited as in a swap: simple, and qmap with a small and a large `max_tasks`
 // Prints tables of medians; with --json all figures.
+#include "host/base/standard_descriptors.hpp"
 #include "host/base/unique_fd.hpp"
 #include "tests/bench/workloads.hpp"
 #include "tests/vm/children.hpp"
@@ -356,6 +357,7 @@ void run(const Arguments& arguments) {
 } // namespace scxhost
 
 int main(int argc, char** argv) {
+    scxhost::open_standard_descriptors();
     try {
         scxhost::run(scxhost::parse({argv + 1, argv + argc}));
     } catch (const std::exception& error) {

@@ -7,6 +7,7 @@
 //   pipe       round trips of a pipe ping-pong on an idle machine
 //   messages, forks   throughput, as in cost_bench
 // Prints a table of medians of the rounds; with --json all figures.
+#include "host/base/standard_descriptors.hpp"
 #include "tests/bench/workloads.hpp"
 #include "tests/vm/children.hpp"
 #include "tests/vm/live_policy.hpp"
@@ -239,6 +240,7 @@ void print(const Rounds& all) {
 } // namespace scxhost
 
 int main(int argc, char** argv) {
+    scxhost::open_standard_descriptors();
     try {
         const auto arguments = scxhost::parse({argv + 1, argv + argc});
         const auto figures = scxhost::measure(arguments);

@@ -7,6 +7,7 @@
 //   restart  what managers of loader processes do: end the old loader, start the new one (scxhost run is the loader),
 //            from the signal to the new one's confirmed start
 // with a number of sleeping tasks. Prints a table of medians and worst cases in milliseconds, and the ratios.
+#include "host/base/standard_descriptors.hpp"
 #include "host/config/selection.hpp"
 #include "host/kernel/kernel_btf.hpp"
 #include "host/kernel/sched_ext_sysfs.hpp"
@@ -344,5 +345,6 @@ int run(int argc, char** argv) {
 } // namespace scxhost
 
 int main(int argc, char** argv) {
+    scxhost::open_standard_descriptors();
     return scxhost::run(argc, argv);
 }

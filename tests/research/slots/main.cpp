@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // Asks the questions of the slots experiment in a guest. `run` in this folder boots it.
+#include "host/base/standard_descriptors.hpp"
 #include "tests/research/slots/questions.hpp"
 
 #include <bpf/libbpf.h>
@@ -68,5 +69,6 @@ int run(int argc, char** argv) {
 } // namespace scxhost::slots
 
 int main(int argc, char** argv) {
+    scxhost::open_standard_descriptors();
     return scxhost::slots::run(argc, argv);
 }
