@@ -1,40 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "tests/bench/workloads.hpp"
 
-#include "host/base/unique_fd.hpp"
+#include "tests/support/pipe.hpp"
 #include "tests/vm/children.hpp"
 
-#include <unistd.h>
-
 #include <array>
-#include <cstdlib>
 #include <stdexcept>
 
 namespace scxhost {
-namespace {
-
-struct Pipe {
-    UniqueFd read_end, write_end;
-
-    Pipe() {
-        int ends[2];
-        if (::pipe(ends) != 0)
-            throw std::runtime_error("no pipe");
-        read_end = UniqueFd(ends[0]);
-        write_end = UniqueFd(ends[1]);
-    }
-    void send() const {
-        if (::write(write_end.get(), "x", 1) != 1)
-            std::abort();
-    }
-    void receive() const {
-        char byte;
-        if (::read(read_end.get(), &byte, 1) != 1)
-            std::abort();
-    }
-};
-
-} // namespace
 
 void ping_pong(std::uint64_t round_trips, const std::function<void()>& after_each) {
     const Pipe there;

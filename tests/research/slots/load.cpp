@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "tests/research/slots/load.hpp"
 
-#include "host/base/unique_fd.hpp"
+#include "tests/support/pipe.hpp"
 
 #include <sched.h>
 #include <sys/mman.h>
@@ -16,27 +16,6 @@
 
 namespace scxhost::slots {
 namespace {
-
-struct Pipe {
-    UniqueFd read_end, write_end;
-
-    Pipe() {
-        int ends[2];
-        if (::pipe(ends) != 0)
-            throw std::runtime_error("no pipe");
-        read_end = UniqueFd(ends[0]);
-        write_end = UniqueFd(ends[1]);
-    }
-    void send() const {
-        if (::write(write_end.get(), "x", 1) != 1)
-            std::abort();
-    }
-    void receive() const {
-        char byte;
-        if (::read(read_end.get(), &byte, 1) != 1)
-            std::abort();
-    }
-};
 
 template <typename T>
 T* shared_memory() {
