@@ -29,7 +29,7 @@ bool is_being_written(const std::filesystem::path& path) {
 
 } // namespace
 
-struct FileWatcher::Look {
+struct FileWatcher::Inspection {
     PathWatches watches;
     bool is_being_written = false;
     FileReading reading; // when nobody writes
@@ -57,7 +57,7 @@ Result<std::unique_ptr<FileWatcher>> FileWatcher::start(EventLoop& loop, Backgro
         return fail_errno(ErrorKind::kIo, "cannot watch " + watcher->path_.string(), errno,
                           errno == EMFILE ? "raise fs.inotify.max_user_instances (sysctl)" : "");
     watcher->watch_ = SCXHOST_TRY(loop.watch(watcher->inotify_->get(), {}, [raw = watcher.get()] { raw->drain(); }));
-    watcher->look();
+    watcher->inspect();
     return watcher;
 }
 
@@ -80,46 +80,46 @@ void FileWatcher::drain() {
 
 // Each change begins the wait anew.
 void FileWatcher::wait_for_calm() {
-    if (auto timer = loop_.timer(kSettleTime, [this] { look(); }))
+    if (auto timer = loop_.timer(kSettleTime, [this] { inspect(); }))
         settle_ = *std::move(timer);
 }
 
 void FileWatcher::known(std::optional<FileVersion> version) {
     known_ = version;
-    is_look_outdated_ = looking_;
+    is_inspection_outdated_ = inspecting_;
 }
 
-void FileWatcher::look() {
-    if (looking_)
+void FileWatcher::inspect() {
+    if (inspecting_)
         return wait_for_calm();
-    looking_ = true;
-    is_look_outdated_ = false;
+    inspecting_ = true;
+    is_inspection_outdated_ = false;
     worker_.submit([inotify = inotify_, path = path_, limit = limit_, watches = watches_, last = last_,
-                    is_first = !looked_once_, self = std::weak_ptr(self_)]() mutable {
-        auto look = std::make_shared<Look>();
-        look->watches = watch_path(inotify->get(), path);
-        drop_old_watches(inotify->get(), watches, look->watches);
-        look->is_being_written = !is_first && is_being_written(path);
-        if (!look->is_being_written)
-            look->reading = read_file_version(path, limit, last);
-        return BackgroundWorker::Completion([self = std::move(self), look = std::move(look)] {
+                    is_first = !inspected_once_, self = std::weak_ptr(self_)]() mutable {
+        auto inspection = std::make_shared<Inspection>();
+        inspection->watches = watch_path(inotify->get(), path);
+        drop_old_watches(inotify->get(), watches, inspection->watches);
+        inspection->is_being_written = !is_first && is_being_written(path);
+        if (!inspection->is_being_written)
+            inspection->reading = read_file_version(path, limit, last);
+        return BackgroundWorker::Completion([self = std::move(self), inspection = std::move(inspection)] {
             if (const std::shared_ptr<FileWatcher*> alive = self.lock())
-                (*alive)->looked(std::move(*look));
+                (*alive)->on_inspected(std::move(*inspection));
         });
     });
 }
 
-void FileWatcher::looked(Look look) {
-    looking_ = false;
-    watches_ = std::move(look.watches);
+void FileWatcher::on_inspected(Inspection inspection) {
+    inspecting_ = false;
+    watches_ = std::move(inspection.watches);
     const std::string error = watches_.error ? watches_.error->what : "";
-    if (std::exchange(told_error_, error) != error && !error.empty() && handlers_.on_error)
+    if (std::exchange(reported_error_, error) != error && !error.empty() && handlers_.on_error)
         handlers_.on_error(*watches_.error);
-    if (look.is_being_written || is_look_outdated_)
+    if (inspection.is_being_written || is_inspection_outdated_)
         return wait_for_calm();
-    last_ = look.reading;
-    const bool changed = looked_once_ && last_.version != known_;
-    looked_once_ = true;
+    last_ = inspection.reading;
+    const bool changed = inspected_once_ && last_.version != known_;
+    inspected_once_ = true;
     known_ = last_.version;
     if (changed)
         handlers_.on_change(); // which may end this watcher

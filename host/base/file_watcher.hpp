@@ -47,29 +47,29 @@ public:
     void known(std::optional<FileVersion> version);
 
 private:
-    struct Look;
+    struct Inspection;
     FileWatcher(EventLoop& loop, BackgroundWorker& worker, std::filesystem::path path, Handlers handlers,
                 std::size_t limit);
     void drain();
     void wait_for_calm();
-    void look();
-    void looked(Look look);
+    void inspect();
+    void on_inspected(Inspection inspection);
 
     EventLoop& loop_;
     BackgroundWorker& worker_;
     std::filesystem::path path_;
     Handlers handlers_;
     std::size_t limit_;
-    std::shared_ptr<UniqueFd> inotify_; // shared with a look that is under way
+    std::shared_ptr<UniqueFd> inotify_; // shared with an inspection that is under way
     EventLoop::Watch watch_;
     EventLoop::Watch settle_;
     PathWatches watches_;
-    FileReading last_;                 // as of the last look
+    FileReading last_;                 // as of the last inspection
     std::optional<FileVersion> known_; // nullopt: there was no readable file
-    bool looked_once_ = false;
-    bool looking_ = false;          // a look is with the worker ...
-    bool is_look_outdated_ = false; // ... and known() was called since it began
-    std::string told_error_;
+    bool inspected_once_ = false;
+    bool inspecting_ = false;             // an inspection is with the worker ...
+    bool is_inspection_outdated_ = false; // ... and known() was called since it began
+    std::string reported_error_;
     std::shared_ptr<FileWatcher*> self_; // whether this is still here, for what the worker answers
 };
 

@@ -30,8 +30,8 @@ Result<std::unique_ptr<Canary>> Canary::start(EventLoop& loop) {
         if (::read(self->answer_.get(), &heard, sizeof heard) != sizeof heard)
             return;
         // An answer to an earlier question says nothing about now.
-        self->asked_ -= heard;
-        if (self->asked_ == 0 && self->answered_)
+        self->unanswered_ -= heard;
+        if (self->unanswered_ == 0 && self->answered_)
             std::exchange(self->answered_, {})();
     }));
     canary->thread_ = SCXHOST_TRY(Thread::start([question = canary->question_.get(), answer = canary->answer_.get()] {
@@ -54,9 +54,9 @@ Canary::~Canary() {
     thread_.join();
 }
 
-void Canary::ask(std::function<void()> answered) {
+void Canary::probe(std::function<void()> answered) {
     answered_ = std::move(answered);
-    ++asked_;
+    ++unanswered_;
     add(question_.get(), 1);
 }
 

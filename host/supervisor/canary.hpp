@@ -21,8 +21,8 @@ public:
     static Result<std::unique_ptr<Canary>> start(EventLoop& loop);
     ~Canary();
 
-    // Wakes the thread. `answered` comes on the loop's thread once it has run; an earlier question is forgotten.
-    void ask(std::function<void()> answered);
+    // Wakes the thread. `answered` comes on the loop's thread once it has run; an earlier probe is forgotten.
+    void probe(std::function<void()> answered);
     void forget() { answered_ = {}; }
 
 private:
@@ -32,7 +32,7 @@ private:
     UniqueFd answer_;
     EventLoop::Watch watch_;
     std::function<void()> answered_;
-    std::uint64_t asked_ = 0; // questions so far; the answer is how many were heard
+    std::uint64_t unanswered_ = 0; // probes
     Thread thread_;
 };
 

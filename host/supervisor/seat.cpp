@@ -509,7 +509,7 @@ void Seat::carry_out(const action::StartProbation&) {
 void Seat::probation_over() {
     if (!running_ || lifecycle_.phase() != Phase::kProbation)
         return;
-    ask_canary(running_->number, /*again=*/true);
+    probe_scheduler(running_->number, /*again=*/true);
     Result<EventLoop::Watch> timer = services_.loop.timer(kCanaryPatience, [this, run = running_->number] {
         if (running_ && running_->number == run)
             emit("starving", {{"title", running_title()},
@@ -523,8 +523,8 @@ void Seat::probation_over() {
 }
 
 // Twice: a scheduler that the kernel is just ending is bypassed, and then the thread runs whatever the scheduler does.
-void Seat::ask_canary(std::uint64_t run, bool again) {
-    services_.canary.ask([this, run, again] {
+void Seat::probe_scheduler(std::uint64_t run, bool again) {
+    services_.canary.probe([this, run, again] {
         check_kernel();
         if (!running_ || running_->number != run)
             return;
@@ -532,7 +532,8 @@ void Seat::ask_canary(std::uint64_t run, bool again) {
             patience_timer_.reset();
             return handle(event::ProbationOver{});
         }
-        Result<EventLoop::Watch> timer = services_.loop.timer(kCanaryPause, [this, run] { ask_canary(run, false); });
+        Result<EventLoop::Watch> timer =
+            services_.loop.timer(kCanaryPause, [this, run] { probe_scheduler(run, false); });
         if (timer)
             probation_timer_ = *std::move(timer);
         else

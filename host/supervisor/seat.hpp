@@ -186,7 +186,7 @@ private:
     void replaced(const std::string& other);
     void read_news(SchedulerId id);
     void probation_over();
-    void ask_canary(std::uint64_t run, bool again);
+    void probe_scheduler(std::uint64_t run, bool again);
     void on_interval();
     void arm_interval();
     void check_running();

@@ -170,13 +170,13 @@ void Supervisor::request(ConfigReader::Read read, bool force, AskedCallback aske
     const auto shared_asked = std::make_shared<AskedCallback>(std::move(asked));
     const Result<> reading = reader_.read(
         std::move(read), [this, force, shared_asked, done = std::move(done), stops = stops_](Result<Config> config) {
-            (*shared_asked)(stops == stops_ ? ask(std::move(config), force, done) : stopped_in_between());
+            (*shared_asked)(stops == stops_ ? submit(std::move(config), force, done) : stopped_in_between());
         });
     if (!reading)
         (*shared_asked)(reading);
 }
 
-Result<> Supervisor::ask(Result<Config> config, bool force, OutcomeCallback done) {
+Result<> Supervisor::submit(Result<Config> config, bool force, OutcomeCallback done) {
     return seat_->request(SCXHOST_TRY(std::move(config)), force, std::move(done));
 }
 
@@ -199,18 +199,18 @@ void Supervisor::reload(bool force, AskedCallback asked, OutcomeCallback done) {
             return read();
         },
         [this, force, content, done = std::move(done), ended, stops = stops_](Result<Config> config) {
-            ended(stops == stops_ ? ask_again(std::move(config), *content, force, done) : stopped_in_between());
+            ended(stops == stops_ ? submit_reload(std::move(config), *content, force, done) : stopped_in_between());
         });
     if (!reading)
         ended(reading);
 }
 
-Result<> Supervisor::ask_again(Result<Config> config, const std::optional<FileVersion>& content, bool force,
-                               const OutcomeCallback& done) {
+Result<> Supervisor::submit_reload(Result<Config> config, const std::optional<FileVersion>& content, bool force,
+                                   const OutcomeCallback& done) {
     // What is asked for is on its way already: the watcher, or somebody else, was a little faster.
     if (content && content == reloading_content_ && reloading_ != 0 && !force && seat_->join(reloading_, done))
         return {};
-    Result<> asked = ask(std::move(config), force, done);
+    Result<> asked = submit(std::move(config), force, done);
     // Whoever asked has the answer; what the watcher is about to notice is the same file.
     if (config_watcher_ && (asked || asked.error().kind != ErrorKind::kBusy))
         config_watcher_->known(content);
@@ -309,7 +309,7 @@ void Supervisor::build_changed() {
     if (!std::filesystem::exists(watched_build_, ignored))
         return;
     emit("build-changed", {{"file", watched_build_.string()}});
-    const Result<> asked = ask(watched_config_, false, {});
+    const Result<> asked = submit(watched_config_, false, {});
     if (!asked && asked.error().kind == ErrorKind::kBusy)
         rebuild_due_ = true;
     else if (!asked)

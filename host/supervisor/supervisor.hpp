@@ -139,9 +139,9 @@ private:
     void check_kernel();
     void on_hangup();
     void config_changed();
-    Result<> ask(Result<Config> config, bool force, OutcomeCallback done);
-    Result<> ask_again(Result<Config> config, const std::optional<FileVersion>& content, bool force,
-                       const OutcomeCallback& done);
+    Result<> submit(Result<Config> config, bool force, OutcomeCallback done);
+    Result<> submit_reload(Result<Config> config, const std::optional<FileVersion>& content, bool force,
+                           const OutcomeCallback& done);
     void watch_build(const Config& config);
     std::unique_ptr<FileWatcher> follow(const std::filesystem::path& file, std::size_t limit,
                                         std::function<void()> on_change);
