@@ -3,6 +3,8 @@
 
 #include "host/base/suggest.hpp"
 
+#include <fmt/chrono.h>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -213,6 +215,13 @@ std::string format_duration(std::chrono::nanoseconds value) {
             best = *text;
     }
     return best.empty() ? "0s" : best;
+}
+
+std::string utc_time(std::chrono::system_clock::time_point time) {
+    const auto whole = std::chrono::floor<std::chrono::seconds>(time);
+    const auto rest = std::chrono::duration_cast<std::chrono::milliseconds>(time - whole);
+    return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(std::chrono::system_clock::to_time_t(whole)),
+                       rest.count());
 }
 
 std::string format_size(std::uint64_t bytes) {

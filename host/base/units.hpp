@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Durations, sizes, integers and truth values as people write them, in configuration files and on the command line.
+// Durations, times, sizes, integers and truth values as people write them, in configuration files and on the command
+// line.
 // Every parser reads the whole text or fails with ErrorKind::kConfig; the caller adds where the text stands.
 #pragma once
 
@@ -34,6 +35,9 @@ namespace scxhost {
 // The shortest text that parse_duration reads back to exactly this value, with a number of at least one: "20ms",
 // "1.5s", "90s". Of two equally short ones the one with the larger unit. The value must not be negative.
 [[nodiscard]] std::string format_duration(std::chrono::nanoseconds value);
+
+// As RFC 3339 has it, to the millisecond before: "2026-01-31T23:59:59.123Z".
+[[nodiscard]] std::string utc_time(std::chrono::system_clock::time_point time);
 
 // In the largest unit that divides the value: "64KiB", "1536KiB", "1000".
 [[nodiscard]] std::string format_size(std::uint64_t bytes);

@@ -4,8 +4,8 @@
 #include "host/base/file_trust.hpp"
 #include "host/base/regular_file.hpp"
 #include "host/base/unique_fd.hpp"
+#include "host/base/units.hpp"
 #include "host/base/write_all.hpp"
-#include "host/supervisor/reports.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>

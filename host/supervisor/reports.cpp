@@ -3,7 +3,6 @@
 
 #include "host/base/error_json.hpp"
 
-#include <fmt/chrono.h>
 #include <nlohmann/json.hpp>
 
 namespace scxhost {
@@ -31,13 +30,6 @@ double milliseconds(std::chrono::nanoseconds duration) {
 
 double seconds(std::chrono::nanoseconds duration) {
     return static_cast<double>(duration.count()) / 1e9;
-}
-
-std::string utc_time(std::chrono::system_clock::time_point time) {
-    const auto whole = std::chrono::floor<std::chrono::seconds>(time);
-    const auto rest = std::chrono::duration_cast<std::chrono::milliseconds>(time - whole);
-    return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(std::chrono::system_clock::to_time_t(whole)),
-                       rest.count());
 }
 
 nlohmann::json to_json(const SwapReport& report) {

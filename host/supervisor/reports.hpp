@@ -80,7 +80,5 @@ struct SeatStatus {
 [[nodiscard]] nlohmann::json or_null(const std::string& text);
 [[nodiscard]] double milliseconds(std::chrono::nanoseconds duration);
 [[nodiscard]] double seconds(std::chrono::nanoseconds duration);
-// "2026-01-31T23:59:59.123Z"
-[[nodiscard]] std::string utc_time(std::chrono::system_clock::time_point time);
 
 } // namespace scxhost

@@ -2,6 +2,7 @@
 #include "host/supervisor/supervisor.hpp"
 
 #include "host/base/error_json.hpp"
+#include "host/base/units.hpp"
 #include "host/programs/program_cgroup.hpp"
 
 #include <fmt/format.h>

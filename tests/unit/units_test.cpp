@@ -246,5 +246,12 @@ TEST(Units, WrittenDurationsReadBack) {
     }
 }
 
+TEST(Units, TimesAreUtcToTheMillisecondBefore) {
+    using Time = std::chrono::system_clock::time_point;
+    EXPECT_EQ(utc_time(Time()), "1970-01-01T00:00:00.000Z");
+    EXPECT_EQ(utc_time(Time(std::chrono::seconds(1769903999) + 123'999us)), "2026-01-31T23:59:59.123Z");
+    EXPECT_EQ(utc_time(Time(-1us)), "1969-12-31T23:59:59.999Z");
+}
+
 } // namespace
 } // namespace scxhost
