@@ -93,6 +93,7 @@ struct SchedulerObject::State {
     std::unique_ptr<bpf_object, ObjectCloser> object;
     std::optional<BtfView> btf;
     Declarations declarations;
+    std::vector<std::string> shown; // variables that statistics were asked of
     std::vector<KfuncUse> kfuncs;
     bpf_map* ops = nullptr;
     std::uint32_t ops_type_id = 0;
@@ -125,11 +126,18 @@ struct SchedulerObject::State {
         return {};
     }
     Result<> associate_programs();
+    Result<> attach_programs(bool early);
     // Each map that will be made has the measures that its type needs.
     [[nodiscard]] Result<> check_map_sizes() const;
 };
 
 namespace {
+
+// Of a program that is attached to the kernel's function for the registration of a scheduler, through which all of them
+// come (kernel/sched/ext: bpf_scx_reg): "fentry/bpf_scx_reg", "kprobe/bpf_scx_reg".
+bool sees_registration(const bpf_program* program) {
+    return std::string_view(bpf_program__section_name(program)).ends_with("/bpf_scx_reg");
+}
 
 // Types whose number of entries is not the object's to say: it is libbpf's, or there is none (local storage).
 bool needs_entries(bpf_map_type type) {
@@ -180,8 +188,10 @@ Result<> SchedulerObject::State::check_map_sizes() const {
             return fail(ErrorKind::kObject,
                         fmt::format("map '{}' of '{}' has no {}", bpf_map__name(map), name,
                                     no_entries ? "number of entries" : "size of its values"),
-                        fmt::format("its own loading program sets it; set {} in the source",
-                                    no_entries ? "max_entries" : "its value's type"));
+                        no_entries ? fmt::format("its own loading program sets it: write {} = NUMBER in "
+                                                 "[scheduler.sizes], or set max_entries in the source",
+                                                 bpf_map__name(map))
+                                   : "its own loading program sets it; set its value's type in the source");
     }
     return {};
 }
@@ -392,7 +402,9 @@ std::vector<SchedulerObject::OtherProgram> SchedulerObject::other_programs() con
 }
 
 Result<> SchedulerObject::add_statistics(std::string_view variable) {
-    return add_variable_statistics(state_->declarations, *state_->btf, state_->per_cpu_maps(), variable);
+    SCXHOST_TRY(add_variable_statistics(state_->declarations, *state_->btf, state_->per_cpu_maps(), variable));
+    state_->shown.emplace_back(variable);
+    return {};
 }
 
 bool SchedulerObject::loaded() const {
@@ -432,6 +444,12 @@ std::vector<std::string> SchedulerObject::ops_members_set() const {
 }
 
 std::span<std::byte> SchedulerObject::variable_bytes(const VariablePlace& variable) {
+    if (variable.section == kArenaSection) {
+        const std::size_t bytes = section_size(kArenaSection);
+        if (state_->arena_globals == nullptr || variable.offset > bytes || variable.size > bytes - variable.offset)
+            return {};
+        return {static_cast<std::byte*>(state_->arena_globals) + variable.offset, variable.size};
+    }
     bpf_map* map = state_->section_map(variable.section);
     if (map == nullptr)
         return {};
@@ -471,6 +489,11 @@ Result<std::uint64_t> SchedulerObject::ops_member(std::string_view name) const {
                     fmt::format("the sched_ext_ops of '{}' has no number '{}'", state_->name, name));
     std::memcpy(&value, state_->ops_bytes() + member->offset, member->size);
     return value;
+}
+
+bool SchedulerObject::is_ops_callback(std::string_view name) const {
+    const std::optional<BtfMemberPlace> member = state_->find_member(name);
+    return member && member->is_pointer;
 }
 
 Result<> SchedulerObject::clear_ops_member(std::string_view name) {
@@ -550,24 +573,35 @@ Result<Attachment> SchedulerObject::attach() {
                       "the kernel's log (dmesg) may say more");
 }
 
-Result<> SchedulerObject::attach_programs() {
-    const Result<> attached = state_->for_each_other_program([&](bpf_program* program) -> Result<> {
-        if (!bpf_program__autoattach(program))
+Result<> SchedulerObject::State::attach_programs(bool early) {
+    return for_each_other_program([&](bpf_program* program) -> Result<> {
+        if (!bpf_program__autoattach(program) || sees_registration(program) != early)
             return {};
         const LibbpfLog log;
         std::unique_ptr<bpf_link, LinkCloser> link(bpf_program__attach(program));
         const int error = errno;
         if (link != nullptr)
-            state_->program_links.push_back(std::move(link));
+            program_links.push_back(std::move(link));
         else if (error != EOPNOTSUPP || !log.text().empty()) // libbpf is silent when the section names no place
             return fail(
                 Error{.kind = ErrorKind::kAttach,
                       .what = fmt::format("cannot attach program '{}' ({}) of '{}': {}", bpf_program__name(program),
-                                          bpf_program__section_name(program), state_->name, error_number_text(error)),
+                                          bpf_program__section_name(program), name, error_number_text(error)),
                       .sys_errno = error,
                       .detail = log.text()});
         return {};
     });
+}
+
+Result<> SchedulerObject::attach_early_programs() {
+    const Result<> attached = state_->attach_programs(true);
+    if (!attached)
+        detach_programs();
+    return attached;
+}
+
+Result<> SchedulerObject::attach_programs() {
+    const Result<> attached = state_->attach_programs(false);
     if (!attached)
         detach_programs();
     return attached;
@@ -623,6 +657,177 @@ std::size_t SchedulerObject::section_size(std::string_view section) const {
     const std::int32_t id = btf__find_by_name_kind(state_->btf->raw(), std::string(section).c_str(), BTF_KIND_DATASEC);
     const btf_type* type = id <= 0 ? nullptr : btf__type_by_id(state_->btf->raw(), static_cast<std::uint32_t>(id));
     return type == nullptr ? 0 : type->size;
+}
+
+namespace {
+
+SchedulerObject::MapFacts map_facts(const bpf_map* map) {
+    return {.name = bpf_map__name(map),
+            .type = bpf_map__type(map),
+            .key_size = bpf_map__key_size(map),
+            .value_size = bpf_map__value_size(map),
+            .max_entries = bpf_map__max_entries(map),
+            .needs_entries = needs_entries(bpf_map__type(map)),
+            .key_type_id = bpf_map__btf_key_type_id(map),
+            .value_type_id = bpf_map__btf_value_type_id(map)};
+}
+
+bool is_declared_map(const bpf_map* map) {
+    return !bpf_map__is_internal(map) && bpf_map__type(map) != BPF_MAP_TYPE_STRUCT_OPS;
+}
+
+// The last variable of a section; nullptr: it has none.
+const VariablePlace* last_of_section(const BtfView& btf, std::string_view section) {
+    const VariablePlace* last = nullptr;
+    for (const VariablePlace& variable : btf.variables())
+        if (variable.section == section && (last == nullptr || variable.offset >= last->offset))
+            last = &variable;
+    return last;
+}
+
+} // namespace
+
+std::vector<SchedulerObject::MapFacts> SchedulerObject::maps() const {
+    std::vector<MapFacts> result;
+    const bpf_map* map = nullptr;
+    bpf_object__for_each_map(map, state_->object.get()) {
+        if (is_declared_map(map))
+            result.push_back(map_facts(map));
+    }
+    return result;
+}
+
+std::optional<SchedulerObject::MapFacts> SchedulerObject::find_map_facts(std::string_view name) const {
+    const bpf_map* map = find_map(name);
+    return map != nullptr && is_declared_map(map) ? std::optional(map_facts(map)) : std::nullopt;
+}
+
+Result<> SchedulerObject::resize(std::string_view name, std::uint32_t entries) {
+    const LibbpfLog log;
+    const auto refuse = [&](std::string what, std::string hint = {}) {
+        return fail(Error{.kind = ErrorKind::kConfig, .what = std::move(what), .hint = std::move(hint)});
+    };
+    if (bpf_map* map = find_map(name); map != nullptr && is_declared_map(map)) {
+        if (!needs_entries(bpf_map__type(map)))
+            return refuse("a map of this type has no number of entries");
+        if (const int error = bpf_map__set_max_entries(map, entries); error != 0)
+            return refuse(fmt::format("this map cannot have {} entries: {}", entries, error_number_text(-error)));
+    } else {
+        const VariablePlace* variable = state_->btf->find_variable(name);
+        bpf_map* section = variable == nullptr ? nullptr : state_->section_map(variable->section);
+        if (section == nullptr) {
+            std::vector<std::string> names = growing_arrays();
+            for (const MapFacts& facts : maps())
+                names.push_back(facts.name);
+            return refuse(fmt::format("'{}' has no such map, nor an array that could grow", state_->name),
+                          suggest_word(name, names, "names"));
+        }
+        const std::optional<ResolvedType> type = state_->btf->resolve(variable->type_id);
+        if (!type || !btf_is_array(type->type))
+            return refuse("this variable is no array");
+        if (last_of_section(*state_->btf, variable->section) != variable)
+            return refuse(fmt::format("this array is not the last variable in its section, {}, and cannot grow there",
+                                      variable->section),
+                          "in the source, give it a section of its own: SEC(\".data.NAME\") or SEC(\".rodata.NAME\")");
+        const std::uint32_t element = state_->btf->size_of(btf_array(type->type)->type).value_or(0);
+        const std::uint64_t bytes = variable->offset + std::uint64_t{element} * entries;
+        if (element == 0 || bytes > INT32_MAX)
+            return refuse(fmt::format("{} elements are more than a data section can hold", entries));
+        if (const int error = bpf_map__set_value_size(section, static_cast<std::uint32_t>(bytes)); error != 0)
+            return refuse(fmt::format("this array cannot have {} elements: {}", entries, error_number_text(-error)));
+    }
+    // libbpf has changed the types, and statistics of maps by CPU go by their entries.
+    state_->btf.emplace(bpf_object__btf(state_->object.get()));
+    state_->declarations = SCXHOST_TRY(read_declarations(*state_->btf, state_->per_cpu_maps()));
+    for (const std::string& variable : state_->shown)
+        SCXHOST_TRY(add_variable_statistics(state_->declarations, *state_->btf, state_->per_cpu_maps(), variable));
+    return {};
+}
+
+std::vector<std::string> SchedulerObject::unsized_maps() const {
+    std::vector<std::string> result;
+    for (const MapFacts& map : maps())
+        if (map.needs_entries && map.max_entries == 0)
+            result.push_back(map.name);
+    return result;
+}
+
+std::vector<std::string> SchedulerObject::growing_arrays() const {
+    std::vector<std::string> result;
+    for (const VariablePlace& variable : state_->btf->variables()) {
+        const std::optional<ResolvedType> type = state_->btf->resolve(variable.type_id);
+        const bool of_its_own = variable.section.starts_with(".data.") || variable.section.starts_with(".rodata.");
+        const std::optional<ExitRecordPlace>& record = state_->declarations.exit_record;
+        const bool is_dump = record && record->dump && record->dump->var_id == variable.var_id;
+        if (of_its_own && !is_dump && type && btf_is_array(type->type) && btf_array(type->type)->nelems == 1 &&
+            variable.offset == 0 && last_of_section(*state_->btf, variable.section) == &variable)
+            result.push_back(variable.name);
+    }
+    return result;
+}
+
+void SchedulerObject::set_program_loaded(const std::string& name, bool loaded) {
+    if (bpf_program* program = bpf_object__find_program_by_name(state_->object.get(), name.c_str()))
+        (void)bpf_program__set_autoload(program, loaded); // fails once loaded only
+}
+
+bool SchedulerObject::is_settable(const VariablePlace& variable) const {
+    const std::optional<ExitRecordPlace>& record = state_->declarations.exit_record;
+    if (record &&
+        (record->variable.var_id == variable.var_id || (record->dump && record->dump->var_id == variable.var_id)))
+        return false;
+    return variable.section == kArenaSection ||
+           ((variable.section.starts_with(".data") || variable.section.starts_with(".bss")) &&
+            !variable_bytes(variable).empty());
+}
+
+Result<> SchedulerObject::set_map_entry(const std::string& name, std::span<const std::byte> key,
+                                        std::span<const std::byte> value) {
+    const bpf_map* map = find_map(name);
+    if (map == nullptr || key.size() != bpf_map__key_size(map) || value.size() != bpf_map__value_size(map))
+        return fail(ErrorKind::kInternal, fmt::format("map {} is not as it was", name));
+    std::vector<std::byte> values(value.begin(), value.end());
+    switch (bpf_map__type(map)) {
+    case BPF_MAP_TYPE_PERCPU_ARRAY:
+    case BPF_MAP_TYPE_PERCPU_HASH:
+    case BPF_MAP_TYPE_LRU_PERCPU_HASH: {
+        const int cpus = libbpf_num_possible_cpus();
+        if (cpus < 0)
+            return fail_errno(ErrorKind::kObject, "the possible CPUs are not known", -cpus);
+        const std::size_t stride = (value.size() + 7) / 8 * 8;
+        values.assign(stride * static_cast<std::size_t>(cpus), std::byte{0});
+        for (std::size_t cpu = 0; cpu < static_cast<std::size_t>(cpus); ++cpu)
+            std::ranges::copy(value, values.begin() + static_cast<std::ptrdiff_t>(cpu * stride));
+        break;
+    }
+    default:
+        break;
+    }
+    if (::bpf_map_update_elem(bpf_map__fd(map), key.data(), values.data(), BPF_ANY) != 0)
+        return fail(Error{.kind = ErrorKind::kObject, .what = error_number_text(errno), .sys_errno = errno});
+    return {};
+}
+
+Result<std::int32_t> SchedulerObject::run_program(const std::string& name, std::span<std::byte> context) {
+    const bpf_program* program = find_program(name.c_str());
+    const auto refuse = [&](int error) {
+        return fail(Error{.kind = ErrorKind::kObject,
+                          .what = fmt::format("'{}' has no loaded syscall program {}", state_->name, name),
+                          .sys_errno = error});
+    };
+    if (program == nullptr)
+        return refuse(ENOENT);
+    if (bpf_program__type(program) != BPF_PROG_TYPE_SYSCALL)
+        return refuse(EINVAL);
+    if (!state_->loaded)
+        return refuse(EAGAIN);
+    bpf_test_run_opts options{};
+    options.sz = sizeof options;
+    options.ctx_in = context.empty() ? nullptr : context.data(); // the kernel writes it back there
+    options.ctx_size_in = static_cast<std::uint32_t>(context.size());
+    if (::bpf_prog_test_run_opts(bpf_program__fd(program), &options) != 0)
+        return fail(Error{.kind = ErrorKind::kObject, .what = error_number_text(errno), .sys_errno = errno});
+    return static_cast<std::int32_t>(options.retval);
 }
 
 } // namespace scxhost

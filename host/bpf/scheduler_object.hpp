@@ -79,12 +79,47 @@ public:
     // Those that are loaded: not the ones that the object marks as optional (SEC("?…")).
     [[nodiscard]] std::vector<OtherProgram> other_programs() const;
 
+    // A map that the source declares as one, other than a struct_ops.
+    struct MapFacts {
+        std::string name;
+        std::uint32_t type = 0; // BPF_MAP_TYPE_*
+        std::uint32_t key_size = 0;
+        std::uint32_t value_size = 0; // bytes, for one CPU
+        std::uint32_t max_entries = 0;
+        bool needs_entries = false;    // a number of them; when it is 0, its loading program would set it
+        std::uint32_t key_type_id = 0; // 0: not told
+        std::uint32_t value_type_id = 0;
+    };
+    [[nodiscard]] std::vector<MapFacts> maps() const;
+    [[nodiscard]] std::optional<MapFacts> find_map_facts(std::string_view name) const;
+
+    // Before load, and before options are bound: gives a map so many entries, or an array that is the last in its data
+    // section so many elements, of which the further ones are 0. kConfig, which does not name it: it cannot have them.
+    // What was read of the object's types before is read anew.
+    Result<> resize(std::string_view name, std::uint32_t entries);
+    // What resize() can grow and a loading program was meant to: maps without entries, and arrays of one element alone
+    // in their section.
+    [[nodiscard]] std::vector<std::string> unsized_maps() const;
+    [[nodiscard]] std::vector<std::string> growing_arrays() const;
+
+    // Before load: whether a program that is no callback is loaded, and attached where its section says.
+    void set_program_loaded(const std::string& name, bool loaded);
+
+    // Whether a global variable may be written after load: not read-only, not the kernel's, not the exit record.
+    [[nodiscard]] bool is_settable(const VariablePlace& variable) const;
+
+    // After load. Of a map by CPU, each CPU's value becomes this one. kObject: the kernel refuses, with the errno.
+    Result<> set_map_entry(const std::string& map, std::span<const std::byte> key, std::span<const std::byte> value);
+    // After load: runs a program of SEC("syscall") once; it may write to its context. Returns what it returns. Waits
+    // for it. kObject: there is none of this name, or the kernel refuses, with the errno.
+    Result<std::int32_t> run_program(const std::string& name, std::span<std::byte> context);
+
     // Makes statistics of a global or of a per-CPU array map: "stats", "qa.nr_enqueued". kConfig: there is none of this
     // name, or nothing in it is a number.
     Result<> add_statistics(std::string_view variable);
 
-    // Before load only. The bytes of a variable in mapped memory (initial value before load, live memory after); empty
-    // when the section is not mapped (arena globals before load).
+    // The bytes of a variable in mapped memory (initial value before load, live memory after); empty when the section
+    // is not mapped (arena globals before load).
     [[nodiscard]] std::span<std::byte> variable_bytes(const VariablePlace& variable);
     [[nodiscard]] std::span<const std::byte> variable_bytes(const VariablePlace& variable) const;
 
@@ -92,6 +127,7 @@ public:
     [[nodiscard]] bool has_ops_member(std::string_view member) const;
     Result<> set_ops_member(std::string_view member, std::uint64_t value);
     [[nodiscard]] Result<std::uint64_t> ops_member(std::string_view member) const;
+    [[nodiscard]] bool is_ops_callback(std::string_view member) const;
     // Sets a member, data or callback, to zero.
     Result<> clear_ops_member(std::string_view member);
 
@@ -116,6 +152,9 @@ public:
     // is attached, or is being disabled right now.
     Result<Attachment> attach();
 
+    // Attaches the programs that watch for schedulers being registered (bpf_scx_reg): they have to be there before
+    // attach(). On failure none of the object's programs is left attached.
+    Result<> attach_early_programs();
     // Attaches the other programs where their sections say: all of them, or, on failure, none. Those whose section
     // names no place stay loaded. Only while the struct_ops is attached: before 7.1 their kfuncs reach whichever
     // scheduler runs.

@@ -4,6 +4,7 @@
 // says what it could not check and why.
 #include "host/base/error_json.hpp"
 #include "host/base/suggest.hpp"
+#include "host/bpf/machine_facts.hpp"
 #include "host/cli/command.hpp"
 #include "host/cli/diagnostic.hpp"
 #include "host/cli/log.hpp"
@@ -19,6 +20,7 @@
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
+#include <algorithm>
 #include <optional>
 
 namespace scxhost {
@@ -133,16 +135,30 @@ const KernelBtf* add_preflight(Report& report, const PreflightReport& preflight)
 }
 
 // The kernel runs such programs only when it is asked to, which an object's own loading program did.
-void add_programs_for_nobody(Report& report, const SchedulerObject& object) {
+void add_programs_for_nobody(Report& report, const PreparedScheduler& scheduler) {
     std::vector<std::string> names;
-    for (const SchedulerObject::OtherProgram& program : object.other_programs())
-        if (program.section.starts_with("syscall"))
+    for (const SchedulerObject::OtherProgram& program : scheduler.object().other_programs())
+        if (program.section.starts_with("syscall") && !scheduler.setup().runs(program.name))
             names.push_back(program.name);
     if (!names.empty())
         report.passed("note",
                       fmt::format("nobody runs the syscall {} {}; what its loading program did with {} is not done",
                                   names.size() == 1 ? "program" : "programs", list_words(names, "and"),
                                   names.size() == 1 ? "it" : "them"));
+}
+
+// One element is what an array has whose number of them is its loading program's to say.
+void add_unsized_arrays(Report& report, const PreparedScheduler& scheduler, const std::vector<Setting>& sizes) {
+    std::vector<std::string> names = scheduler.object().growing_arrays();
+    std::erase_if(names, [&](const std::string& name) {
+        return std::ranges::any_of(
+            sizes, [&](const Setting& size) { return machine_target(size.key).value_or(size.key) == name; });
+    });
+    if (!names.empty())
+        report.passed("note", fmt::format("{} {} one element; its loading program may have given {} more, as "
+                                          "[scheduler.sizes] can",
+                                          list_words(names, "and"), names.size() == 1 ? "has" : "have",
+                                          names.size() == 1 ? "it" : "them"));
 }
 
 void check_scheduler(Report& report, const Config& config, const PreflightReport& preflight, const KernelBtf* kernel) {
@@ -154,6 +170,8 @@ void check_scheduler(Report& report, const Config& config, const PreflightReport
                      fmt::format("{} set, {} known", config.scheduler.options.size(),
                                  (*scheduler)->object().declarations().options.size())))
         return;
+    for (const auto& [key, value] : (*scheduler)->setup_texts())
+        report.passed("setup", fmt::format("{} = {}", key, value));
     if (kernel == nullptr) {
         report.skipped("fit to this kernel", "this machine's kernel cannot run sched_ext schedulers");
     } else {
@@ -163,8 +181,10 @@ void check_scheduler(Report& report, const Config& config, const PreflightReport
         for (const std::string& note : (*scheduler)->notes())
             report.passed("note", note);
     }
-    if (!(*scheduler)->plugin_info()) // a plugin's user-space half may run them
-        add_programs_for_nobody(report, (*scheduler)->object());
+    if (!(*scheduler)->plugin_info()) { // a plugin's user-space half may see to both
+        add_programs_for_nobody(report, **scheduler);
+        add_unsized_arrays(report, **scheduler, config.scheduler.sizes);
+    }
     const Result<> configured = (*scheduler)->configure(Log(config.log.level).plugin_sink());
     if (!report.step("plugin's own checks", configured, (*scheduler)->plugin_info() ? "" : "none: a bare object"))
         return;

@@ -2,6 +2,7 @@
 //
 // `scxhost inspect`: all that a plugin library or a BPF object says about itself, without running or loading it.
 #include "host/base/suggest.hpp"
+#include "host/bpf/object_setup.hpp"
 #include "host/cli/command.hpp"
 #include "host/cli/object_view.hpp"
 #include "host/cli/standard_output.hpp"
@@ -22,11 +23,25 @@ struct InspectArguments {
     bool json = false;
 };
 
-nlohmann::json programs_json(const std::vector<SchedulerObject::OtherProgram>& programs) {
+nlohmann::json programs_json(const SchedulerObject& object) {
     nlohmann::json result = nlohmann::json::array();
-    for (const SchedulerObject::OtherProgram& program : programs)
-        result.push_back({{"name", program.name}, {"section", program.section}});
+    for (const SchedulerObject::OtherProgram& program : object.other_programs())
+        result.push_back(
+            {{"name", program.name}, {"section", program.section}, {"context", context_members(object, program)}});
     return result;
+}
+
+// What a loading program would do something with: those that it runs, and what it gives a size.
+void add_setup(std::vector<std::vector<std::string>>& rows, const SchedulerObject& object) {
+    for (const SchedulerObject::OtherProgram& program : object.other_programs()) {
+        const std::vector<std::string> members = context_members(object, program);
+        rows.push_back({"program", fmt::format("{} ({}{})", program.name, program.section,
+                                               members.empty() ? "" : ", context: " + list_words(members, "and"))});
+    }
+    for (const std::string& map : object.unsized_maps())
+        rows.push_back({"to be sized", fmt::format("map {}: without a number of entries it is not loaded", map)});
+    for (const std::string& array : object.growing_arrays())
+        rows.push_back({"to be sized", fmt::format("array {}: it has one element", array)});
 }
 
 CommandResult inspect(const InspectArguments& arguments) {
@@ -43,7 +58,6 @@ CommandResult inspect(const InspectArguments& arguments) {
     const std::vector<std::string> members = object.ops_members_set();
     // The object's own values and those that are set; a kernel's would be another one's elsewhere.
     SCXHOST_TRY(scheduler->bind_options(config, nullptr));
-    const std::vector<SchedulerObject::OtherProgram> programs = object.other_programs();
 
     if (arguments.json) {
         nlohmann::json document = {{"schema", kJsonSchema},
@@ -53,7 +67,9 @@ CommandResult inspect(const InspectArguments& arguments) {
                                    {"ops_name", object.ops_name()},
                                    {"struct_ops", object.struct_ops_name()},
                                    {"ops_members", members},
-                                   {"programs", programs_json(programs)},
+                                   {"programs", programs_json(object)},
+                                   {"unsized_maps", object.unsized_maps()},
+                                   {"growing_arrays", object.growing_arrays()},
                                    {"exit_record", object.declarations().exit_record.has_value()},
                                    {"options", SCXHOST_TRY(options_json(*scheduler))},
                                    {"statistics", statistics_json(*scheduler)},
@@ -74,8 +90,7 @@ CommandResult inspect(const InspectArguments& arguments) {
     rows.push_back({"build id", object.build_id()});
     rows.push_back({"struct_ops", fmt::format("{}, attached as {}", object.struct_ops_name(), object.ops_name())});
     rows.push_back({"sets", list_words(members, "and")});
-    for (const SchedulerObject::OtherProgram& program : programs)
-        rows.push_back({"program", fmt::format("{} ({})", program.name, program.section)});
+    add_setup(rows, object);
     rows.push_back({"exit record", object.declarations().exit_record ? object.declarations().exit_record->variable.name
                                                                      : "none: the host cannot say why it was ejected"});
     const bool colour = wants_colour(STDOUT_FILENO);

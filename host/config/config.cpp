@@ -90,7 +90,9 @@ public:
         for (TomlNode& node : table) {
             const bool known = std::ranges::find(config_sections(), node.name) != config_sections().end();
             auto* section = std::get_if<TomlTable>(&node.content);
-            if (known && section)
+            if (std::holds_alternative<TomlTables>(node.content))
+                errors_.push_back(table_in_array(node.name, node));
+            else if (known && section)
                 read_section(node.name, std::move(*section));
             else if (known)
                 errors_.push_back(not_a_table(setting(node.name, node)));
@@ -117,9 +119,15 @@ private:
             const std::string key = key_of(section, node.name);
             const KeySpec* spec = find_key(key);
             auto* inner = std::get_if<TomlTable>(&node.content);
+            auto* array = std::get_if<TomlTables>(&node.content);
             const auto* settings = spec ? std::get_if<SettingsKey>(&spec->kind) : nullptr;
+            const auto* calls = spec ? std::get_if<CallsKey>(&spec->kind) : nullptr;
             if (!spec)
                 errors_.push_back(unknown_key(section, node.name, node.key_where));
+            else if (array && calls)
+                read_calls(std::move(*array), key, calls->at(config_));
+            else if (array)
+                errors_.push_back(table_in_array(key, node));
             else if (inner && settings)
                 flatten(std::move(*inner), {}, settings->at(config_));
             else if (inner)
@@ -132,12 +140,61 @@ private:
         }
     }
 
+    void read_calls(TomlTables array, const std::string& key, std::vector<Config::Call>& out) {
+        for (auto& [where, table] : array.tables) {
+            const std::string name = fmt::format("{}[{}]", key, out.size());
+            Config::Call call;
+            call.where = where;
+            for (TomlNode& node : table)
+                if (Result<> read = read_call_key(call, std::move(node), name); !read)
+                    errors_.push_back(std::move(read).error());
+            if (call.program.empty() && errors_.empty())
+                errors_.push_back(Error{.kind = ErrorKind::kConfig,
+                                        .what = fmt::format("{}: it does not say which program", name),
+                                        .hint = "write program = \"NAME\"",
+                                        .where = where});
+            out.push_back(std::move(call));
+        }
+    }
+
+    Result<> read_call_key(Config::Call& call, TomlNode node, const std::string& name) {
+        static const std::vector<std::string> keys = {"program", "context", "when"};
+        static const std::vector<std::string> times = {"loaded", "attached"};
+        const std::string key = key_of(name, node.name);
+        auto* inner = std::get_if<TomlTable>(&node.content);
+        const bool is_value = std::holds_alternative<SettingValue>(node.content);
+        if (std::ranges::find(keys, node.name) == keys.end())
+            return fail(Error{
+                .kind = ErrorKind::kConfig,
+                .what = fmt::format("unknown key {} in [[{}]]", quote_text(node.name), name.substr(0, name.find('['))),
+                .hint = suggest_word(node.name, keys, "keys"),
+                .where = node.key_where});
+        if (node.name == "context" && inner) {
+            flatten(std::move(*inner), {}, call.context);
+            return {};
+        }
+        if (node.name == "context" || !is_value)
+            return fail(Error{.kind = ErrorKind::kConfig,
+                              .what = fmt::format("{}: expected {}", key,
+                                                  node.name == "context" ? "a table, as in { cpu = 1 }" : "a string"),
+                              .where = node.where});
+        if (node.name == "program") {
+            call.program = SCXHOST_TRY(setting(key, node).as_string());
+            call.program_where = node.where;
+        } else {
+            call.attached = SCXHOST_TRY(setting(key, node).as_choice(times)) == 1;
+        }
+        return {};
+    }
+
     // Sub-tables become dotted keys.
     void flatten(TomlTable table, const std::string& prefix, std::vector<Setting>& out) {
         for (TomlNode& node : table) {
             const std::string key = prefix + node.name;
             auto* inner = std::get_if<TomlTable>(&node.content);
-            if (!inner)
+            if (std::holds_alternative<TomlTables>(node.content))
+                errors_.push_back(table_in_array(key, node));
+            else if (!inner)
                 out.push_back(setting(key, node));
             else if (!inner->empty())
                 flatten(std::move(*inner), key + ".", out);
@@ -288,6 +345,17 @@ Result<> check_source(const Config& config) {
                              "give it arguments: scheduler.args");
         if (!config.scheduler.ops.empty())
             return misplaced(config.scheduler.ops.front(), "scheduler.ops", "give it arguments: scheduler.args");
+        for (const auto& [settings, section] : {std::pair(&config.scheduler.sizes, "scheduler.sizes"),
+                                                std::pair(&config.scheduler.variables, "scheduler.variables"),
+                                                std::pair(&config.scheduler.maps, "scheduler.maps"),
+                                                std::pair(&config.scheduler.bpf_programs, "scheduler.bpf_programs")})
+            if (!settings->empty())
+                return misplaced(settings->front(), section, "its own loading program does this: remove it");
+        if (!config.scheduler.calls.empty())
+            return fail(Error{.kind = ErrorKind::kConfig,
+                              .what = "scheduler.call: a program runs its BPF programs itself",
+                              .hint = "remove it",
+                              .where = config.scheduler.calls.front().where});
         for (const Setting& setting : config.scheduler.env)
             SCXHOST_TRY(setting.as_string());
         if (!config.stats.variables.empty())

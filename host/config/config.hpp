@@ -27,6 +27,14 @@ namespace scxhost {
 enum class LogLevel { kError, kWarning, kInfo, kDebug, kTrace };
 
 struct Config {
+    // A run of one of the object's programs that the kernel runs only when asked to ([[scheduler.call]]).
+    struct Call {
+        std::string program;          // of SEC("syscall")
+        std::vector<Setting> context; // members of its context, by name
+        bool attached = false;        // once the scheduler runs; else before it is attached
+        SourceLocation where;         // of its table
+        SourceLocation program_where;
+    };
     struct Scheduler {
         // Exactly one of the three is set after a file was read.
         std::string plugin;            // name of a plugin, looked up in host.plugin_dirs
@@ -37,6 +45,12 @@ struct Config {
         std::string struct_ops;        // which struct_ops map of it; empty: the only one
         std::vector<Setting> options;  // in the order of the file; keys without "scheduler.options."
         std::vector<Setting> ops;      // values for struct_ops members; keys without "scheduler.ops."
+        // What an object's own loading program would do besides; keys without the section, as above.
+        std::vector<Setting> sizes;        // entries of maps, elements of arrays
+        std::vector<Setting> variables;    // globals that are not read-only
+        std::vector<Setting> maps;         // "MAP.KEY" or "MAP.KEY.MEMBER"
+        std::vector<Setting> bpf_programs; // loaded and attached, or not
+        std::vector<Call> calls;           // in this order
     };
     struct Host {
         std::vector<std::filesystem::path> plugin_dirs = {default_plugin_dir()};

@@ -126,6 +126,16 @@ constexpr std::array kKeys{
             "The scheduler's own options; `scxhost options PLUGIN` lists them"},
     KeySpec{"scheduler.ops", SettingsKey{at<&Config::scheduler, &Config::Scheduler::ops>},
             "Members of the scheduler's struct_ops to set before it is loaded, such as `timeout_ms`"},
+    KeySpec{"scheduler.sizes", SettingsKey{at<&Config::scheduler, &Config::Scheduler::sizes>},
+            "How many entries a map has, or elements an array that is the last in its section; by its name"},
+    KeySpec{"scheduler.variables", SettingsKey{at<&Config::scheduler, &Config::Scheduler::variables>},
+            "Global variables that are not read-only, set when the object is loaded and before it is attached"},
+    KeySpec{"scheduler.maps", SettingsKey{at<&Config::scheduler, &Config::Scheduler::maps>},
+            "Entries of maps, set likewise: one table for each map, with its keys and the members of their values"},
+    KeySpec{"scheduler.bpf_programs", SettingsKey{at<&Config::scheduler, &Config::Scheduler::bpf_programs>},
+            "Which of the object's programs beside the scheduler's callbacks are loaded and attached, by name"},
+    KeySpec{"scheduler.call", CallsKey{at<&Config::scheduler, &Config::Scheduler::calls>},
+            "Programs of section `syscall` to run, in this order, before the attach or when it is done"},
     KeySpec{"program.start_timeout", DurationKey{at<&Config::program, &Config::Program::start_timeout>, 100ms, 1h},
             "How long a program may take from its start until it asks to attach its scheduler"},
     KeySpec{
@@ -262,6 +272,10 @@ struct Storer {
         return {};
     }
     Result<> operator()(const SettingsKey&) const { return fail(not_a_table(setting)); }
+    Result<> operator()(const CallsKey&) const {
+        return fail(setting.error("expected an array of tables, found " + describe_value(setting.value),
+                                  "write [[" + setting.key + "]] in a file, once for each call"));
+    }
 };
 
 std::string format_list(const auto& items) {
@@ -321,6 +335,7 @@ std::string describe_kind(const KeySpec& spec) {
             [](const PathListKey&) { return std::string("array of paths"); },
             [](const LevelKey&) { return list_words(level_names()); },
             [](const SettingsKey&) { return std::string("table"); },
+            [](const CallsKey&) { return std::string("array of tables"); },
         },
         spec.kind);
 }
@@ -344,6 +359,7 @@ std::string format_key_value(const KeySpec& spec, Config& config) {
             [&](const PathListKey& key) { return format_list(key.at(config)); },
             [&](const LevelKey& key) { return quote_text(level_names()[static_cast<std::size_t>(key.at(config))]); },
             [](const SettingsKey&) { return std::string(); },
+            [](const CallsKey&) { return std::string(); },
         },
         spec.kind);
 }

@@ -67,9 +67,13 @@ struct LevelKey {
 struct SettingsKey {
     Place<std::vector<Setting>> at;
 };
+// An array of tables, in whose order they are carried out.
+struct CallsKey {
+    Place<std::vector<Config::Call>> at;
+};
 
 using KeyKind = std::variant<BoolKey, IntKey, SizeKey, DurationKey, WordKey, WordListKey, PathKey, PathListKey,
-                             LevelKey, SettingsKey>;
+                             LevelKey, SettingsKey, CallsKey>;
 
 struct KeySpec {
     std::string_view key; // "swap.probation"
@@ -83,7 +87,7 @@ struct KeySpec {
 [[nodiscard]] const std::vector<std::string>& config_sections(); // "scheduler", "host", ...
 
 // Checks the setting and stores it; remembers its place. `folder` is what a relative path is relative to. `config` is
-// untouched when it fails. A SettingsKey takes no value of its own: not_a_table().
+// untouched when it fails. A SettingsKey and a CallsKey take no value of their own: not_a_table().
 [[nodiscard]] Result<> store(Config& config, const KeySpec& spec, const Setting& setting,
                              const std::filesystem::path& folder);
 

@@ -53,7 +53,8 @@ void add_sample(std::string& out) {
         fmt::format_to(std::back_inserter(out), "[{}]\n", section);
         for (const KeySpec& spec : config_keys()) {
             const std::string name(spec.key.substr(spec.key.find('.') + 1));
-            if (!spec.key.starts_with(section + ".") || std::holds_alternative<SettingsKey>(spec.kind))
+            if (!spec.key.starts_with(section + ".") || std::holds_alternative<SettingsKey>(spec.kind) ||
+                std::holds_alternative<CallsKey>(spec.kind))
                 continue;
             if (const std::string_view source = example_source(spec); !source.empty())
                 fmt::format_to(std::back_inserter(out), "{}{} = \"{}\"\n", spec.key == "scheduler.plugin" ? "" : "# ",

@@ -32,6 +32,13 @@ std::string element_key(const std::string& key, std::size_t index) {
     return key + "[" + std::to_string(index) + "]";
 }
 
+Error table_in_array_at(const std::string& key, SourceLocation where) {
+    return Error{.kind = ErrorKind::kConfig,
+                 .what = key + ": a table inside an array is not allowed",
+                 .hint = "a section is written with single brackets, [" + key.substr(0, key.find('[')) + "]",
+                 .where = std::move(where)};
+}
+
 // Turns the library's tree into ours.
 class Converter {
 public:
@@ -51,6 +58,8 @@ public:
                 .name = std::string(key.str()), .key_where = key_where, .where = place(node.source()), .content = {}};
             if (const toml::table* inner = node.as_table())
                 item.content = SCXHOST_TRY(table(*inner, prefix + item.name + ".", depth + 1));
+            else if (node.is_array_of_tables())
+                item.content = SCXHOST_TRY(tables(*node.as_array(), prefix + item.name + ".", depth + 1));
             else
                 item.content = SCXHOST_TRY(value(node, prefix + item.name, kArrayDepth));
             out.push_back(std::move(item));
@@ -63,6 +72,15 @@ public:
 private:
     [[nodiscard]] SourceLocation place(const toml::source_region& region) const {
         return {.file = name_, .line = region.begin.line, .column = region.begin.column};
+    }
+
+    [[nodiscard]] Result<TomlTables> tables(const toml::array& array, const std::string& prefix, unsigned depth) const {
+        TomlTables out;
+        for (const toml::node& element : array) {
+            TomlTable inner = SCXHOST_TRY(table(*element.as_table(), prefix, depth));
+            out.tables.emplace_back(place(element.source()), std::move(inner));
+        }
+        return out;
     }
 
     [[nodiscard]] Result<SettingValue> value(const toml::node& node, const std::string& key, int arrays_allowed) const {
@@ -81,8 +99,7 @@ private:
             return fail_at(place(node.source()),
                            key + ": arrays are nested more than " + std::to_string(kArrayDepth) + " deep");
         if (node.is_table())
-            return fail_at(place(node.source()), key + ": a table inside an array is not allowed",
-                           "a section is written with single brackets, [" + key.substr(0, key.find('[')) + "]");
+            return fail(table_in_array_at(key, place(node.source())));
         return fail_at(place(node.source()), key + ": no setting takes a date or a time",
                        "put the value between quotes");
     }
@@ -185,6 +202,10 @@ void name_elements(SettingValue& value, const std::string& key) {
 }
 
 } // namespace
+
+Error table_in_array(const std::string& key, const TomlNode& node) {
+    return table_in_array_at(element_key(key, 0), std::get<TomlTables>(node.content).tables.front().first);
+}
 
 bool is_key_part(std::string_view text) {
     return !text.empty() && std::ranges::all_of(text, is_key_char);

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -21,13 +22,20 @@ constexpr std::size_t kMaxTomlBytes = 64UL * 1024;
 
 struct TomlNode;
 using TomlTable = std::vector<TomlNode>; // in the order of the text
+// [[a]]: the tables of an array, each with its place.
+struct TomlTables {
+    std::vector<std::pair<SourceLocation, TomlTable>> tables;
+};
 
 struct TomlNode {
     std::string name; // one part: letters, digits, '_' and '-' only
     SourceLocation key_where;
     SourceLocation where;
-    std::variant<SettingValue, TomlTable> content;
+    std::variant<SettingValue, TomlTable, TomlTables> content;
 };
+
+// The error of a node of TomlTables where there can be none.
+[[nodiscard]] Error table_in_array(const std::string& key, const TomlNode& node);
 
 // The setting that a node's value makes under `key`; its elements are named after it.
 [[nodiscard]] Setting make_setting(std::string key, SettingValue value, SourceLocation where, SourceLocation key_where);

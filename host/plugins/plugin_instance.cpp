@@ -4,7 +4,6 @@
 #include "host/bpf/scheduler_object.hpp"
 #include "host/plugins/plugin_thread.hpp"
 
-#include <bpf/bpf.h>
 #include <cxxabi.h>
 #include <fmt/format.h>
 
@@ -315,22 +314,19 @@ std::int32_t PluginInstance::run_program(void* context, const char* program, voi
     const auto& self = *static_cast<PluginInstance*>(context);
     if (program == nullptr || bytes > UINT16_MAX || (argument == nullptr && bytes > 0))
         return -EINVAL;
-    const bpf_program* found = self.object_ == nullptr ? nullptr : self.object_->find_program(program);
-    if (found == nullptr)
+    if (self.object_ == nullptr)
         return -ENOENT;
-    if (bpf_program__type(found) != BPF_PROG_TYPE_SYSCALL)
-        return -EINVAL;
-    if (!self.object_->loaded())
-        return -EAGAIN;
-    bpf_test_run_opts options{};
-    options.sz = sizeof options;
-    options.ctx_in = argument; // the kernel writes it back there
-    options.ctx_size_in = static_cast<std::uint32_t>(bytes);
-    if (::bpf_prog_test_run_opts(bpf_program__fd(found), &options) != 0)
-        return -errno;
-    if (result != nullptr)
-        *result = static_cast<std::int32_t>(options.retval);
-    return 0;
+    try {
+        const Result<std::int32_t> returned =
+            self.object_->run_program(program, {static_cast<std::byte*>(argument), bytes});
+        if (!returned)
+            return -returned.error().sys_errno;
+        if (result != nullptr)
+            *result = *returned;
+        return 0;
+    } catch (...) {
+        return -ENOMEM;
+    }
 }
 
 } // namespace scxhost

@@ -83,6 +83,7 @@ Result<std::unique_ptr<PreparedScheduler>> PreparedScheduler::open(const Config&
     } else {
         result = SCXHOST_TRY(from_object(config.scheduler.object, config.scheduler.struct_ops));
     }
+    result->sizes_ = SCXHOST_TRY(set_sizes(*result->object_, config.scheduler.sizes, result->machine_));
     for (const std::string& variable : config.stats.variables) {
         Result<> added = result->object_->add_statistics(variable);
         if (!added) {
@@ -135,7 +136,9 @@ PreparedScheduler::~PreparedScheduler() {
 Result<> PreparedScheduler::bind_options(const Config& config, const KernelBtf* kernel) {
     if (kernel != nullptr)
         SCXHOST_TRY(choose_form(*object_, *kernel)); // options may go into the struct_ops
-    binding_ = SCXHOST_TRY(scxhost::bind_options(*object_, config.scheduler.options, config.scheduler.ops, kernel));
+    binding_ =
+        SCXHOST_TRY(scxhost::bind_options(*object_, config.scheduler.options, config.scheduler.ops, kernel, machine_));
+    setup_ = SCXHOST_TRY(ObjectSetup::bind(*object_, config.scheduler, machine_));
     facts_.notes.insert(facts_.notes.end(), binding_.notes.begin(), binding_.notes.end());
     facts_.name = object_->name();
     facts_.ops_name = object_->ops_name();
@@ -147,7 +150,15 @@ Result<> PreparedScheduler::bind_options(const Config& config, const KernelBtf* 
         facts_.options.emplace_back(value.key, value.text);
     for (const Setting& setting : config.scheduler.ops)
         facts_.options.emplace_back("ops." + setting.key, format_value(setting.value));
+    const std::vector<std::pair<std::string, std::string>> texts = setup_texts();
+    facts_.options.insert(facts_.options.end(), texts.begin(), texts.end());
     return {};
+}
+
+std::vector<std::pair<std::string, std::string>> PreparedScheduler::setup_texts() const {
+    std::vector<std::pair<std::string, std::string>> texts = sizes_;
+    texts.insert(texts.end(), setup_.texts().begin(), setup_.texts().end());
+    return texts;
 }
 
 Result<> PreparedScheduler::fit(const KernelBtf& kernel) {
@@ -166,6 +177,7 @@ Result<> PreparedScheduler::configure(PluginLogSink log) {
 
 Result<> PreparedScheduler::load() {
     SCXHOST_TRY(object_->load());
+    SCXHOST_TRY(setup_.carry_out(*object_));
     statistics_ = SCXHOST_TRY(StatisticsReader::make(*object_));
     auto declared = std::make_shared<std::vector<StatisticDeclaration>>(object_->declarations().statistics);
     if (plugin_ != nullptr) {
@@ -174,6 +186,14 @@ Result<> PreparedScheduler::load() {
     }
     facts_.statistics = std::move(declared);
     return {};
+}
+
+Result<> PreparedScheduler::attach_programs() {
+    SCXHOST_TRY(object_->attach_programs());
+    const Result<> done = setup_.after_attach(*object_);
+    if (!done)
+        object_->detach_programs();
+    return done;
 }
 
 void PreparedScheduler::commit(const KernelBtf& kernel) {

@@ -7,6 +7,8 @@
 #pragma once
 
 #include "host/base/result.hpp"
+#include "host/bpf/machine_facts.hpp"
+#include "host/bpf/object_setup.hpp"
 #include "host/bpf/options.hpp"
 #include "host/bpf/scheduler_object.hpp"
 #include "host/bpf/statistics.hpp"
@@ -55,7 +57,8 @@ public:
     [[nodiscard]] const SchedulerFacts& facts() const override { return facts_; }
     void clear_exit_record() override { object_->clear_exit_record(); }
     Result<Attachment> attach() override { return object_->attach(); }
-    Result<> attach_programs() override { return object_->attach_programs(); }
+    Result<> attach_early_programs() override { return object_->attach_early_programs(); }
+    Result<> attach_programs() override;
     void detach_programs() override { object_->detach_programs(); }
     [[nodiscard]] std::uint32_t exit_kind() const override { return object_->exit_kind(); }
     [[nodiscard]] std::optional<ExitReport> read_exit_record() const override { return object_->read_exit_record(); }
@@ -68,8 +71,8 @@ public:
     std::vector<SchedulerNews> news() override;
     [[nodiscard]] std::optional<PluginHang> hang() const override;
 
-    // Binds the options. `kernel` may be null where there is none to ask. notes() says what was tolerated, here and
-    // below.
+    // Binds the options, and what is to be done beside them. `kernel` may be null where there is none to ask. notes()
+    // says what was tolerated, here and below.
     Result<> bind_options(const Config& config, const KernelBtf* kernel);
     // Fits the object to the kernel.
     Result<> fit(const KernelBtf& kernel);
@@ -89,6 +92,9 @@ public:
     [[nodiscard]] const std::optional<PluginInfo>& plugin_info() const { return plugin_info_; }
     [[nodiscard]] const std::filesystem::path& path() const { return facts_.file; }
     [[nodiscard]] const Binding& binding() const { return binding_; }
+    [[nodiscard]] const ObjectSetup& setup() const { return setup_; }
+    // What the configuration does beside the options, sizes included: a key and a value for each.
+    [[nodiscard]] std::vector<std::pair<std::string, std::string>> setup_texts() const;
     [[nodiscard]] const std::vector<std::string>& notes() const { return facts_.notes; }
 
 private:
@@ -100,7 +106,10 @@ private:
     SchedulerFacts facts_;
     std::optional<PluginInfo> plugin_info_;
     std::optional<PluginFile> file_; // until the library is loaded
+    MachineFacts machine_;
+    std::vector<std::pair<std::string, std::string>> sizes_;
     Binding binding_;
+    ObjectSetup setup_;
     std::unique_ptr<Plugin> plugin_;
     std::shared_ptr<SchedulerObject> object_;    // with the plugin, which keeps it for longer only when it hangs
     std::optional<StatisticsReader> statistics_; // of the object, which goes after it

@@ -75,6 +75,8 @@ public:
     [[nodiscard]] virtual bool can_attach() const { return true; }
     // One system call. Success does not mean that the scheduler runs. Errors: as SchedulerObject::attach().
     virtual Result<Attachment> attach() = 0;
+    // Its programs that are to see it being registered: before the window.
+    virtual Result<> attach_early_programs() { return {}; }
     // Its programs that are no callbacks: after the window, and before the next one.
     virtual Result<> attach_programs() = 0;
     virtual void detach_programs() = 0;

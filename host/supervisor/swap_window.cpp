@@ -16,6 +16,13 @@ bool left_by_itself(const Scheduler& scheduler) {
 WindowResult swap_in(Scheduler& to, Scheduler* from, std::optional<Attached> from_attached, const SchedExtProbe& probe,
                      RcuExpediting* rcu, DeadLinks* dead) {
     WindowResult result;
+    to.clear_exit_record();
+    if (Result<> early = to.attach_early_programs(); !early) {
+        result.programs_failed = true;
+        result.error = std::move(early).error();
+        result.running = std::move(from_attached);
+        return result;
+    }
     if (from != nullptr)
         from->detach_programs(); // it runs on without them until the window opens
     const AttachBase base = ready_to_attach(to, probe);
@@ -46,16 +53,20 @@ WindowResult swap_in(Scheduler& to, Scheduler* from, std::optional<Attached> fro
         result.running = *std::move(attached);
     } else {
         result.error = std::move(attached).error();
+        to.detach_programs();
         if (!disabled)
             result.error->what += "; " + disabled.error().what;
         if (from_attached && !result.from_had_left) {
             // The same object cannot be attached again before its old link is gone.
             from_attached->link.close();
+            Result<> programs = from->attach_early_programs();
             Result<Attached> restored = attach_and_confirm(*from, probe, ready_to_attach(*from, probe));
             result.times.gap = Clock::now() - start;
             if (restored) {
                 result.running = *std::move(restored);
-                if (Result<> programs = from->attach_programs(); !programs)
+                if (programs)
+                    programs = from->attach_programs();
+                if (!programs)
                     result.restore_error = std::move(programs).error();
             } else {
                 result.restore_error = std::move(restored).error();

@@ -36,8 +36,9 @@ struct WindowResult {
 
 // Puts `to` in the place of `from`, or of the kernel's own scheduler when there is none; when that fails, `from` goes
 // back, unless it had left by itself. The other programs of `from` are detached before the window and those of `to`
-// attached after it: neither meets the other's scheduler. `from_attached` is `from`'s and is used up. `rcu` may be
-// null: grace periods are then waited for as usual. `dead`, which may be null too, is detached in between: until 7.0
+// attached after it: neither meets the other's scheduler. Those that are to see `to` being registered come before it;
+// when one of them cannot be attached, nothing else is touched. `from_attached` is `from`'s and is used up. `rcu` may
+// be null: grace periods are then waited for as usual. `dead`, which may be null too, is detached in between: until 7.0
 // its end would be the end of whoever runs.
 [[nodiscard]] WindowResult swap_in(Scheduler& to, Scheduler* from, std::optional<Attached> from_attached,
                                    const SchedExtProbe& probe, RcuExpediting* rcu, DeadLinks* dead = nullptr);

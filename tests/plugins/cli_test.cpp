@@ -196,7 +196,8 @@ TEST_F(CliTest, BadConfigurationsHavePlaceMessageAndHint) {
         {zoo + "slice = \"1 fortnight\"\n", ":4:9:", "is not a duration", ""},
         {zoo + "slice = \"1h\"\n", ":4:9:", "1h is out of range: it must be from 1us to 1s", ""},
         {zoo + "mode = \"wlid\"\n", ":4:8:", "expected calm or wild", "did you mean \"wild\"?"},
-        {zoo + "[scheduler.ops]\nenqueue = 1\n", ":5:1:", "sched_ext_ops has no such number", "timeout_ms"},
+        {zoo + "[scheduler.ops]\nenqueue_ms = 1\n", ":5:1:", "sched_ext_ops has no such number", "timeout_ms"},
+        {zoo + "[scheduler.ops]\nenqueue = 1\n", ":5:1:", "this is a callback, and no number", "write false"},
     };
     for (const auto& test : cases) {
         SCOPED_TRACE(test.text);
@@ -352,6 +353,35 @@ TEST_F(CliTest, ObjectByItsFlag) {
     const Answer both = scxhost({"check", "simple", "--object", file.string()});
     EXPECT_EQ(both.status, 2);
     EXPECT_THAT(both.err, HasSubstr("excludes"));
+}
+
+// What is left to do is said where somebody looks for it, and no longer when it is done.
+TEST_F(CliTest, ObjectsThatNeedMoreThanOptionsSayWhat) {
+    const std::string object = zoo_path("needy.bpf.o").string();
+    const json document = scxhost({"inspect", "--object", object, "--json"}).document();
+    EXPECT_EQ(document["unsized_maps"], json({"layers"}));
+    EXPECT_EQ(document["growing_arrays"], json({"per_cpu_marks", "cpu_llc"}));
+    EXPECT_EQ(document["programs"][0]["context"], json({"cpu_id", "sibling_cpu_id", "level"}));
+    EXPECT_THAT(scxhost({"inspect", "--object", object}).out,
+                AllOf(HasSubstr("enable_cpu (syscall, context: cpu_id, sibling_cpu_id and level)"),
+                      HasSubstr("map layers: without a number of entries it is not loaded"),
+                      HasSubstr("array cpu_llc: it has one element")));
+    EXPECT_EQ(scxhost({"inspect", "--object", object, "--set", "scheduler.sizes.layers=2", "--json"})
+                  .document()["unsized_maps"],
+              json::array());
+
+    Answer checked = scxhost({"check", "--object", object});
+    EXPECT_THAT(checked.out, AllOf(HasSubstr("nobody runs the syscall programs enable_cpu and reset;"),
+                                   HasSubstr("per_cpu_marks and cpu_llc have one element;")));
+    const auto file = dir_.write("needy.toml", "[scheduler]\nobject = \"" + object +
+                                                   "\"\n[scheduler.sizes]\nlayers = 2\ncpu_llc = 1\n"
+                                                   "per_cpu_marks.machine = \"cpus\"\n"
+                                                   "[[scheduler.call]]\nprogram = \"reset\"\n");
+    checked = scxhost({"check", file.string()});
+    EXPECT_EQ(checked.status, 0) << checked.out << checked.err;
+    EXPECT_THAT(checked.out, AllOf(HasSubstr("sizes.layers = 2"), HasSubstr("call[0] = reset()"),
+                                   HasSubstr("nobody runs the syscall program enable_cpu;"),
+                                   testing::Not(HasSubstr("one element"))));
 }
 
 TEST_F(CliTest, OneOfSeveralStructOpsIsChosen) {

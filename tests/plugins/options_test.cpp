@@ -219,7 +219,8 @@ TEST_F(OptionsTest, MembersOfTheStructOps) {
     EXPECT_EQ(error(set("timeout_ms", std::int64_t{1} << 32)).what,
               "timeout_ms: 4294967296 does not fit into 'timeout_ms', which has 32 bits");
     EXPECT_EQ(error(set("timeout_ms", std::int64_t{-1})).what, "timeout_ms: -1 is out of range: it must be at least 0");
-    for (const char* key : {"enqueue", "name", "timeout", ""}) {
+    EXPECT_EQ(error(set("enqueue", std::int64_t{1})).what, "enqueue: this is a callback, and no number");
+    for (const char* key : {"name", "timeout", ""}) {
         EXPECT_EQ(error(set(key, std::int64_t{1})).what,
                   std::string(key) + ": the scheduler's sched_ext_ops has no such number");
         EXPECT_EQ(to_string(error(set(key, std::int64_t{1})).where.value()), "x.toml:3:1");
