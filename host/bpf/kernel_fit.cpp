@@ -117,6 +117,7 @@ Result<std::vector<std::string>> fit_to_kernel(SchedulerObject& object, const Ke
         notes.push_back(
             fmt::format("this kernel's {} has no {}: not used", object.ops_type_name(), list_words(cleared, "and")));
 
+    object.set_known_flags(kernel.enumerators_of("scx_ops_flags"));
     // Unknown flag bits are refused by the kernel with EINVAL.
     if (const std::optional<std::uint64_t> known = kernel.enumerator("SCX_OPS_ALL_FLAGS")) {
         const std::uint64_t flags = SCXHOST_TRY(object.ops_member("flags"));

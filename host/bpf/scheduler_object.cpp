@@ -94,6 +94,7 @@ struct SchedulerObject::State {
     std::optional<BtfView> btf;
     Declarations declarations;
     std::vector<std::string> shown; // variables that statistics were asked of
+    std::optional<std::vector<std::pair<std::string, std::uint64_t>>> known_flags;
     std::vector<KfuncUse> kfuncs;
     bpf_map* ops = nullptr;
     std::uint32_t ops_type_id = 0;
@@ -496,6 +497,21 @@ bool SchedulerObject::is_ops_callback(std::string_view name) const {
     return member && member->is_pointer;
 }
 
+void SchedulerObject::set_known_flags(std::vector<std::pair<std::string, std::uint64_t>> flags) {
+    state_->known_flags = std::move(flags);
+}
+
+Result<bool> SchedulerObject::add_flag(std::string_view name) {
+    if (!state_->known_flags)
+        return true;
+    const auto known = std::ranges::find(*state_->known_flags, name, &std::pair<std::string, std::uint64_t>::first);
+    if (known == state_->known_flags->end())
+        return false;
+    const std::uint64_t flags = SCXHOST_TRY(ops_member("flags"));
+    SCXHOST_TRY(set_ops_member("flags", flags | known->second));
+    return true;
+}
+
 Result<> SchedulerObject::clear_ops_member(std::string_view name) {
     const std::optional<BtfMemberPlace> member = state_->find_member(name);
     if (!member)
@@ -704,8 +720,9 @@ std::optional<SchedulerObject::MapFacts> SchedulerObject::find_map_facts(std::st
 
 Result<> SchedulerObject::resize(std::string_view name, std::uint32_t entries) {
     const LibbpfLog log;
-    const auto refuse = [&](std::string what, std::string hint = {}) {
-        return fail(Error{.kind = ErrorKind::kConfig, .what = std::move(what), .hint = std::move(hint)});
+    const auto refuse = [&](std::string what, std::string hint = {}, int error = EINVAL) {
+        return fail(
+            Error{.kind = ErrorKind::kConfig, .what = std::move(what), .hint = std::move(hint), .sys_errno = error});
     };
     if (bpf_map* map = find_map(name); map != nullptr && is_declared_map(map)) {
         if (!needs_entries(bpf_map__type(map)))
@@ -720,7 +737,7 @@ Result<> SchedulerObject::resize(std::string_view name, std::uint32_t entries) {
             for (const MapFacts& facts : maps())
                 names.push_back(facts.name);
             return refuse(fmt::format("'{}' has no such map, nor an array that could grow", state_->name),
-                          suggest_word(name, names, "names"));
+                          suggest_word(name, names, "names"), ENOENT);
         }
         const std::optional<ResolvedType> type = state_->btf->resolve(variable->type_id);
         if (!type || !btf_is_array(type->type))

@@ -94,7 +94,8 @@ public:
     [[nodiscard]] std::optional<MapFacts> find_map_facts(std::string_view name) const;
 
     // Before load, and before options are bound: gives a map so many entries, or an array that is the last in its data
-    // section so many elements, of which the further ones are 0. kConfig, which does not name it: it cannot have them.
+    // section so many elements, of which the further ones are 0. kConfig, which does not name it: it cannot have them;
+    // with the errno ENOENT when there is none of this name, or EINVAL.
     // What was read of the object's types before is read anew.
     Result<> resize(std::string_view name, std::uint32_t entries);
     // What resize() can grow and a loading program was meant to: maps without entries, and arrays of one element alone
@@ -128,6 +129,11 @@ public:
     Result<> set_ops_member(std::string_view member, std::uint64_t value);
     [[nodiscard]] Result<std::uint64_t> ops_member(std::string_view member) const;
     [[nodiscard]] bool is_ops_callback(std::string_view member) const;
+    // Flags that can be added by name: those of the kernel that it was fitted to. Without any kernel all can, and do
+    // nothing.
+    void set_known_flags(std::vector<std::pair<std::string, std::uint64_t>> flags);
+    // Adds one to the member "flags". False: the kernel has none of this name.
+    [[nodiscard]] Result<bool> add_flag(std::string_view name);
     // Sets a member, data or callback, to zero.
     Result<> clear_ops_member(std::string_view member);
 

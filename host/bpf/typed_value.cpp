@@ -88,7 +88,8 @@ std::expected<Place, NoOption> find_place(const BtfView& btf, Place from, std::s
 
 OptionDeclaration plain_number(std::uint32_t bytes) {
     OptionDeclaration option;
-    option.storage = {.kind = StorageKind::kInteger, .width = bytes, .count = 1, .rows = 1, .is_signed = false};
+    option.storage = {
+        .kind = StorageKind::kInteger, .width = bytes, .count = 1, .rows = 1, .is_signed = false, .enumerators = {}};
     option.variable.size = bytes;
     return option;
 }

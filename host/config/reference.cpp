@@ -86,7 +86,7 @@ std::string config_reference_markdown() {
 std::vector<ConfigKey> config_keys_to_set() {
     std::vector<ConfigKey> out;
     for (const KeySpec& spec : config_keys())
-        if (!std::holds_alternative<SettingsKey>(spec.kind))
+        if (!std::holds_alternative<SettingsKey>(spec.kind) && !std::holds_alternative<CallsKey>(spec.kind))
             out.push_back({std::string(spec.key), std::string(spec.help), words_of(spec)});
     return out;
 }

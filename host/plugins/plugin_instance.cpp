@@ -87,7 +87,9 @@ Result<> PluginInstance::load(const PluginFile& file) {
              .add_statistic = add_statistic,
              .set_statistic = set_statistic,
              .watch_events = watch_events,
-             .run_program = run_program};
+             .run_program = run_program,
+             .resize = resize,
+             .set_flag = set_flag};
     return {};
 }
 
@@ -324,6 +326,40 @@ std::int32_t PluginInstance::run_program(void* context, const char* program, voi
         if (result != nullptr)
             *result = *returned;
         return 0;
+    } catch (...) {
+        return -ENOMEM;
+    }
+}
+
+std::int32_t PluginInstance::resize(void* context, const char* name, std::uint32_t entries) noexcept {
+    const auto& self = *static_cast<PluginInstance*>(context);
+    if (name == nullptr || entries == 0)
+        return -EINVAL;
+    if (self.object_ == nullptr)
+        return -ENOENT;
+    if (self.object_->loaded())
+        return -EBUSY;
+    try {
+        const Result<> done = self.object_->resize(name, entries);
+        return done ? 0 : -done.error().sys_errno;
+    } catch (...) {
+        return -ENOMEM;
+    }
+}
+
+std::int32_t PluginInstance::set_flag(void* context, const char* flag) noexcept {
+    const auto& self = *static_cast<PluginInstance*>(context);
+    if (flag == nullptr || !std::string_view(flag).starts_with("SCX_OPS_"))
+        return -EINVAL;
+    if (self.object_ == nullptr)
+        return -ENOENT;
+    if (self.object_->loaded())
+        return -EBUSY;
+    try {
+        const Result<bool> known = self.object_->add_flag(flag);
+        if (!known)
+            return -EINVAL;
+        return *known ? 0 : -ENOENT;
     } catch (...) {
         return -ENOMEM;
     }

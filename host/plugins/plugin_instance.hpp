@@ -90,6 +90,8 @@ private:
                                      void* cookie) noexcept;
     static std::int32_t run_program(void* context, const char* program, void* argument, std::size_t bytes,
                                     std::int32_t* result) noexcept;
+    static std::int32_t resize(void* context, const char* name, std::uint32_t entries) noexcept;
+    static std::int32_t set_flag(void* context, const char* flag) noexcept;
     static int take_record(void* watched, void* data, std::size_t bytes);
 
     const std::string name_;

@@ -303,7 +303,7 @@ TEST_F(CliTest, List) {
     EXPECT_EQ(document["schema"], 1);
     const json& plugins = document["plugins"];
     ASSERT_GT(plugins.size(), 2U);
-    EXPECT_EQ(plugins[0]["name"], "good");
+    EXPECT_EQ(plugins[0]["name"], "around");
     EXPECT_EQ(plugins[0]["contract"], to_string(host_contract()));
     EXPECT_EQ(plugins[0]["usable"], true);
     EXPECT_EQ(plugins.back()["usable"], false);

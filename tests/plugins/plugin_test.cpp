@@ -91,6 +91,31 @@ TEST_F(PluginTest, CallbacksInOrderAndNothingStays) {
     EXPECT_EQ(count, 77U) << "what the plugin has set";
 }
 
+TEST_F(PluginTest, AroundAnObjectThatExists) {
+    const std::unique_ptr<Plugin> plugin = load(zoo_path("around.so")).value();
+    EXPECT_EQ(file_.object, zoo_bytes("needy.bpf.o")) << "unchanged";
+    EXPECT_EQ(zoo_bytes("around.bpf.o"), zoo_bytes("needy.bpf.o"));
+    object_->set_known_flags({{"SCX_OPS_ENQ_LAST", 2}, {"SCX_OPS_SWITCH_PARTIAL", 8}});
+    ASSERT_TRUE(object_->set_ops_member("flags", 2));
+    const Result<> configured = plugin->call(PluginCallback::kConfigure);
+    ASSERT_TRUE(configured) << configured.error().what;
+    EXPECT_EQ(object_->find_map_facts("layers")->max_entries, 3U);
+    const auto bytes_of = [&](const char* name) {
+        return object_->variable_bytes(*object_->btf().find_variable(name));
+    };
+    EXPECT_EQ(bytes_of("per_cpu_marks").size(), 4 * sizeof(std::uint64_t));
+    ASSERT_EQ(bytes_of("cpu_llc").size(), 4 * sizeof(std::uint32_t));
+    EXPECT_EQ(bytes_of("cpu_llc")[12], std::byte{9});
+    EXPECT_EQ(object_->ops_member("flags").value(), 10U);
+    EXPECT_THAT(
+        journal(),
+        ElementsAre("partial", "no flag never heard of",
+                    "'nothing' cannot have 4 entries: there is no such map or array",
+                    "'tasks' cannot have 4 entries: it is no map with entries, nor the last array of its section",
+                    "'nr_nodes' cannot have 4 entries: it is no map with entries, nor the last array of its section",
+                    "'cpu_core' cannot have 4 entries: it is no map with entries, nor the last array of its section"));
+}
+
 TEST_F(PluginTest, ObjectIsClosedBeforeTheInstanceAndTheInstanceBeforeTheLibrary) {
     Config config;
     config.scheduler.plugin = "raw";

@@ -69,7 +69,10 @@ bool misuse_of_1_1() {
            host->watch_events(host->context, nullptr, nullptr, nullptr) == -EINVAL &&
            host->run_program(host->context, nullptr, nullptr, 0, nullptr) == -EINVAL &&
            host->run_program(host->context, "zoo_enqueue", nullptr, 8, nullptr) == -EINVAL &&
-           host->run_program(host->context, "zoo_enqueue", nullptr, 0, nullptr) == -EINVAL; // of another type
+           host->run_program(host->context, "zoo_enqueue", nullptr, 0, nullptr) == -EINVAL && // of another type
+           host->resize(host->context, nullptr, 1) == -EINVAL && host->resize(host->context, "nothing", 1) == -ENOENT &&
+           host->resize(host->context, "count", 2) == -EINVAL && host->resize(host->context, "count", 0) == -EINVAL &&
+           host->set_flag(host->context, nullptr) == -EINVAL && host->set_flag(host->context, "ENQ_LAST") == -EINVAL;
 }
 
 // Asks the host for things in every wrong way; 0 when it answers as the contract says.

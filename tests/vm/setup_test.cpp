@@ -12,6 +12,7 @@
 
 #include <fstream>
 #include <memory>
+#include <sstream>
 #include <string>
 
 namespace scxhost {
@@ -34,8 +35,9 @@ cpu_llc = { machine = "cpus" }
 per_cpu_marks = { machine = "cpus" }
 )";
 
-void write_config(const std::string& more) {
-    std::ofstream(kConfig) << kHead << more;
+// The host follows the file that it was told last: what is to be swapped to is in another one each time.
+void write_config(const std::string& more, const std::string& path = kConfig) {
+    std::ofstream(path) << kHead << more;
 }
 
 class SetupVm : public QuietGuestTest {
@@ -149,13 +151,15 @@ TEST_F(SetupVm, ItIsPartOfWhatRuns) {
     write_config(body);
     const auto host = start();
     EXPECT_EQ(swap({kConfig}).report.value("outcome", ""), "unchanged");
+    int number = 0;
     for (const std::string& other :
          {std::string("[scheduler.variables]\nperf_level = 8\n[scheduler.maps]\nlayers.0.weight = 1\n"),
           std::string("[scheduler.variables]\nperf_level = 8\n[scheduler.maps]\nlayers.0.weight = 2\n"),
           std::string("[scheduler.variables]\nperf_level = 8\n[scheduler.bpf_programs]\nwatch_forks = false\n"),
           body}) {
-        write_config(other);
-        const Answer answer = swap({kConfig});
+        const std::string file = "/root/other" + std::to_string(++number) + ".toml";
+        write_config(other, file);
+        const Answer answer = swap({file});
         EXPECT_EQ(answer.report.value("outcome", ""), "good") << answer.report << answer.err << other;
         EXPECT_EQ(statistics().at("seen.registrations"), 1) << "of its own life, that of its predecessor is another's";
     }
@@ -167,19 +171,41 @@ TEST_F(SetupVm, ItIsPartOfWhatRuns) {
 TEST_F(SetupVm, ACallThatFailsFailsTheWhole) {
     write_config("");
     const auto host = start();
-    write_config("[[scheduler.call]]\nprogram = \"enable_cpu\"\ncontext = { cpu_id = 4711 }\n");
-    Answer answer = swap({kConfig});
+    write_config("[[scheduler.call]]\nprogram = \"enable_cpu\"\ncontext = { cpu_id = 4711 }\n", "/root/before.toml");
+    Answer answer = swap({"/root/before.toml"});
     EXPECT_EQ(answer.status, 2) << answer.report;
-    EXPECT_THAT(answer.err, HasSubstr("program enable_cpu of 'needy' returned -22 (Invalid argument)"));
+    EXPECT_THAT(answer.report.value("/error/message"_json_pointer, ""),
+                HasSubstr("program enable_cpu of 'needy' returned -22 (Invalid argument)"));
     expect_runs("needy");
 
     write_config("[scheduler.options]\nnr_cpu_ids = 1\n[[scheduler.call]]\nprogram = \"enable_cpu\"\n"
-                 "context = { cpu_id = \"each-online-cpu\" }\nwhen = \"attached\"\n");
-    answer = swap({kConfig});
+                 "context = { cpu_id = \"each-online-cpu\" }\nwhen = \"attached\"\n",
+                 "/root/after.toml");
+    answer = swap({"/root/after.toml"});
     EXPECT_EQ(answer.report.value("outcome", ""), "rolled-back") << answer.report << answer.err;
-    EXPECT_THAT(answer.report.at("error").value("message", ""), HasSubstr("returned -22 (Invalid argument) for CPU 1"));
+    EXPECT_THAT(answer.report.value("/error/message"_json_pointer, ""),
+                HasSubstr("returned -22 (Invalid argument) for CPU 1"));
     expect_runs("needy");
     end(*host);
+}
+
+// The same from the user-space half of a plugin, whose object is needy's own.
+TEST_F(SetupVm, APluginDoesItForAnObjectThatExists) {
+    HostProcess host({"run", "/root/around.so", "--json", "--set", "stats.variables=seen,per_cpu_marks"},
+                     [] { ::setenv("SCXHOST_ZOO_JOURNAL", "/root/journal", 1); });
+    ASSERT_TRUE(host.next_event("enabled")) << host.out() << host.err();
+    expect_runs("around");
+    EXPECT_EQ(read_text("/sys/kernel/sched_ext/switch_all"), "0\n") << "SCX_OPS_SWITCH_PARTIAL";
+    const auto seen = statistics();
+    EXPECT_EQ(seen.at("seen.enabled"), 1);
+    EXPECT_EQ(seen.at("seen.sum"), 3);
+    EXPECT_TRUE(seen.contains("per_cpu_marks[3]")) << "the array has grown";
+    std::ifstream file("/root/journal");
+    std::string last;
+    for (std::string line; std::getline(file, line);)
+        last = line;
+    EXPECT_EQ(last, "'layers' cannot have 4 entries: the object is loaded");
+    end(host);
 }
 
 TEST_F(SetupVm, CheckSaysWhatItWouldDo) {
@@ -203,8 +229,10 @@ TEST_F(SetupVm, OneThatDropsEverythingDoesNotBecomeGood) {
     const Answer answer = swap({kConfig, "--set", "swap.probation=2s"});
     EXPECT_EQ(answer.report.value("outcome", ""), "rolled-back") << answer.report << answer.err;
     EXPECT_THAT(answer.report.at("error").value("message", ""), HasSubstr("ERROR_STALL"));
-    EXPECT_FALSE(host.out().find("\"event\":\"good\",") != std::string::npos &&
-                 host.out().find("needy") == std::string::npos);
+    std::istringstream events(host.out());
+    for (std::string event; std::getline(events, event);)
+        EXPECT_FALSE(event.find("\"event\":\"good\"") != std::string::npos && event.find("needy") != std::string::npos)
+            << event;
     expect_runs("simple");
     end(host);
 }

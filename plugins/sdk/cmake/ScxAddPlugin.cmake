@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# scx_add_plugin(): builds a scheduler plugin from a BPF source and, where it has one, a user-space half. Used by this
-# repository and, installed with the SDK, by plugins elsewhere.
+# scx_add_plugin(): builds a scheduler plugin from a BPF source, or around a BPF object that exists, and, where it has one,
+# a user-space half. Used by this repository and, installed with the SDK, by plugins elsewhere.
 #
 #   scx_add_plugin(NAME
 #     SUMMARY "one line for `scxhost list`"
-#     BPF file.bpf.c
+#     BPF file.bpf.c                # compiled; or
+#     OBJECT file.bpf.o             # taken as it is: built by somebody else, or by a rule of the same folder
 #     [SOURCES file.cpp ...]        # one of them holds SCXHOST_PLUGIN(Class)
 #     [VERSION text]                # default: PROJECT_VERSION
 #     [STRUCT_OPS map]              # needed only when the object has several
@@ -68,27 +69,48 @@ function(scxhost_compile_bpf source output)
     COMMAND_EXPAND_LISTS VERBATIM)
 endfunction()
 
+# Copies the object `source` to `output`, where it, too, appears in one step.
+function(scxhost_take_object source output)
+  cmake_parse_arguments(PARSE_ARGV 2 arg "" "" "DEPENDS")
+  get_filename_component(source ${source} ABSOLUTE)
+  get_filename_component(name ${output} NAME)
+  file(RELATIVE_PATH shown ${CMAKE_BINARY_DIR} ${output})
+  set(copy ${CMAKE_CURRENT_BINARY_DIR}/${name}.copy)
+  add_custom_command(
+    OUTPUT ${output}
+    COMMAND ${CMAKE_COMMAND} -E copy ${source} ${copy}
+    COMMAND ${CMAKE_COMMAND} -E rename ${copy} ${output}
+    DEPENDS ${source} ${arg_DEPENDS}
+    COMMENT "Taking BPF object ${shown}"
+    VERBATIM)
+endfunction()
+
 function(scx_add_plugin name)
   # PARSE_ARGV: a summary may contain semicolons.
-  cmake_parse_arguments(PARSE_ARGV 1 arg "NO_INSTALL" "SUMMARY;BPF;VERSION;STRUCT_OPS" "SOURCES;DEPENDS")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "NO_INSTALL" "SUMMARY;BPF;OBJECT;VERSION;STRUCT_OPS" "SOURCES;DEPENDS")
   if(arg_UNPARSED_ARGUMENTS)
     message(FATAL_ERROR "scx_add_plugin(${name}): unknown argument ${arg_UNPARSED_ARGUMENTS}")
   endif()
   if(NOT name MATCHES "^[A-Za-z0-9_-]+$")
     message(FATAL_ERROR "scx_add_plugin(${name}): a plugin's name may hold letters, digits, '_' and '-' only")
   endif()
-  foreach(required SUMMARY BPF)
-    if(NOT arg_${required})
-      message(FATAL_ERROR "scx_add_plugin(${name}): ${required} is missing")
-    endif()
-  endforeach()
+  if(NOT arg_SUMMARY)
+    message(FATAL_ERROR "scx_add_plugin(${name}): SUMMARY is missing")
+  endif()
+  if((arg_BPF AND arg_OBJECT) OR NOT (arg_BPF OR arg_OBJECT))
+    message(FATAL_ERROR "scx_add_plugin(${name}): needs one of BPF and OBJECT")
+  endif()
   if(NOT arg_VERSION)
     set(arg_VERSION ${PROJECT_VERSION})
   endif()
 
   file(MAKE_DIRECTORY ${SCXHOST_PLUGIN_OUTPUT_DIR})
   set(object ${SCXHOST_PLUGIN_OUTPUT_DIR}/${name}.bpf.o)
-  scxhost_compile_bpf(${arg_BPF} ${object} DEPENDS ${arg_DEPENDS})
+  if(arg_BPF)
+    scxhost_compile_bpf(${arg_BPF} ${object} DEPENDS ${arg_DEPENDS})
+  else()
+    scxhost_take_object(${arg_OBJECT} ${object} DEPENDS ${arg_DEPENDS})
+  endif()
 
   set(hash ${CMAKE_CURRENT_BINARY_DIR}/${name}.object_hash.h)
   add_custom_command(

@@ -66,8 +66,8 @@ enum scxhost_log_level {
 	SCXHOST_LOG_ERROR = 3,
 };
 
-/* A global variable of the BPF object. `data` is the host's, valid until the instance is destroyed; before load it is
- * the initial value, after load the live memory that the BPF programs use. Since 1.0. */
+/* A global variable of the BPF object. `data` is the host's, valid until the instance is destroyed, or its section
+ * resized; before load it is the initial value, after load the live memory that the BPF programs use. Since 1.0. */
 struct scxhost_variable {
 	uint32_t size;	   /* sizeof, set by the caller */
 	uint32_t writable; /* 0: the kernel has frozen it (read-only data after load); a write would fault */
@@ -139,6 +139,13 @@ struct scxhost_host {
 	 * is copied back; `result`, unless NULL, is what it returns. 0, -ENOENT, -EINVAL (of another type), -EAGAIN before
 	 * the object is loaded, or what the kernel said. */
 	int32_t (*run_program)(void *context, const char *program, void *argument, size_t bytes, int32_t *result);
+	/* Gives a map so many entries, or an array that is the last variable of its data section so many elements, of which
+	 * the further ones are 0; in create or configure. The variables of that section are then to be found again: where
+	 * they were is void. 0, -ENOENT, -EINVAL (no such array or map, or no such size), -EBUSY once the object is loaded. */
+	int32_t (*resize)(void *context, const char *name, uint32_t entries);
+	/* Adds a flag of sched_ext_ops, "SCX_OPS_ENQ_LAST", to those that the object has; in create or configure. 0, -ENOENT
+	 * (this kernel has no such flag), -EINVAL (it is none), -EBUSY once the object is loaded. */
+	int32_t (*set_flag)(void *context, const char *flag);
 };
 
 /* The user-space half of a plugin. Since 1.0.
@@ -176,7 +183,7 @@ struct scxhost_plugin_callbacks {
 	void (*destroy)(void *instance);
 
 	/* What for:  to check options against one another or against the machine, and to set read-only variables that no
-	 *            option sets, which are fixed from the load on.
+	 *            option sets, which are fixed from the load on, sizes of maps and arrays, and flags.
 	 * Required:  no; limits of a single option are declared beside its variable, and checked by the host.
 	 * When:      after `create`, before the object is loaded; whatever scheduler runs goes on.
 	 * Time:      SCXHOST_PREPARING_MS.

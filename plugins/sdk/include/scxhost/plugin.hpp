@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <deque>
 #include <exception>
@@ -100,6 +101,31 @@ public:
     void set(const char* name, const T& value) const {
         static_assert(std::is_trivially_copyable_v<T>);
         std::memcpy(checked(name, sizeof(T), true), &value, sizeof(T));
+    }
+
+    // Gives a map so many entries, or an array that is the last variable of its data section so many elements; the
+    // further ones are 0. In the constructor or configure(); bytes() of this section are void afterwards. Throws Error
+    // when there is no such map or array, or it cannot have this size.
+    void resize(const char* name, std::uint32_t entries) const {
+        const int error = table_->resize(table_->context, name, entries);
+        if (error != 0)
+            throw Error(std::string("'") + name + "' cannot have " + std::to_string(entries) + " entries: " +
+                            (error == -ENOENT   ? "there is no such map or array"
+                             : error == -EBUSY  ? "the object is loaded"
+                             : error == -EINVAL ? "it is no map with entries, nor the last array of its section"
+                                                : reason(error)),
+                        {}, -error);
+    }
+
+    // Adds a flag of sched_ext_ops, "SCX_OPS_ENQ_LAST". In the constructor or configure(). False: this kernel has none
+    // of this name. Throws Error when it is the name of no flag, or the object is loaded.
+    bool set_flag(const char* flag) const {
+        const int error = table_->set_flag(table_->context, flag);
+        if (error != 0 && error != -ENOENT)
+            throw Error(std::string("flag '") + flag + "' cannot be set: " +
+                            (error == -EBUSY ? "the object is loaded" : "flags are called SCX_OPS_…"),
+                        {}, -error);
+        return error == 0;
     }
 
     // A map of the loaded object. Throws Error when there is none of this name or the object is not loaded yet.
