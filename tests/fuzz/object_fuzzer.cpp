@@ -3,8 +3,10 @@
 // Any file is either a scheduler whose options can be set and whose counters can be read, or an error that says what is
 // wrong with it: from its bytes to what `scxhost check` does before it asks the kernel.
 #include "host/bpf/kernel_fit.hpp"
+#include "host/bpf/object_setup.hpp"
 #include "host/bpf/options.hpp"
 #include "host/bpf/statistics.hpp"
+#include "host/bpf/typed_value.hpp"
 #include "host/kernel/kernel_btf.hpp"
 
 #include <bpf/btf.h>
@@ -23,6 +25,8 @@ using namespace scxhost;
 
 // Of options and variables, how many are tried one by one.
 constexpr std::size_t kAlone = 64;
+// And of those that are set up in the place of a loading program, which binds each of them several times.
+constexpr std::size_t kSetUp = 16;
 
 void require(bool condition) {
     if (!condition)
@@ -86,6 +90,44 @@ void look_at(SchedulerObject& object) {
         (void)describe_option(option);
 }
 
+// Everything that a configuration can do in the place of the object's loading program.
+void set_up(SchedulerObject& object) {
+    static const MachineFacts machine;
+    const std::vector<SchedulerObject::MapFacts> maps = object.maps();
+    std::vector<std::string> sized = object.growing_arrays();
+    for (std::size_t i = 0; i < std::min(maps.size(), kSetUp); ++i)
+        sized.push_back(maps[i].name);
+    for (const std::string& name : sized) {
+        const Setting size = setting(name, std::int64_t{7});
+        if (const auto set = set_sizes(object, std::span(&size, 1), machine))
+            require(set->size() == 1);
+    }
+    const auto try_one = [&](auto Config::Scheduler::* what, auto value) {
+        Config::Scheduler scheduler;
+        (scheduler.*what).push_back(std::move(value));
+        if (const Result<ObjectSetup> setup = ObjectSetup::bind(object, scheduler, machine))
+            require(setup->texts().size() == 1);
+    };
+    const std::vector<VariablePlace>& variables = object.btf().variables();
+    for (std::size_t i = 0; i < std::min(variables.size(), kSetUp); ++i) {
+        const std::vector<std::string> parts = settable_parts(object.btf(), variables[i].type_id);
+        for (std::size_t j = 0; j < std::min<std::size_t>(parts.size(), 8); ++j)
+            try_one(&Config::Scheduler::variables,
+                    setting(variables[i].name + (parts[j].empty() ? "" : "." + parts[j]), std::int64_t{1}));
+        try_one(&Config::Scheduler::variables, setting(variables[i].name + ".0", std::int64_t{1}));
+    }
+    for (std::size_t i = 0; i < std::min(maps.size(), kSetUp); ++i)
+        for (const char* rest : {".0", ".1.machine", ".web", ".0.weight"})
+            try_one(&Config::Scheduler::maps, setting(maps[i].name + rest, "cpus"));
+    for (const SchedulerObject::OtherProgram& program : object.other_programs()) {
+        Config::Call call{.program = program.name, .where = {}, .program_where = {}};
+        for (const std::string& member : context_members(object, program))
+            call.context.push_back(setting(member, "each-cpu"));
+        try_one(&Config::Scheduler::calls, std::move(call));
+        try_one(&Config::Scheduler::bpf_programs, setting(program.name, true));
+    }
+}
+
 void bind(SchedulerObject& object) {
     (void)choose_form(object, kernel());
     std::vector<Setting> settings;
@@ -126,6 +168,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         return 0;
     }
     look_at(*object);
+    set_up(*object);
     bind(*object);
     count(*object);
     return 0;
