@@ -52,60 +52,73 @@ std::int64_t fold(Fold how, const std::vector<std::int64_t>& values) {
     return how == Fold::kAverage ? total / static_cast<std::int64_t>(values.size()) : total;
 }
 
+std::span<const std::byte> globals_of(const SchedulerObject& object, const StatisticDeclaration& statistic) {
+    const std::size_t size = object.section_size(statistic.container);
+    if (statistic.home == StatisticDeclaration::Home::kArena)
+        return object.arena_globals() == nullptr ? std::span<const std::byte>()
+                                                 : std::span(object.arena_globals(), size);
+    const auto place = std::ranges::find(object.btf().variables(), statistic.container, &VariablePlace::section);
+    if (place == object.btf().variables().end())
+        return {};
+    // Offsets are from the section's start: the first variable's bytes tell where that is.
+    const std::span<const std::byte> bytes = object.variable_bytes(*place);
+    return bytes.empty() ? bytes : std::span(bytes.data() - place->offset, size);
+}
+
+std::optional<StatisticsPlace> place_in(const SchedulerObject& object, const StatisticDeclaration& statistic,
+                                        const PerCpuCopy& copy) {
+    if (statistic.home != StatisticDeclaration::Home::kPerCpuMap) {
+        const std::span<const std::byte> mapped = globals_of(object, statistic);
+        return mapped.empty() ? std::nullopt : std::optional(StatisticsPlace{.mapped = mapped});
+    }
+    const bpf_map* map = object.find_map(statistic.container);
+    if (map == nullptr)
+        return std::nullopt;
+    return StatisticsPlace{.value_size = bpf_map__value_size(map),
+                           .entries = bpf_map__max_entries(map),
+                           .copy = [map, copy](std::span<std::byte> out) { return copy(*map, out); }};
+}
+
 } // namespace
 
-Result<> copy_per_cpu_map(const bpf_map& map, std::span<std::byte> out) {
-    const std::uint32_t entries = bpf_map__max_entries(&map);
+Result<> copy_map_values(int map, std::uint32_t entries, std::span<std::byte> out) {
     for (std::uint32_t key = 0; key < entries; ++key)
-        if (::bpf_map_lookup_elem(bpf_map__fd(&map), &key, out.data() + out.size() / entries * key) != 0)
+        if (::bpf_map_lookup_elem(map, &key, out.data() + out.size() / entries * key) != 0)
             return fail_errno(ErrorKind::kIo, "cannot read the statistics map", errno);
     return {};
 }
 
+Result<> copy_per_cpu_map(const bpf_map& map, std::span<std::byte> out) {
+    return copy_map_values(bpf_map__fd(&map), bpf_map__max_entries(&map), out);
+}
+
 Result<StatisticsReader> StatisticsReader::make(const SchedulerObject& object, PerCpuCopy copy) {
-    StatisticsReader reader(object, std::move(copy));
+    return make(object.declarations().statistics,
+                [&](const StatisticDeclaration& statistic) { return place_in(object, statistic, copy); });
+}
+
+Result<StatisticsReader> StatisticsReader::make(const std::vector<StatisticDeclaration>& declared,
+                                                const FindStatisticsPlace& find) {
+    StatisticsReader reader(declared);
     std::map<std::string, std::size_t> known;
-    for (const StatisticDeclaration& statistic : object.declarations().statistics) {
+    for (const StatisticDeclaration& statistic : declared) {
         const auto outside = [&] {
             return fail(ErrorKind::kObject,
                         fmt::format("statistic '{}' lies outside '{}'", statistic.name, statistic.container));
         };
         auto [entry, is_new] = known.try_emplace(statistic.container, reader.containers_.size());
-        std::size_t size = 0;
-        Container container;
-        switch (statistic.home) {
-        case StatisticDeclaration::Home::kGlobal: {
-            const auto place =
-                std::ranges::find(object.btf().variables(), statistic.container, &VariablePlace::section);
-            if (place == object.btf().variables().end())
-                return outside();
-            // Offsets are from the section's start: the first variable's bytes tell where that is.
-            const std::span<const std::byte> bytes = object.variable_bytes(*place);
-            if (bytes.empty())
-                return outside();
-            container.base = bytes.data() - place->offset;
-            size = object.section_size(statistic.container);
-            break;
-        }
-        case StatisticDeclaration::Home::kArena:
-            container.base = object.arena_globals();
-            size = object.section_size(statistic.container);
-            if (container.base == nullptr)
-                return outside();
-            break;
-        case StatisticDeclaration::Home::kPerCpuMap: {
-            const bpf_map* map = object.find_map(statistic.container);
-            const int cpus = libbpf_num_possible_cpus();
-            if (map == nullptr || cpus <= 0 || bpf_map__max_entries(map) > kMaxMapEntries)
-                return outside();
-            size = bpf_map__value_size(map);
-            container.map = map;
-            container.stride = (size + 7) / 8 * 8; // the kernel rounds each CPU's value up to eight bytes
-            container.copy.resize(container.stride * static_cast<std::size_t>(cpus) * bpf_map__max_entries(map));
-            break;
-        }
-        case StatisticDeclaration::Home::kPlugin: // no object declares it
+        if (statistic.home == StatisticDeclaration::Home::kPlugin) // no object declares it
             return outside();
+        std::optional<StatisticsPlace> place = find(statistic);
+        const int cpus = libbpf_num_possible_cpus();
+        if (!place || cpus <= 0 || place->entries == 0 || place->entries > kMaxMapEntries)
+            return outside();
+        Container container{.base = place->mapped.data(), .refresh = std::move(place->copy), .copy = {}};
+        const std::size_t size = container.refresh ? place->value_size : place->mapped.size();
+        if (container.refresh) {
+            const bool per_cpu = statistic.home == StatisticDeclaration::Home::kPerCpuMap;
+            container.stride = (size + 7) / 8 * 8; // the kernel rounds each CPU's value up to eight bytes
+            container.copy.resize(container.stride * (per_cpu ? static_cast<std::size_t>(cpus) : 1) * place->entries);
         }
         Source source{.container = entry->second, .offsets = {}};
         for (const std::uint32_t offset : statistic.offsets) {
@@ -114,12 +127,12 @@ Result<StatisticsReader> StatisticsReader::make(const SchedulerObject& object, P
             if (offset % statistic.width != 0) // of a packed struct: no single access reads it
                 return fail(ErrorKind::kObject,
                             fmt::format("statistic '{}' is not aligned in '{}'", statistic.name, statistic.container));
-            if (container.map == nullptr) {
+            if (!container.refresh) {
                 source.offsets.push_back(offset);
                 continue;
             }
             // Entry after entry, the values of all CPUs in each.
-            const std::size_t entry_size = container.copy.size() / bpf_map__max_entries(container.map);
+            const std::size_t entry_size = container.copy.size() / place->entries;
             const std::size_t begin = statistic.entry ? *statistic.entry * entry_size : 0;
             const std::size_t end = statistic.entry ? begin + entry_size : container.copy.size();
             if (end > container.copy.size())
@@ -136,14 +149,14 @@ Result<StatisticsReader> StatisticsReader::make(const SchedulerObject& object, P
 
 Result<std::vector<std::int64_t>> StatisticsReader::read() {
     for (Container& container : containers_)
-        if (container.map != nullptr)
-            SCXHOST_TRY(copy_(*container.map, container.copy));
+        if (container.refresh)
+            SCXHOST_TRY(container.refresh(container.copy));
     std::vector<std::int64_t> result;
     std::vector<std::int64_t> values;
     for (std::size_t i = 0; i < sources_.size(); ++i) {
-        const StatisticDeclaration& statistic = object_->declarations().statistics[i];
+        const StatisticDeclaration& statistic = (*declared_)[i];
         const Container& container = containers_[sources_[i].container];
-        const std::byte* base = container.map == nullptr ? container.base : container.copy.data();
+        const std::byte* base = container.refresh ? container.copy.data() : container.base;
         values.clear();
         for (const std::size_t offset : sources_[i].offsets)
             values.push_back(load_number(base + offset, statistic.width, statistic.is_signed));

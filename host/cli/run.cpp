@@ -79,12 +79,9 @@ public:
     bool on_sample(const StatisticsSample& taken) override {
         const auto& declared = *taken.declared;
         const Sample& sample = taken.sample;
-        if (!view_ || previous_.run != taken.run) {
-            // Rates need a base of the same run.
+        // The view refers to the declarations, which a program may change while it runs. Rates need a base of the same.
+        if (!view_ || previous_.run != taken.run || previous_.declared != taken.declared)
             view_.emplace(declared, terminal_);
-            if (previous_.run == taken.run)
-                view_->remember(previous_.sample);
-        }
         if (arguments_.json) {
             nlohmann::json values = nlohmann::json::object();
             const std::vector<double> rates = view_->rates(sample);

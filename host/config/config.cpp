@@ -358,11 +358,6 @@ Result<> check_source(const Config& config) {
                               .where = config.scheduler.calls.front().where});
         for (const Setting& setting : config.scheduler.env)
             SCXHOST_TRY(setting.as_string());
-        if (!config.stats.variables.empty())
-            return fail(Error{.kind = ErrorKind::kConfig,
-                              .what = "stats.variables: the variables of a program's objects cannot be shown",
-                              .hint = "leave it out; a program's own output is in scxhost events",
-                              .where = config.where("stats.variables")});
         return {};
     }
     if (!config.scheduler.env.empty())

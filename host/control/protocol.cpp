@@ -3,6 +3,7 @@
 
 #include "host/base/error_json.hpp"
 #include "host/base/json_fields.hpp"
+#include "host/base/limited_json.hpp"
 
 namespace scxhost {
 namespace {
@@ -13,21 +14,6 @@ using nlohmann::json;
 constexpr std::size_t kMaxIdBytes = 256;
 // Deeper than any message of ours.
 constexpr int kMaxDepth = 16;
-
-// nlohmann's parser does not recurse, but destroying what it built does, so depth is checked while it parses.
-json parse_limited(std::string_view text) {
-    bool too_deep = false;
-    json value = json::parse(
-        text,
-        [&too_deep](int depth, json::parse_event_t, json&) {
-            too_deep = too_deep || depth > kMaxDepth;
-            return !too_deep;
-        },
-        /*allow_exceptions=*/false);
-    if (too_deep)
-        return json(json::value_t::discarded);
-    return value;
-}
 
 std::string line(const json& message) {
     // Foreign texts (task names in a dump) need not be UTF-8.
@@ -56,7 +42,7 @@ Error error_from(const json& error) {
 } // namespace
 
 std::expected<Call, BadCall> parse_call(std::string_view text) {
-    json message = parse_limited(text);
+    json message = parse_limited(text, kMaxDepth);
     if (message.is_discarded())
         return std::unexpected(
             BadCall{{}, RpcError::kParse, "not a JSON value of ours (one message a line, not nested deeply)"});
@@ -107,7 +93,7 @@ std::string format_event(const json& event) {
 }
 
 Result<Incoming> parse_incoming(std::string_view text) {
-    json message = parse_limited(text);
+    json message = parse_limited(text, kMaxDepth);
     Incoming incoming;
     const auto damaged = [] { return fail(ErrorKind::kIo, "the host sent something that is no message"); };
     if (!message.is_object())

@@ -118,15 +118,16 @@ void HeldProgram::on_setup() {
 
 void HeldProgram::listen() {
     listening_ = true;
-    worker_->submit([this, gate = gate_, file = settings_.command.file]() -> BackgroundWorker::Completion {
+    worker_->submit([this, gate = gate_, file = settings_.command.file,
+                     variables = settings_.variables]() -> BackgroundWorker::Completion {
         const auto wait = [&]() -> Result<std::optional<Asked>> {
             std::optional<LinkGate::HeldCall> call = SCXHOST_TRY(gate->wait());
             if (!call)
                 return std::nullopt;
             // It runs by now, so nobody can write to its file any more.
             const Result<> unchanged = file->check_unchanged();
-            auto scheduler =
-                unchanged ? HeldScheduler::from_map(std::move(call->map), gate->layouts()) : fail(unchanged.error());
+            auto scheduler = unchanged ? HeldScheduler::from_map(std::move(call->map), gate->layouts(), variables)
+                                       : fail(unchanged.error());
             return Asked{.call = *std::move(call), .scheduler = std::move(scheduler)};
         };
         auto asked = std::make_shared<Result<std::optional<Asked>>>(wait());

@@ -38,6 +38,7 @@ namespace scxhost {
 struct ProgramSettings {
     ProgramCommand command;
     ProgramLimits limits;
+    std::vector<std::string> variables = {};                           // of its object, to be shown as statistics
     std::chrono::nanoseconds start_timeout = std::chrono::seconds(30); // until it asks to attach
     std::chrono::nanoseconds end_patience = std::chrono::seconds(2);   // with SIGINT, and then with SIGTERM
 };

@@ -8,11 +8,13 @@
 #include "host/base/unique_fd.hpp"
 #include "host/bpf/declarations.hpp"
 #include "host/bpf/exit_report.hpp"
+#include "host/bpf/statistics.hpp"
 #include "host/kernel/ops_layout.hpp"
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -24,8 +26,10 @@ namespace scxhost {
 
 class HeldScheduler {
 public:
-    // `map` is loaded, with its value. Errors: kObject when it is no scheduler's; kIo.
-    static Result<std::shared_ptr<const HeldScheduler>> from_map(UniqueFd map, const std::vector<OpsLayout>& layouts);
+    // `map` is loaded, with its value. `variables` are those of its object to be shown as statistics, as in
+    // add_variable_statistics(). Errors: kObject when it is no scheduler's; kConfig, it has no such variable; kIo.
+    static Result<std::shared_ptr<const HeldScheduler>> from_map(UniqueFd map, const std::vector<OpsLayout>& layouts,
+                                                                 const std::vector<std::string>& variables = {});
 
     [[nodiscard]] const std::string& ops_name() const { return ops_name_; }
     [[nodiscard]] const std::string& ops_type() const { return ops_type_; } // "sched_ext_ops" or its cid form
@@ -40,6 +44,11 @@ public:
     [[nodiscard]] std::optional<ExitReport> read_exit_record() const;
     // Its kind alone, without allocating; 0 while it has not left, and without a record.
     [[nodiscard]] std::uint32_t exit_kind() const;
+
+    // Of the variables that were asked for.
+    [[nodiscard]] const std::vector<StatisticDeclaration>& statistics() const { return statistics_; }
+    // One value for each of them. One thread at a time.
+    [[nodiscard]] Result<std::vector<std::int64_t>> read_statistics() const;
 
     // Attaches it: the kernel's call alone. Whether the kernel then runs it must be confirmed. Errors: kBusy (EBUSY),
     // kAttach, with the errno; nothing is allocated on success.
@@ -72,8 +81,10 @@ private:
     };
 
     HeldScheduler() = default;
-    void find_exit_record(std::uint32_t exit_program);
-    static Section map_section(std::span<const std::uint32_t> maps, const BtfView& btf, const std::string& name);
+    void find_exit_record(const BtfView& btf);
+    Result<> find_statistics(const BtfView& btf, const std::vector<std::string>& variables);
+    [[nodiscard]] std::optional<StatisticsPlace> place_of(const StatisticDeclaration& statistic) const;
+    [[nodiscard]] Section map_section(const BtfView& btf, const std::string& name) const;
 
     UniqueFd map_;
     std::uint32_t map_id_ = 0;
@@ -83,9 +94,14 @@ private:
     std::uint64_t sub_cgroup_ = 0;
     std::chrono::milliseconds timeout_{};
     std::vector<std::string> callbacks_;
+    std::vector<std::uint32_t> maps_; // ids of those that its callbacks use
     std::optional<ExitRecordPlace> record_;
     Section section_;
     Section dump_;
+    std::vector<StatisticDeclaration> statistics_;
+    std::map<std::string, Section> sections_; // that statistics are in, as far as they can be mapped
+    std::map<std::string, UniqueFd> copied_;  // what statistics may be in and is read by copying
+    mutable std::optional<StatisticsReader> reader_;
 };
 
 } // namespace scxhost

@@ -341,6 +341,13 @@ void hide_sockets(pid_t pid) {
         ::unlink(kSocketsLink);
 }
 
+Result<UniqueFd> open_root(pid_t pid) {
+    UniqueFd root(::open(fmt::format("/proc/{}/root", pid).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!root)
+        return fail_errno(ErrorKind::kIo, "cannot look at what the program sees of the file system", errno);
+    return root;
+}
+
 Result<> unhide_state(int process) {
     // A mount namespace is entered only by a thread that shares its root and working folder with no other.
     if (::unshare(CLONE_FS) != 0 || ::setns(process, CLONE_NEWNS) != 0 ||

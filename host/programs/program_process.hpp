@@ -58,6 +58,9 @@ Result<> show_sockets(pid_t pid);
 // Takes the link away again if it still leads to `pid`.
 void hide_sockets(pid_t pid);
 
+// The root folder (O_PATH) of what the process sees of the file system; `pid` must not have been reaped. Errors: kIo.
+[[nodiscard]] Result<UniqueFd> open_root(pid_t pid);
+
 // Takes away what hides that a scheduler runs from the program (a file that says "disabled" over the kernel's own
 // state). Waits for nothing, but it enters the program's namespaces: for a thread with a file system context of its own
 // to lose. Errors: kIo.

@@ -22,6 +22,11 @@ constexpr std::size_t kMaxOutputNews = 2048;
 // In records and status.
 constexpr std::size_t kLastLines = 50;
 
+// A sample waits for the program's own statistics that long at most.
+constexpr std::chrono::milliseconds kStatisticsPatience{300};
+// Then it is not asked any more.
+constexpr int kMaxUnanswered = 3;
+
 std::optional<std::int64_t> read_number(const fs::path& file, std::string_view key = {}) {
     std::ifstream stream(file);
     std::int64_t value = 0;
@@ -31,6 +36,11 @@ std::optional<std::int64_t> read_number(const fs::path& file, std::string_view k
         if (word == key)
             return value;
     return std::nullopt;
+}
+
+// Of what the program says itself, apart from what the host knows.
+std::string reported_name(const ScxStat& stat) {
+    return "scx_stats." + stat.name;
 }
 
 void add_to(ContentHash& hash, std::string_view text) {
@@ -54,6 +64,7 @@ Result<ProgramFile> read_program_file(const Config& config) {
     if (config.program.pids_max != 0)
         file.settings.limits.pids_max = static_cast<std::uint64_t>(config.program.pids_max);
     file.settings.start_timeout = config.program.start_timeout;
+    file.settings.variables = config.stats.variables;
 
     SchedulerFacts& facts = file.facts;
     facts.name = config.program.name.empty() ? path.filename().string() : config.program.name;
@@ -130,6 +141,7 @@ ProgramScheduler::start_instance(std::function<void(Result<>)> held) {
 }
 
 ProgramScheduler::~ProgramScheduler() {
+    stop_asking();
     for (const auto& instance : retired_)
         end_instance(*instance);
     for (const auto* instance : {&current_, &standby_, &replaced_})
@@ -172,23 +184,117 @@ void ProgramScheduler::declare_statistics() {
     declare("output", StatisticKind::kCounter, "bytes", "what the program has written");
     if (std::error_code error; fs::exists(current_->program->cgroup().path() / "memory.current", error))
         declare("memory", StatisticKind::kGauge, "bytes", "memory of the program's processes, BPF maps included");
+    of_process_ = declared->size();
+    const std::vector<StatisticDeclaration>& variables = current_->scheduler->statistics();
+    declared->insert(declared->end(), variables.begin(), variables.end());
+    of_host_ = declared->size();
     statistics_.assign(declared->size(), 0);
     carried_.assign(declared->size(), 0);
     facts_.statistics = std::move(declared);
 }
 
-// What can no longer be read stays as it was.
+// What can no longer be read stays as it was. The variables stay readable when the process is gone.
 Result<std::vector<std::int64_t>> ProgramScheduler::read_statistics() {
+    const std::vector<std::int64_t> variables = SCXHOST_TRY(current_->scheduler->read_statistics());
+    for (std::size_t i = 0; i < variables.size() && of_process_ + i < of_host_; ++i) {
+        const std::size_t at = of_process_ + i;
+        statistics_.at(at) = variables[i] + carried_.at(at);
+    }
     const fs::path& cgroup = current_->program->cgroup().path();
     if (cgroup.empty())
         return statistics_; // it is gone
     if (const auto time = read_number(cgroup / "cpu.stat", "usage_usec"))
         statistics_.at(0) = carried_.at(0) + *time;
     statistics_.at(1) = carried_.at(1) + static_cast<std::int64_t>(current_->program->output().bytes());
-    if (statistics_.size() > 2)
+    if (of_process_ > 2)
         if (const auto memory = read_number(cgroup / "memory.current"))
             statistics_.at(2) = *memory;
     return statistics_;
+}
+
+// Of a process whose socket serves statistics, which it may make when it likes.
+void ProgramScheduler::start_asking() {
+    stop_asking();
+    take_reported({}); // what another process has said is not this one's
+    Result<UniqueFd> root = open_root(current_->program->pid());
+    if (!root)
+        return; // it has ended
+    if (asker_ == nullptr) {
+        Result<std::unique_ptr<BackgroundWorker>> started = BackgroundWorker::start(loop_);
+        if (!started)
+            return tell({.result = fail(std::move(started).error())});
+        asker_ = *std::move(started);
+    }
+    socket_ = std::make_shared<StatisticsSocket>(*std::move(root));
+}
+
+void ProgramScheduler::stop_asking() {
+    if (asker_ != nullptr && asking_) {
+        asker_->abandon(); // the job owns what it uses, and has a deadline
+        asker_.reset();
+    }
+    socket_.reset();
+    asking_ = false;
+    answers_ = false;
+    unanswered_ = 0;
+}
+
+bool ProgramScheduler::begin_tick() {
+    if (socket_ == nullptr || asking_)
+        return false;
+    asking_ = true;
+    asker_->submit([this, socket = socket_]() -> BackgroundWorker::Completion {
+        // Shared, since a Completion is to be copyable.
+        auto answer = std::make_shared<Result<std::optional<std::vector<ScxStat>>>>(socket->ask(kStatisticsPatience));
+        return [this, socket = socket.get(), answer] { on_answer(socket, std::move(*answer)); };
+    });
+    return answers_; // who has not answered before is not waited for
+}
+
+void ProgramScheduler::on_answer(const StatisticsSocket* socket, Result<std::optional<std::vector<ScxStat>>> answer) {
+    if (socket != socket_.get())
+        return;
+    asking_ = false;
+    answers_ = answer && *answer;
+    unanswered_ = answer ? 0 : unanswered_ + 1;
+    // Numbers that are no longer said are no longer shown.
+    take_reported(answers_ ? **answer : std::vector<ScxStat>());
+    if (unanswered_ >= kMaxUnanswered) {
+        Error error = std::move(answer).error();
+        error.what = fmt::format("{}: {}, {} times in a row", facts_.title, error.what, unanswered_);
+        error.hint = "its own statistics are not asked for any more; what it schedules is not touched by this";
+        socket_.reset();
+        tell({.result = fail(std::move(error))});
+    }
+    tell({.ticked = true});
+}
+
+// Samples hold the declarations that belong to their values, so both change together. Most programs count from one
+// question to the next, some from their start: nothing tells, so these are gauges all.
+void ProgramScheduler::take_reported(const std::vector<ScxStat>& stats) {
+    const std::vector<StatisticDeclaration>& old = *facts_.statistics;
+    const auto is_declared = [](const ScxStat& stat, const StatisticDeclaration& declared) {
+        return declared.name == reported_name(stat) && declared.help == stat.help &&
+               declared.unit.empty() != stat.is_float;
+    };
+    statistics_.resize(of_host_ + stats.size());
+    for (std::size_t i = 0; i < stats.size(); ++i)
+        statistics_.at(of_host_ + i) = stats[i].value;
+    if (std::ranges::equal(stats, std::span(old).subspan(of_host_), is_declared))
+        return;
+    auto declared = std::make_shared<std::vector<StatisticDeclaration>>(
+        old.begin(), old.begin() + static_cast<std::ptrdiff_t>(of_host_));
+    for (const ScxStat& stat : stats) {
+        StatisticDeclaration declaration;
+        declaration.name = reported_name(stat);
+        declaration.kind = StatisticKind::kGauge;
+        declaration.help = stat.help;
+        declaration.unit = stat.is_float ? "thousandths" : "";
+        declaration.group = "scx_stats";
+        declaration.home = StatisticDeclaration::Home::kPlugin;
+        declared->push_back(std::move(declaration));
+    }
+    facts_.statistics = std::move(declared);
 }
 
 bool ProgramScheduler::can_attach() const {
@@ -230,10 +336,12 @@ void ProgramScheduler::after_attach(Attachment& link) {
         tell({.result = std::move(shown)});
     if (replaced_ != nullptr) {
         // Counters go on from what was read last.
-        carried_.at(0) = statistics_.at(0);
-        carried_.at(1) = statistics_.at(1);
+        for (std::size_t i = 0; i < carried_.size(); ++i)
+            if (facts_.statistics->at(i).kind == StatisticKind::kCounter)
+                carried_[i] = statistics_.at(i);
         retire(std::move(replaced_));
     }
+    start_asking();
 }
 
 std::vector<SchedulerNews> ProgramScheduler::news() {
@@ -265,6 +373,8 @@ void ProgramScheduler::on_output(const Instance& instance, std::string_view text
 
 void ProgramScheduler::on_ended(Instance& instance, const ProcessEnd& end) {
     instance.ended = true;
+    if (&instance == current_.get())
+        stop_asking();
     hide_sockets(instance.program->pid());
     if (&instance == standby_.get() && instance.scheduler != nullptr) {
         tell({.result =
@@ -329,6 +439,8 @@ bool ProgramScheduler::all_ended() const {
 }
 
 bool ProgramScheduler::end(std::function<void()> ended) {
+    stop_asking();
+    asker_.reset();
     drop_way_back();
     if (replaced_ != nullptr)
         retire(std::move(replaced_));

@@ -8,6 +8,7 @@
 // one runs. Without it (program.way_back = "restart") the program is started anew.
 #pragma once
 
+#include "host/base/background_worker.hpp"
 #include "host/base/event_fd.hpp"
 #include "host/base/event_loop.hpp"
 #include "host/base/result.hpp"
@@ -15,6 +16,8 @@
 #include "host/config/config.hpp"
 #include "host/kernel/ops_layout.hpp"
 #include "host/programs/held_program.hpp"
+#include "host/programs/scx_stats.hpp"
+#include "host/programs/statistics_socket.hpp"
 #include "host/supervisor/scheduler.hpp"
 
 #include <chrono>
@@ -57,6 +60,7 @@ public:
     [[nodiscard]] std::optional<ExitReport> read_exit_record() const override;
     Result<std::vector<std::int64_t>> read_statistics() override;
     void after_attach(Attachment& link) override;
+    bool begin_tick() override;
     [[nodiscard]] int news_fd() const override { return news_ready_.get(); }
     std::vector<SchedulerNews> news() override;
     [[nodiscard]] std::optional<SchedulerProcess> process() const override;
@@ -78,6 +82,10 @@ private:
     Result<std::unique_ptr<Instance>> start_instance(std::function<void(Result<>)> held);
     void describe_held();
     void declare_statistics();
+    void start_asking();
+    void stop_asking();
+    void on_answer(const StatisticsSocket* socket, Result<std::optional<std::vector<ScxStat>>> answer);
+    void take_reported(const std::vector<ScxStat>& stats);
     void on_output(const Instance& instance, std::string_view text);
     void on_ended(Instance& instance, const ProcessEnd& end);
     void retire(std::unique_ptr<Instance> instance);
@@ -101,7 +109,14 @@ private:
     std::size_t skipped_output_ = 0;       // bytes, of a flood
     std::vector<std::int64_t> statistics_; // as they were read last
     std::vector<std::int64_t> carried_;    // counters of the processes that this one has taken the place of
+    std::size_t of_process_ = 0;           // so many of the statistics are of the process; then come its variables
+    std::size_t of_host_ = 0;              // so many of the statistics are known without its statistics socket
     std::function<void()> when_ended_;
+    std::shared_ptr<StatisticsSocket> socket_; // of the process that runs; the worker's jobs hold it too
+    std::unique_ptr<BackgroundWorker> asker_;  // that talks to it
+    bool asking_ = false;                      // it has not answered yet
+    bool answers_ = false;                     // it has, the last time
+    int unanswered_ = 0;                       // questions in a row
 };
 
 } // namespace scxhost

@@ -16,6 +16,8 @@
  *	environment	prints its environment first
  *	identity	prints what the kernel says of its user and its rights first
  *	serves		answers on a socket in /run/scx/root with its process number
+ *	reports		answers questions for statistics on that socket, as the scx project's schedulers do
+ *	reports-nothing, reports-garbage, reports-nested, reports-floods	does not answer them, or not so
  *	attaches-twice	loads its object once more when it runs, and asks for that one too, again and again
  *	pins		pins its link to the BPF file system, so that it outlives the process
  *	nests		makes cgroups below its own
@@ -81,7 +83,7 @@ static struct bpf_link *attach_in_thread(struct bpf_map *map)
 	return link;
 }
 
-static void *serve(void *unused)
+static int listen_for_statistics(void)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "/run/scx/root/stats" };
 	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -90,12 +92,65 @@ static void *serve(void *unused)
 	mkdir("/run/scx/root", 0755);
 	unlink(address.sun_path);
 	if (bind(listener, (struct sockaddr *)&address, sizeof(address)) || listen(listener, 4))
-		return NULL;
+		return -1;
+	return listener;
+}
+
+static void *serve(void *unused)
+{
+	int listener = listen_for_statistics();
+
 	for (;;) {
 		int client = accept(listener, NULL, NULL);
 
+		if (client < 0)
+			return NULL;
 		dprintf(client, "%d\n", getpid());
 		close(client);
+	}
+}
+
+static const char *const description =
+	"{\"errno\":0,\"args\":{\"resp\":{"
+	"\"Cpu\":{\"name\":\"Cpu\",\"fields\":{\"pid\":{\"datum\":\"u64\",\"desc\":\"process number\"}}},"
+	"\"Metrics\":{\"name\":\"Metrics\",\"top\":\"true\",\"fields\":{"
+	"\"cpus\":{\"dict\":{\"key\":\"u64\",\"datum\":{\"struct\":\"Cpu\"}}},"
+	"\"load\":{\"datum\":\"float\"},\"name\":{\"datum\":\"string\"},"
+	"\"questions\":{\"datum\":\"u64\",\"desc\":\"questions answered\"}}}}}}\n";
+
+/* One client after the other: there is only the host. */
+static void *report(void *unused)
+{
+	int listener = listen_for_statistics(), questions = 0;
+	static char block[65536];
+	char line[256];
+
+	memset(block, '[', sizeof(block) - 1);
+	for (;;) {
+		int client = accept(listener, NULL, NULL);
+		FILE *asked = fdopen(client, "r");
+
+		if (!asked)
+			return NULL;
+		while (fgets(line, sizeof(line), asked)) {
+			if (is("reports-nothing"))
+				continue;
+			if (is("reports-garbage"))
+				dprintf(client, "\x01{\"errno\":\n");
+			else if (is("reports-nested"))
+				dprintf(client, "%s\n", block);
+			else if (is("reports-floods"))
+				while (write(client, block, sizeof(block)) > 0)
+					;
+			else if (strstr(line, "\"stats_meta\""))
+				dprintf(client, "%s", description);
+			else
+				dprintf(client,
+					"{\"errno\":0,\"args\":{\"resp\":{\"cpus\":{\"0\":{\"pid\":%d}},\"load\":0.5,"
+					"\"name\":\"example\",\"questions\":%d}}}\n",
+					getpid(), ++questions);
+		}
+		fclose(asked);
 	}
 }
 
@@ -172,6 +227,28 @@ static bool set_variable(struct bpf_object *object, const char *assignment)
 	return false;
 }
 
+/* For which CPUs this is: the kernel refuses it when one has come or gone since. */
+static void set_hotplug_seq(struct bpf_object *object, struct bpf_map *scheduler)
+{
+	const struct btf *btf = bpf_object__btf(object);
+	int id = btf__find_by_name_kind(btf, "sched_ext_ops", BTF_KIND_STRUCT);
+	FILE *file = fopen("/sys/kernel/sched_ext/hotplug_seq", "re");
+	unsigned long long number = 0;
+	size_t size;
+
+	if (file && fscanf(file, "%llu", &number) == 1 && id > 0) {
+		const struct btf_type *ops = btf__type_by_id(btf, id);
+		const struct btf_member *members = btf_members(ops);
+		char *values = bpf_map__initial_value(scheduler, &size);
+
+		for (int i = 0; i < btf_vlen(ops); i++)
+			if (strcmp(btf__name_by_offset(btf, members[i].name_off), "hotplug_seq") == 0)
+				memcpy(values + btf_member_bit_offset(ops, i) / 8, &number, sizeof(number));
+	}
+	if (file)
+		fclose(file);
+}
+
 /* 0: it ended in order; 1: it did not; 2: the exit record asks for another round. */
 static int run(const char *path, char **variables)
 {
@@ -186,9 +263,13 @@ static int run(const char *path, char **variables)
 			fprintf(stderr, "cannot set %s\n", *variables);
 			return 1;
 		}
-	bpf_object__for_each_map(map, object)
-		if (is("linkless") && bpf_map__type(map) == BPF_MAP_TYPE_STRUCT_OPS)
+	bpf_object__for_each_map(map, object) {
+		if (bpf_map__type(map) != BPF_MAP_TYPE_STRUCT_OPS)
+			continue;
+		set_hotplug_seq(object, map);
+		if (is("linkless"))
 			bpf_map__set_map_flags(map, bpf_map__map_flags(map) & ~BPF_F_LINK);
+	}
 	if (!object || bpf_object__load(object)) {
 		perror("cannot load");
 		return 1;
@@ -279,6 +360,12 @@ int main(int argc, char **argv)
 		pthread_t thread;
 
 		pthread_create(&thread, NULL, serve, NULL);
+	}
+	if (strncmp(habit, "reports", strlen("reports")) == 0) {
+		pthread_t thread;
+
+		signal(SIGPIPE, SIG_IGN); /* as every Rust program has it */
+		pthread_create(&thread, NULL, report, NULL);
 	}
 	do
 		result = run(argv[1], variables);

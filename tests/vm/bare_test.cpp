@@ -70,18 +70,6 @@ void fork_once() {
     EXPECT_EQ(::waitpid(child, &status, 0), child);
 }
 
-// The statistics of the running host, by name.
-std::int64_t statistic(const std::string& name) {
-    HostProcess command({"stats", "--json"});
-    EXPECT_EQ(command.wait(), 0) << command.err();
-    const nlohmann::json document = nlohmann::json::parse(command.out(), nullptr, false);
-    for (const nlohmann::json& entry : document.value("statistics", nlohmann::json::array()))
-        if (entry.at("name") == name)
-            return entry.at("value").get<std::int64_t>();
-    ADD_FAILURE() << "no statistic " << name << " in " << document;
-    return -1;
-}
-
 class BareVm : public QuietGuestTest {
 protected:
     // A host that runs the object.

@@ -3,6 +3,7 @@
 // The commands that talk to a running host, and what tests in a guest expect of their answers.
 #pragma once
 
+#include "tests/vm/children.hpp"
 #include "tests/vm/guest_test.hpp"
 #include "tests/vm/host_process.hpp"
 
@@ -10,6 +11,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <cstdint>
 #include <fstream>
 #include <string>
 #include <string_view>
@@ -73,6 +75,33 @@ inline nlohmann::json status() {
     EXPECT_EQ(command.wait(), 0) << command.err();
     return nlohmann::json::parse(command.out(), nullptr, false);
 }
+
+// A statistic of the running host, by its name. null: it has none of this name.
+inline nlohmann::json find_statistic(const std::string& name) {
+    HostProcess command({"stats", "--json"});
+    EXPECT_EQ(command.wait(), 0) << command.err();
+    const nlohmann::json document = nlohmann::json::parse(command.out(), nullptr, false);
+    for (const nlohmann::json& entry : document.value("statistics", nlohmann::json::array()))
+        if (entry.at("name") == name)
+            return entry;
+    return nullptr;
+}
+
+inline std::int64_t statistic(const std::string& name) {
+    const nlohmann::json found = find_statistic(name);
+    EXPECT_FALSE(found.is_null()) << "no statistic " << name;
+    return found.is_null() ? -1 : found.at("value").get<std::int64_t>();
+}
+
+// Takes the second CPU away, and brings it back at the end.
+class CpuAway {
+public:
+    CpuAway() { write_text(kOnline, "0"); }
+    ~CpuAway() { write_text(kOnline, "1"); }
+
+private:
+    static constexpr const char* kOnline = "/sys/devices/system/cpu/cpu1/online";
+};
 
 // The host and the kernel agree on this scheduler.
 inline void expect_runs(const std::string& name) {

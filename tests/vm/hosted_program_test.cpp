@@ -19,6 +19,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <memory>
 #include <sstream>
 #include <string>
@@ -416,6 +417,118 @@ TEST_F(HostedProgramVm, ItsSocketIsWhereItAlwaysWas) {
     finish();
     EXPECT_FALSE(fs::exists(fs::symlink_status("/run/scx/root")));
 }
+
+// It says for which CPUs it is, and the kernel would refuse it: it is started anew, and nothing else happens.
+TEST_F(HostedProgramVm, CpuHotplugWhileItIsStarted) {
+    const Load load(0, 1);
+    start({"simple"});
+    std::vector<std::string> arguments = {"swap", "--json"};
+    std::ranges::copy(program(), std::back_inserter(arguments));
+    HostProcess command(arguments);
+    ASSERT_TRUE(host_->next_event("preparing")) << host_->out();
+    {
+        const CpuAway away;
+        EXPECT_EQ(command.wait(), 0) << command.out() << command.err() << host_->out();
+        // When the CPU went a moment after the swap, it is on its way back in.
+        EXPECT_TRUE(wait_until([] { return status().at("phase") == "good"; })) << status();
+        expect_program_runs();
+    }
+    // Back again: the policy does not know what to do about that, and is started for the CPUs that there are now.
+    ASSERT_TRUE(host_->next_event("left")) << host_->out();
+    ASSERT_TRUE(host_->next_event("enabled")) << host_->out() << host_->err();
+    EXPECT_TRUE(wait_until([] { return status().at("phase") == "good"; })) << status();
+    expect_program_runs();
+    finish();
+}
+
+TEST_F(HostedProgramVm, CpuHotplugWhileAStandbyWaits) {
+    const Load load(0, 1);
+    start(program());
+    HostProcess command({"swap", kFaulty, "--set", "swap.probation=1h", "--no-wait"});
+    EXPECT_EQ(command.wait(), 0) << command.err();
+    ASSERT_TRUE(host_->next_event("enabled")) << host_->out() << host_->err();
+    EXPECT_TRUE(wait_until([] { return !processes().empty(); })) << "the standby";
+    {
+        const CpuAway away;
+        ASSERT_TRUE(host_->next_event("left")) << host_->out();
+        ASSERT_TRUE(host_->next_event("enabled")) << host_->out() << host_->err();
+        // What fails now has a way back for these CPUs.
+        const Answer answer = swap({kFaulty, "--set", "fault=init"});
+        EXPECT_EQ(answer.report.value("outcome", ""), "rolled-back") << answer.report << answer.err;
+        EXPECT_TRUE(status().at("agrees").get<bool>()) << status();
+        EXPECT_EQ(kernel_status().state, SchedExtState::kEnabled);
+    }
+    ASSERT_TRUE(host_->next_event("left")) << host_->out();
+    ASSERT_TRUE(host_->next_event("enabled")) << host_->out() << host_->err();
+    EXPECT_TRUE(status().at("agrees").get<bool>()) << status();
+    EXPECT_EQ(swap(program({kObject})).status, 0);
+    expect_program_runs();
+    finish();
+}
+
+TEST_F(HostedProgramVm, VariablesOfItsObjectAreStatistics) {
+    const Load load(0, 1);
+    start(program({}, {"stats.variables=stats,vtime_now"}));
+    const auto counted = [] { return statistic("stats.direct") + statistic("stats.queued"); };
+    EXPECT_TRUE(wait_until([&] { return counted() > 0 && statistic("vtime_now") > 0; }));
+    // Of the second process, too: they are the same counters, and go on.
+    const std::int64_t before = counted();
+    const Answer answer = swap({kFaulty, "--set", "fault=init"});
+    EXPECT_EQ(answer.report.value("outcome", ""), "rolled-back") << answer.report << answer.err;
+    const std::int64_t after = counted();
+    EXPECT_GE(after, before);
+    EXPECT_TRUE(wait_until([&] { return counted() > after; }));
+    finish();
+}
+
+TEST_F(HostedProgramVm, AVariableThatItsObjectHasNotIsRefused) {
+    HostProcess host(std::vector<std::string>{"check", "--program", kProgram, "--set", "stats.variables=nothing_here",
+                                              "--", kObject});
+    EXPECT_EQ(host.wait(), 2) << host.out();
+    EXPECT_THAT(host.err(), HasSubstr("nothing_here"));
+    EXPECT_THAT(processes(), testing::IsEmpty());
+}
+
+TEST_F(HostedProgramVm, WhatItsSocketSaysIsStatistics) {
+    const auto value = [](const char* name) {
+        const nlohmann::json found = find_statistic(name);
+        return found.is_null() ? -1 : found.at("value").get<std::int64_t>();
+    };
+    const Load load(0, 1);
+    start(program({kObject, "reports"}, {"stats.interval=100ms"}));
+    const pid_t first = expect_program_runs();
+    EXPECT_TRUE(wait_until([&] { return value("scx_stats.questions") > 2; }));
+    EXPECT_EQ(find_statistic("scx_stats.questions").value("help", ""), "questions answered");
+    EXPECT_EQ(find_statistic("scx_stats.load").value("unit", ""), "thousandths");
+    EXPECT_EQ(value("scx_stats.load"), 500);
+    EXPECT_EQ(value("scx_stats.cpus.0.pid"), first);
+    // The way back is another process, which has its own.
+    const Answer answer = swap({kFaulty, "--set", "fault=init"});
+    EXPECT_EQ(answer.report.value("outcome", ""), "rolled-back") << answer.report << answer.err;
+    const pid_t second = expect_program_runs();
+    EXPECT_TRUE(wait_until([&] { return value("scx_stats.cpus.0.pid") == second; }));
+    finish();
+}
+
+// Whatever comes from the socket, the program goes on, and so do the statistics that the host has by itself.
+class BadSocketHostedProgramVm : public HostedProgramVm, public testing::WithParamInterface<const char*> {};
+
+TEST_P(BadSocketHostedProgramVm, IsGivenUp) {
+    const Load load(0, 1);
+    start(program({kObject, GetParam()}, {"stats.interval=100ms"}));
+    const auto told = [&](const std::string&) {
+        return host_->err().find("3 times in a row, ignoring\n  hint: its own statistics are not asked for any more") !=
+               std::string::npos;
+    };
+    EXPECT_TRUE(host_->wait_for_output(told)) << host_->err();
+    expect_program_runs();
+    EXPECT_GT(statistic("cpu_time"), 0);
+    EXPECT_TRUE(find_statistic("scx_stats.questions").is_null());
+    finish();
+}
+
+INSTANTIATE_TEST_SUITE_P(Each, BadSocketHostedProgramVm,
+                         testing::Values("reports-nothing", "reports-garbage", "reports-nested", "reports-floods"));
 
 TEST_F(HostedProgramVm, CheckSaysWhatItWouldBe) {
     HostProcess check({"check", "--program", kProgram, "--", kObject});

@@ -581,16 +581,6 @@ TEST_F(SwapVm, DetachedBySomebodyItComesBack) {
     end(*host);
 }
 
-// Takes the second CPU away, and brings it back at the end.
-class CpuAway {
-public:
-    CpuAway() { write_text(kOnline, "0"); }
-    ~CpuAway() { write_text(kOnline, "1"); }
-
-private:
-    static constexpr const char* kOnline = "/sys/devices/system/cpu/cpu1/online";
-};
-
 TEST_F(SwapVm, CpuHotplugLoadsItAnewWithoutPenalty) {
     const auto host = start();
     {
