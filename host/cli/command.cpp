@@ -202,6 +202,7 @@ void add_commands(CommandLine line) {
     add_new(line);
     add_status(line);
     add_stats(line);
+    add_metrics(line);
     add_swap(line);
     add_stop(line);
     add_resume(line);

@@ -3,6 +3,7 @@
 
 #include "host/cli/terminal.hpp"
 #include "host/config/selection.hpp"
+#include "host/control/metrics.hpp"
 #include "host/plugins/plugin_directory.hpp"
 #include "host/supervisor/incidents.hpp"
 #include "host/supervisor/prepared_scheduler.hpp"
@@ -196,6 +197,9 @@ void Completer::offer_value(const CLI::Option& option) {
         offer_settings();
     } else if (kind == "NUMBER") {
         offer_incidents();
+    } else if (kind == "FORMAT") {
+        for (const std::string_view format : kMetricsFormats)
+            offer(std::string(format), "");
     } else if (kind == "SHELL") {
         for (const CompletionScript& script : completion_scripts())
             offer(std::string(script.shell), "");

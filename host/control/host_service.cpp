@@ -148,9 +148,10 @@ Result<Config> config_of(const Selection& selection, const Peer& caller, const C
 const HostService::Method* HostService::find(std::string_view name) {
     static constexpr std::string_view kNone;
     static constexpr std::string_view kSelection = "what object program args set plugin_dirs";
-    static constexpr std::array<Method, 6> kMethods = {{
+    static constexpr std::array<Method, 7> kMethods = {{
         {"status", false, kNone, &HostService::status},
         {"stats", false, kNone, &HostService::stats},
+        {"metrics", false, kNone, &HostService::metrics},
         {"check", true, kSelection, &HostService::check}, // loads into the kernel
         {"swap", true, "what object program args set plugin_dirs wait force", &HostService::swap},
         {"stop", true, kNone, &HostService::stop},
@@ -192,6 +193,17 @@ void HostService::status(const json&, const Peer&, const Reply& reply) {
 void HostService::stats(const json&, const Peer&, const Reply& reply) {
     const Result<StatisticsReport> statistics = supervisor_.statistics();
     reply(statistics ? Result<json>(statistics_json(*statistics)) : fail(statistics.error()));
+}
+
+void HostService::metrics(const json&, const Peer&, const Reply& reply) {
+    json answer = totals_json(supervisor_.totals());
+    answer["uptime_seconds"] = seconds(supervisor_.uptime());
+    answer["status"] = status_json(supervisor_.status());
+    const Result<StatisticsReport> statistics = supervisor_.statistics();
+    answer["stats"] = statistics ? statistics_json(*statistics) : json(nullptr);
+    const Result<SchedExtStatus> kernel = SchedExtSysfs().snapshot();
+    answer["kernel_events"] = kernel && kernel->ops ? json(kernel->events) : json(nullptr);
+    reply(std::move(answer));
 }
 
 void HostService::swap(const json& params, const Peer& caller, // NOLINT(bugprone-exception-escape): not std::swap's

@@ -23,6 +23,7 @@ public:
 private:
     void status(const nlohmann::json& params, const Peer& caller, const Reply& reply);
     void stats(const nlohmann::json& params, const Peer& caller, const Reply& reply);
+    void metrics(const nlohmann::json& params, const Peer& caller, const Reply& reply);
     void swap(const nlohmann::json& params, const Peer& caller, const Reply& reply);
     void stop(const nlohmann::json& params, const Peer& caller, const Reply& reply);
     void resume(const nlohmann::json& params, const Peer& caller, const Reply& reply);

@@ -14,7 +14,8 @@ nlohmann::json running_json(const SeatStatus::Running& running) {
     nlohmann::json options = nlohmann::json::object();
     for (const auto& [key, text] : running.options)
         options[key] = text;
-    return {{"title", running.title},
+    return {{"name", running.name},
+            {"title", running.title},
             {"ops", running.ops_name},
             {"build_id", running.build_id},
             {"enable_seq", running.enable_seq},
@@ -78,6 +79,15 @@ nlohmann::json statistics_json(const StatisticsReport& report) {
             {"scheduler", now.title},
             {"seconds", seconds(now.sample.since_start)},
             {"statistics", std::move(entries)}};
+}
+
+nlohmann::json totals_json(const SeatTotals& totals) {
+    nlohmann::json swaps = nlohmann::json::object();
+    for (std::size_t i = 0; i < totals.swaps.size(); ++i)
+        swaps[to_string(static_cast<SwapOutcome>(i))] = totals.swaps[i];
+    return {{"swaps", std::move(swaps)},
+            {"gaps", {{"count", totals.gaps}, {"seconds", seconds(totals.gap_time)}}},
+            {"failures", totals.failures}};
 }
 
 } // namespace scxhost

@@ -12,5 +12,7 @@ namespace scxhost {
 
 [[nodiscard]] nlohmann::json status_json(const SeatStatus& status);
 [[nodiscard]] nlohmann::json statistics_json(const StatisticsReport& report);
+// Without what status and statistics say.
+[[nodiscard]] nlohmann::json totals_json(const SeatTotals& totals);
 
 } // namespace scxhost

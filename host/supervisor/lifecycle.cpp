@@ -499,7 +499,7 @@ void Lifecycle::blame_previous(SchedulerId id, const event::Left& left) {
     if (left.why != LeaveClass::kError)
         return;
     quarantine(id, left.reason);
-    failures_.push_back(now_);
+    note_failure();
 }
 
 void Lifecycle::stand_down(StandDownReason reason) {
@@ -532,8 +532,13 @@ void Lifecycle::settle_all(SwapOutcome outcome) {
         add_action(action::Settle{id, outcome});
 }
 
-bool Lifecycle::count_failure() {
+void Lifecycle::note_failure() {
     failures_.push_back(now_);
+    ++all_failures_;
+}
+
+bool Lifecycle::count_failure() {
+    note_failure();
     if (failures_.size() <= settings_.failure_limit || running_)
         return true;
     stand_down(StandDownReason::kTooManyFailures);

@@ -59,6 +59,7 @@ enum class Phase {
     kStopped,    // the operator stopped it
     kStoodDown,  // nothing of ours runs until somebody asks
 };
+inline constexpr std::size_t kPhases = 7;
 [[nodiscard]] std::string_view to_string(Phase phase);
 
 enum class StandDownReason {
@@ -89,6 +90,7 @@ enum class SwapOutcome {
     kFailed,     // it was tried, and what ran before does not run
     kSuperseded, // another scheduler took its place on request, or stop came in between
 };
+inline constexpr std::size_t kSwapOutcomes = 6;
 [[nodiscard]] std::string_view to_string(SwapOutcome outcome);
 
 namespace event {
@@ -209,6 +211,9 @@ public:
     [[nodiscard]] const std::vector<Quarantined>& quarantine() const { return quarantine_; }
     [[nodiscard]] const Quarantined* find_quarantined(const SchedulerIdentity& identity) const;
     [[nodiscard]] std::size_t recent_failures() const { return failures_.size(); }
+    [[nodiscard]] std::uint64_t all_failures() const {
+        return all_failures_;
+    } // since the beginning, forgotten ones too
     // Whether a decision may still name this one.
     [[nodiscard]] bool refers_to(SchedulerId id) const;
 
@@ -261,6 +266,7 @@ private:
     void quarantine(SchedulerId id, const std::string& reason);
     void settle(SchedulerId id, SwapOutcome outcome);
     void settle_all(SwapOutcome outcome);
+    void note_failure();
     bool count_failure(); // false: the limit is passed
     [[nodiscard]] bool usable(SchedulerId id) const;
     [[nodiscard]] std::optional<SchedulerId> next_candidate() const;
@@ -287,6 +293,7 @@ private:
     std::map<SchedulerId, SchedulerIdentity> identities_; // of what was prepared
     std::vector<Quarantined> quarantine_;
     PreparationTicket last_ticket_ = 0;
+    std::uint64_t all_failures_ = 0;
     std::deque<Time> failures_; // in the window, as are these:
     std::deque<Time> restarts_; // that a scheduler asked for
     std::optional<Time> last_reload_;

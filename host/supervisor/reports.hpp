@@ -13,7 +13,9 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include <array>
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -39,6 +41,7 @@ struct SwapReport {
 // Where a scheduler runs and how it does, as plain data. Texts that are not known are empty.
 struct SeatStatus {
     struct Running {
+        std::string name; // of the policy, without its version
         std::string title;
         std::string ops_name;
         std::string build_id;
@@ -67,6 +70,14 @@ struct SeatStatus {
     std::string preparing;
     std::optional<SwapReport> last_swap;
     std::size_t recent_failures = 0;
+};
+
+// Counts since the host began.
+struct SeatTotals {
+    std::array<std::uint64_t, kSwapOutcomes> swaps{}; // requests by SwapOutcome
+    std::uint64_t gaps = 0;                           // switches from one scheduler to another, whoever wanted them
+    std::chrono::nanoseconds gap_time{};              // of all of them
+    std::uint64_t failures = 0;                       // what counts towards restart.limit
 };
 
 [[nodiscard]] nlohmann::json to_json(const SwapReport& report);

@@ -383,6 +383,10 @@ void Seat::enabled(SchedulerId id, Attached attached, std::optional<event::Left>
     spec.report.switched = true;
     spec.report.running = spec.report.to;
     spec.report.error.reset();
+    if (!spec.report.from.empty()) {
+        ++totals_.gaps;
+        totals_.gap_time += spec.report.window.gap;
+    }
     outcome_.title = spec.label;
     outcome_.exit = {};
     if (spec.settings_of != settings_of_)
@@ -571,6 +575,7 @@ void Seat::carry_out(const action::Settle& step) {
     if (step.outcome == SwapOutcome::kSuperseded && !spec.report.error)
         spec.report.error = Error{.kind = ErrorKind::kBusy, .what = "another request, or stop, came in between"};
     last_swap_ = spec.report;
+    ++totals_.swaps.at(static_cast<std::size_t>(step.outcome));
     spec.waited_for = false;
     emit("settled", to_json(spec.report));
     // Whoever is told of a failure may look at its record at once.
@@ -817,7 +822,8 @@ SeatStatus Seat::status() const {
     if (running_) {
         const Spec& spec = specs_.at(running_->id);
         const SchedulerFacts& facts = spec.scheduler->facts();
-        status.running = SeatStatus::Running{.title = spec.label,
+        status.running = SeatStatus::Running{.name = facts.name,
+                                             .title = spec.label,
                                              .ops_name = facts.ops_name,
                                              .build_id = facts.build_id,
                                              .enable_seq = running_->attached.enable_seq,
@@ -843,6 +849,12 @@ SeatStatus Seat::status() const {
     status.last_swap = last_swap_;
     status.recent_failures = lifecycle_.recent_failures();
     return status;
+}
+
+SeatTotals Seat::totals() const {
+    SeatTotals totals = totals_;
+    totals.failures = lifecycle_.all_failures();
+    return totals;
 }
 
 void Seat::emit(std::string_view event, nlohmann::json fields) {

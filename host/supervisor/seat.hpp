@@ -118,6 +118,7 @@ public:
     [[nodiscard]] const Config& base_config() const { return *base_; }
     [[nodiscard]] const Outcome& outcome() const { return outcome_; }
     [[nodiscard]] SeatStatus status() const;
+    [[nodiscard]] SeatTotals totals() const;
     // kUsage: nothing runs.
     [[nodiscard]] Result<StatisticsReport> statistics();
 
@@ -220,6 +221,7 @@ private:
     std::optional<Running> running_;
     std::optional<Waiting> waiting_;
     std::optional<SwapReport> last_swap_;
+    SeatTotals totals_; // failures are the lifecycle's to count
     std::string stand_down_message_;
     std::deque<Event> events_; // not yet told to the lifecycle
     bool handling_ = false;

@@ -247,6 +247,10 @@ SeatStatus Supervisor::status() const {
     return seat_->status();
 }
 
+SeatTotals Supervisor::totals() const {
+    return seat_->totals();
+}
+
 Result<StatisticsReport> Supervisor::statistics() {
     if (!seat_)
         return fail(ErrorKind::kUsage, "no scheduler of this host runs", "scxhost status says why");

@@ -125,6 +125,8 @@ public:
     void resume();
     // What the host believes and what the kernel says.
     [[nodiscard]] SeatStatus status() const;
+    [[nodiscard]] SeatTotals totals() const;
+    [[nodiscard]] std::chrono::nanoseconds uptime() const { return std::chrono::steady_clock::now() - began_; }
     // The running scheduler's statistics now. kUsage: nothing runs.
     [[nodiscard]] Result<StatisticsReport> statistics();
     [[nodiscard]] Phase phase() const;
@@ -175,6 +177,7 @@ private:
     bool hangup_ends_ = false;
     bool ever_enabled_ = false;
     bool ended_ = false;
+    Clock::time_point began_ = Clock::now();
     Clock::time_point start_;
     std::optional<Error> failure_; // told last
     RunEnd end_ = RunEnd::kRequested;

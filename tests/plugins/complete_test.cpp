@@ -62,6 +62,7 @@ TEST_F(CompleteTest, CommandsAndOptionsAreThoseOfTheProgram) {
     EXPECT_THAT(words({"incidents", "show", "--"}), ElementsAre("--help", "--dir", "--last", "--json"))
         << "it takes those of the command above too";
     EXPECT_THAT(words({"completion", ""}), ElementsAre("bash", "zsh", "fish"));
+    EXPECT_THAT(words({"metrics", "--format", ""}), ElementsAre("openmetrics", "prometheus"));
     EXPECT_THAT(words({"no-such-command", ""}), IsEmpty());
     EXPECT_FALSE(complete(app_, std::vector<std::string>{"sw"}).candidates.at(0).help.empty());
 }
@@ -83,8 +84,8 @@ TEST_F(CompleteTest, EveryKindOfValueHasItsWordsOrFiles) {
     EXPECT_EQ(files({"swap", "--program", "/bin/x", "--", ""}), OfferedFiles::kAll);
     EXPECT_EQ(files({"status", ""}), OfferedFiles::kNone);
     // A kind that the table in complete.cpp does not have would be offered nothing, unseen.
-    const std::set<std::string> known = {"WHAT",   "FILE",  "PATH", "DIR", "KEY=VALUE",
-                                         "NUMBER", "SHELL", "TIME", "N",   "NAME"};
+    const std::set<std::string> known = {"WHAT",  "FILE", "PATH", "DIR",  "KEY=VALUE", "NUMBER",
+                                         "SHELL", "TIME", "N",    "NAME", "FORMAT"};
     std::vector<const CLI::App*> commands = {&app_};
     while (!commands.empty()) {
         const CLI::App* command = commands.back();

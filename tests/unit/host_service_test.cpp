@@ -53,7 +53,7 @@ protected:
 TEST_F(HostServiceTest, WhatChangesAnythingIsNotForEverybody) {
     for (const char* method : {"swap", "stop", "resume", "check"})
         EXPECT_TRUE(service_.knows(method) && service_.changes(method)) << method;
-    for (const char* method : {"status", "stats"})
+    for (const char* method : {"status", "stats", "metrics"})
         EXPECT_TRUE(service_.knows(method) && !service_.changes(method)) << method;
     for (const char* method : {"", "Status", "status ", "reboot"})
         EXPECT_TRUE(!service_.knows(method) && service_.changes(method)) << method;

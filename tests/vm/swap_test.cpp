@@ -843,6 +843,44 @@ TEST_F(SwapVm, StopWhilePreparingHolds) {
     end(*host);
 }
 
+TEST_F(SwapVm, MetricsCountWhatHappened) {
+    const auto host = start();
+    ASSERT_EQ(swap({kFaulty}).status, 0);
+    ASSERT_EQ(swap({"simple", "--set", "fifo=true"}).status, 0);
+    ASSERT_EQ(swap({"none-of-this-name"}).status, 2);
+    ASSERT_EQ(swap({kFaulty, "--set", "fault=init"}).status, 1);
+    const nlohmann::json kernel = status().at("kernel");
+    HostProcess metrics({"metrics"});
+    EXPECT_EQ(metrics.wait(), 0) << metrics.err();
+    for (const std::string& line : {
+             std::string("scxhost_phase{scxhost_phase=\"good\"} 1"),
+             std::string("scxhost_kernel_agrees 1"),
+             std::string("scxhost_swaps_total{outcome=\"good\"} 3"), // with the start
+             std::string("scxhost_swaps_total{outcome=\"rolled-back\"} 1"),
+             std::string("scxhost_swap_gap_seconds_count 2"),
+             std::string("scxhost_failures_total 1"),
+             std::string("scxhost_quarantined_builds 1"),
+             std::string("scxhost_scheduler_running_seconds{scheduler=\"simple\"} "),
+             std::string("scxhost_stats_queued_total{scheduler=\"simple\"} "),
+             "kernel=\"" + kernel.value("release", "") + "\"",
+         })
+        EXPECT_THAT(metrics.out(), HasSubstr(line));
+    // Where this kernel counts events at all, each of them is there.
+    const std::string& text = metrics.out();
+    const auto events = std::ranges::count(std::filesystem::exists("/sys/kernel/sched_ext/root/events")
+                                               ? read_text("/sys/kernel/sched_ext/root/events")
+                                               : std::string(),
+                                           '\n');
+    std::ptrdiff_t counted = 0;
+    for (std::size_t at = 0; (at = text.find("\nscxhost_kernel_events_total{scheduler=\"simple\",event=\"SCX_EV_",
+                                             at)) != std::string::npos;
+         ++at)
+        ++counted;
+    EXPECT_EQ(counted, events);
+    EXPECT_TRUE(text.ends_with("\n# EOF\n")) << text;
+    end(*host);
+}
+
 TEST_F(SwapVm, CommandsFollowWhatHappens) {
     const auto host = start();
     HostProcess events({"events", "--follow", "--json"});

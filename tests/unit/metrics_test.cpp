@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "host/control/metrics.hpp"
+#include "tests/support/places.hpp"
+#include "tests/support/temp_dir.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+namespace scxhost {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+using testing::Not;
+
+json statistic(const char* name, const char* kind, std::int64_t value, const char* unit, const char* help = "Help") {
+    return {{"name", name}, {"kind", kind}, {"value", value}, {"unit", unit}, {"group", ""}, {"help", help}};
+}
+
+// As a host answers, with texts that mean something in the formats.
+json answer() {
+    return {{"uptime_seconds", 12.5},
+            {"swaps", {{"good", 3}, {"refused", 0}}},
+            {"gaps", {{"count", 2}, {"seconds", 0.25}}},
+            {"failures", 1},
+            {"kernel_events", {{"SCX_EV_REFILL_SLICE_DFL", 7}}},
+            {"status",
+             {{"version", "0.1.0"},
+              {"phase", "good"},
+              {"agrees", true},
+              {"quarantine", {1}},
+              {"recent_failures", 1},
+              {"kernel", {{"release", "7.3.4"}, {"ops", "qmap_2f6d"}}},
+              {"scheduler",
+               {{"name", "a \"b\" \\\nc"}, {"title", "a 1"}, {"running_seconds", 2.5}, {"plugin_hangs", nullptr}}}}},
+            {"stats",
+             {{"statistics",
+               {statistic("nr_queued", "counter", 5, "", "Tasks that \"wait\"\nor \\"),
+                statistic("wait_ns", "counter", 1500000000, "ns"), statistic("pool.size", "gauge", 4, "KiB"),
+                statistic("pool_size", "gauge", -4, "KiB"), statistic("depth_count", "gauge", -3, "tasks"),
+                statistic("nrKept_total", "counter", -1, ""), statistic("busy", "gauge", 50, "%"),
+                statistic("nr_kept", "counter", 0, "", ""), statistic("latency", "gauge", 3, "µs"),
+                statistic("speed", "gauge", 6, "tasks/s"), statistic("nrkept", "gauge", 2, "")}}}}};
+}
+
+// What the reference reader of the format says against it.
+std::string findings(const std::string& text, const std::string& format) {
+    const TempDir dir;
+    const std::filesystem::path file = dir.write("metrics", text);
+    const std::filesystem::path said = dir.path() / "said";
+    const std::string command = std::string(kSourceDir) + "/tests/tools/check_metrics " + format + " < " +
+                                file.string() + " > " + said.string() + " 2>&1";
+    if (std::system(command.c_str()) == 0) // NOLINT(concurrency-mt-unsafe): no other thread is here
+        return "";
+    std::ostringstream text_said;
+    text_said << "it failed: " << std::ifstream(said).rdbuf();
+    return text_said.str();
+}
+
+TEST(Metrics, ReferenceReadersHaveNothingToSay) {
+    const std::string open = metrics_text(answer(), MetricsFormat::kOpenMetrics);
+    EXPECT_EQ(findings(open, "openmetrics"), "") << open;
+    const std::string older = metrics_text(answer(), MetricsFormat::kPrometheus);
+    EXPECT_EQ(findings(older, "prometheus"), "") << older;
+    // They do look.
+    EXPECT_NE(findings(older, "openmetrics"), "");
+    EXPECT_NE(findings("# TYPE a counter\na 1\n", "prometheus"), "");
+}
+
+TEST(Metrics, OpenMetrics) {
+    const std::string text = metrics_text(answer(), MetricsFormat::kOpenMetrics);
+    for (const char* lines : {
+             "# TYPE scxhost_build info\nscxhost_build_info{version=\"0.1.0\",kernel=\"7.3.4\"} 1\n",
+             "# TYPE scxhost_uptime_seconds gauge\n# UNIT scxhost_uptime_seconds seconds\nscxhost_uptime_seconds "
+             "12.5\n",
+             "# TYPE scxhost_phase stateset\nscxhost_phase{scxhost_phase=\"empty\"} 0\n",
+             "scxhost_phase{scxhost_phase=\"good\"} 1\n",
+             "# TYPE scxhost_swaps counter\nscxhost_swaps_total{outcome=\"good\"} 3\n",
+             "scxhost_swap_gap_seconds_count 2\nscxhost_swap_gap_seconds_sum 0.25\n",
+             "scxhost_kernel_events_total{scheduler=\"a \\\"b\\\" \\\\\\nc\",event=\"SCX_EV_REFILL_SLICE_DFL\"} 7\n",
+             "# HELP scxhost_stats_nr_queued Tasks that \\\"wait\\\"\\nor \\\\\n",
+             "\n# EOF\n",
+         })
+        EXPECT_THAT(text, HasSubstr(lines));
+}
+
+TEST(Metrics, ThePrometheusFormatHasFewerTypes) {
+    const std::string text = metrics_text(answer(), MetricsFormat::kPrometheus);
+    EXPECT_THAT(text, HasSubstr("# TYPE scxhost_build_info gauge\n"));
+    EXPECT_THAT(text, HasSubstr("# TYPE scxhost_phase gauge\n"));
+    EXPECT_THAT(text, HasSubstr("# TYPE scxhost_swaps_total counter\n"));
+    EXPECT_THAT(text, HasSubstr("# HELP scxhost_stats_nr_queued_total Tasks that \"wait\"\\nor \\\\\n"));
+    EXPECT_THAT(text, Not(HasSubstr("# UNIT")));
+    EXPECT_THAT(text, Not(HasSubstr("# EOF")));
+}
+
+TEST(Metrics, StatisticsAreInBaseUnitsAndEachHasAName) {
+    json answer_now = answer();
+    answer_now["status"]["scheduler"]["name"] = "p";
+    const std::string text = metrics_text(answer_now, MetricsFormat::kOpenMetrics);
+    for (const char* line : {
+             "scxhost_stats_nr_queued_total{scheduler=\"p\"} 5\n",
+             "scxhost_stats_wait_seconds_total{scheduler=\"p\"} 1.5\n",
+             "scxhost_stats_pool_size_bytes{scheduler=\"p\"} 4096\n",
+             "scxhost_stats_pool_size_2_bytes{scheduler=\"p\"} -4096\n",
+             "scxhost_stats_depth_tasks{scheduler=\"p\"} -3\n",
+             "scxhost_stats_nrkept_total{scheduler=\"p\"} 18446744073709551615\n",
+             "scxhost_stats_busy_ratio{scheduler=\"p\"} 0.5\n",
+             "# HELP scxhost_stats_nr_kept What the scheduler has in nr_kept\n",
+             "scxhost_stats_latency_seconds{scheduler=\"p\"} 3e-06\n",
+             "scxhost_stats_speed{scheduler=\"p\"} 6\n",
+             "scxhost_stats_nrkept_2{scheduler=\"p\"} 2\n",
+         })
+        EXPECT_THAT(text, HasSubstr(std::string("\n") + line));
+}
+
+TEST(Metrics, WhatIsNotSaidIsLeftOut) {
+    const json nothing_runs = {{"status", {{"scheduler", nullptr}, {"phase", "empty"}}}, {"stats", nullptr}};
+    for (const json& answer : {nothing_runs, json(nullptr), json({{"status", 3}, {"stats", {{"statistics", {1}}}}})}) {
+        const std::string text = metrics_text(answer, MetricsFormat::kOpenMetrics);
+        EXPECT_EQ(findings(text, "openmetrics"), "") << text;
+        EXPECT_THAT(text, Not(HasSubstr("scheduler_running")));
+    }
+}
+
+TEST(Metrics, FormatsHaveNames) {
+    EXPECT_EQ(metrics_format("openmetrics"), MetricsFormat::kOpenMetrics);
+    EXPECT_EQ(metrics_format("prometheus"), MetricsFormat::kPrometheus);
+    EXPECT_EQ(metrics_format("Prometheus"), std::nullopt);
+}
+
+} // namespace
+} // namespace scxhost
