@@ -100,7 +100,7 @@ set_sizes(SchedulerObject& object, std::span<const Setting> sizes, const Machine
     return texts;
 }
 
-std::vector<std::string> context_members(const SchedulerObject& object, const SchedulerObject::OtherProgram& program) {
+std::vector<std::string> context_members(const SchedulerObject& object, const OtherPrograms::Program& program) {
     if (!program.section.starts_with("syscall"))
         return {};
     const Context context = context_of(object.btf(), program.name);
@@ -113,7 +113,7 @@ Result<> ObjectSetup::bind_programs(SchedulerObject& object, std::span<const Set
         const bpf_program* program = object.find_program(setting.key.c_str());
         if (program == nullptr) {
             std::vector<std::string> names;
-            for (const SchedulerObject::OtherProgram& other : object.other_programs())
+            for (const OtherPrograms::Program& other : object.other_programs())
                 names.push_back(other.name);
             return fail_at_key(setting, fmt::format("'{}' has no such program", object.name()),
                                suggest_word(setting.key, names, "programs"));
@@ -214,7 +214,7 @@ Result<> ObjectSetup::bind_call(const SchedulerObject& object, const Config::Cal
     const bpf_program* program = object.find_program(call.program.c_str());
     if (program == nullptr || bpf_program__type(program) != BPF_PROG_TYPE_SYSCALL) {
         std::vector<std::string> names;
-        for (const SchedulerObject::OtherProgram& other : object.other_programs())
+        for (const OtherPrograms::Program& other : object.other_programs())
             if (other.section.starts_with("syscall"))
                 names.push_back(other.name);
         return refuse(program == nullptr

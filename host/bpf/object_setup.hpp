@@ -73,6 +73,6 @@ private:
 };
 
 // The members of its context that a call can set; empty when its type is not a struct, or it is no syscall program.
-std::vector<std::string> context_members(const SchedulerObject& object, const SchedulerObject::OtherProgram& program);
+std::vector<std::string> context_members(const SchedulerObject& object, const OtherPrograms::Program& program);
 
 } // namespace scxhost

@@ -6,6 +6,7 @@
 #include "host/base/suggest.hpp"
 #include "host/bpf/kconfig_values.hpp"
 #include "host/bpf/libbpf_log.hpp"
+#include "host/bpf/object_maps.hpp"
 #include "host/bpf/options.hpp"
 #include "host/bpf/struct_ops_value.hpp"
 #include "host/bpf/variable_statistics.hpp"
@@ -29,28 +30,8 @@
 namespace scxhost {
 namespace {
 
-constexpr std::size_t kOpsNameMax = 128; // SCX_OPS_NAME_LEN, terminator included
-
-// The kernel takes letters, digits, '_' and '.' in a struct_ops' name (bpf_obj_name_cpy in 7.3.4).
-std::string kernel_name(std::string_view name) {
-    std::string result(name);
-    std::ranges::replace_if(
-        result,
-        [](unsigned char c) {
-            return !((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-                     c == '.');
-        },
-        '_');
-    return result;
-}
-
 struct ObjectCloser {
     void operator()(bpf_object* object) const { bpf_object__close(object); }
-};
-
-// Closing the last descriptor of such a link is what detaches, and it waits; most kinds have no other way.
-struct LinkCloser {
-    void operator()(bpf_link* link) const { bpf_link__destroy(link); }
 };
 
 // Undefined symbols of an object and whether they are weak. Kfunc calls are undefined symbols.
@@ -96,219 +77,20 @@ struct SchedulerObject::State {
     std::vector<std::string> shown; // variables that statistics were asked of
     std::optional<std::vector<std::pair<std::string, std::uint64_t>>> known_flags;
     std::vector<KfuncUse> kfuncs;
-    bpf_map* ops = nullptr;
-    std::uint32_t ops_type_id = 0;
-    bpf_map* cid_ops = nullptr; // the same scheduler in the cid form, when there is a choice
+    std::optional<StructOpsMap> struct_ops;      // there once the object is open
+    std::optional<OtherPrograms> other_programs; // likewise
     bool loaded = false;
-    std::vector<std::unique_ptr<bpf_link, LinkCloser>> program_links;
     void* arena_globals = nullptr; // set by libbpf when the object is loaded
     std::optional<Error> config_error;
 
-    // Looked up anew each time: libbpf moves its types when a map is resized.
-    [[nodiscard]] const btf_type* ops_type() const { return btf__type_by_id(btf->raw(), ops_type_id); }
-    [[nodiscard]] std::optional<BtfMemberPlace> find_member(std::string_view wanted) const {
-        return find_btf_member(btf->raw(), ops_type(), wanted);
+    [[nodiscard]] bpf_map* section_map(std::string_view section) const {
+        return find_section_map(object.get(), section);
     }
-    [[nodiscard]] std::byte* ops_bytes() const { return static_cast<std::byte*>(bpf_map__initial_value(ops, nullptr)); }
-    [[nodiscard]] bpf_map* section_map(std::string_view section) const;
-    Result<> choose_struct_ops(const std::string& wanted);
-    void take_struct_ops(bpf_map* map);
-    [[nodiscard]] std::string_view type_name_of(bpf_map* map) const;
-    Result<> set_ops_name();
-    [[nodiscard]] std::vector<PerCpuMapType> per_cpu_maps() const;
-    // Calls `visit(program)` for each program that is loaded and no callback, until one fails.
-    template <typename Visit>
-    Result<> for_each_other_program(Visit visit) const {
-        bpf_program* program = nullptr;
-        bpf_object__for_each_program(program, object.get()) {
-            if (bpf_program__type(program) != BPF_PROG_TYPE_STRUCT_OPS && bpf_program__autoload(program))
-                SCXHOST_TRY(visit(program));
-        }
+    Result<> set_ops_name() {
+        ops_name = SCXHOST_TRY(struct_ops->set_scheduler_name(name, "_" + build_id));
         return {};
     }
-    Result<> associate_programs();
-    Result<> attach_programs(bool early);
-    // Each map that will be made has the measures that its type needs.
-    [[nodiscard]] Result<> check_map_sizes() const;
 };
-
-namespace {
-
-// Of a program that is attached to the kernel's function for the registration of a scheduler, through which all of them
-// come (kernel/sched/ext: bpf_scx_reg): "fentry/bpf_scx_reg", "kprobe/bpf_scx_reg".
-bool sees_registration(const bpf_program* program) {
-    return std::string_view(bpf_program__section_name(program)).ends_with("/bpf_scx_reg");
-}
-
-// Types whose number of entries is not the object's to say: it is libbpf's, or there is none (local storage).
-bool needs_entries(bpf_map_type type) {
-    switch (type) {
-    case BPF_MAP_TYPE_PERF_EVENT_ARRAY:
-    case BPF_MAP_TYPE_STRUCT_OPS:
-    case BPF_MAP_TYPE_SK_STORAGE:
-    case BPF_MAP_TYPE_INODE_STORAGE:
-    case BPF_MAP_TYPE_TASK_STORAGE:
-    case BPF_MAP_TYPE_CGRP_STORAGE:
-    case BPF_MAP_TYPE_CGROUP_STORAGE:
-    case BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE:
-        return false;
-    default:
-        return true;
-    }
-}
-
-// Types whose entries are values of a size that the object says.
-bool needs_value_size(bpf_map_type type) {
-    switch (type) {
-    case BPF_MAP_TYPE_HASH:
-    case BPF_MAP_TYPE_ARRAY:
-    case BPF_MAP_TYPE_PERCPU_HASH:
-    case BPF_MAP_TYPE_PERCPU_ARRAY:
-    case BPF_MAP_TYPE_LRU_HASH:
-    case BPF_MAP_TYPE_LRU_PERCPU_HASH:
-    case BPF_MAP_TYPE_LPM_TRIE:
-    case BPF_MAP_TYPE_QUEUE:
-    case BPF_MAP_TYPE_STACK:
-    case BPF_MAP_TYPE_TASK_STORAGE:
-    case BPF_MAP_TYPE_CGRP_STORAGE:
-        return true;
-    default:
-        return false;
-    }
-}
-
-} // namespace
-
-// The kernel would say EINVAL, as it does for what it does not know.
-Result<> SchedulerObject::State::check_map_sizes() const {
-    const bpf_map* map = nullptr;
-    bpf_object__for_each_map(map, object.get()) {
-        const bool no_entries = needs_entries(bpf_map__type(map)) && bpf_map__max_entries(map) == 0;
-        const bool no_value = needs_value_size(bpf_map__type(map)) && bpf_map__value_size(map) == 0;
-        if (bpf_map__autocreate(map) && (no_entries || no_value))
-            return fail(ErrorKind::kObject,
-                        fmt::format("map '{}' of '{}' has no {}", bpf_map__name(map), name,
-                                    no_entries ? "number of entries" : "size of its values"),
-                        no_entries ? fmt::format("its own loading program sets it: write {} = NUMBER in "
-                                                 "[scheduler.sizes], or set max_entries in the source",
-                                                 bpf_map__name(map))
-                                   : "its own loading program sets it; set its value's type in the source");
-    }
-    return {};
-}
-
-Result<> SchedulerObject::State::associate_programs() {
-    const LibbpfLog log;
-    return for_each_other_program([&](bpf_program* program) -> Result<> {
-        const int error = bpf_program__assoc_struct_ops(program, ops, nullptr);
-        // EINVAL: the kernel has no such command.
-        if (error == 0 || error == -EINVAL)
-            return {};
-        return fail_errno(
-            ErrorKind::kAttach,
-            fmt::format("cannot associate program '{}' with the scheduler '{}'", bpf_program__name(program), name),
-            -error);
-    });
-}
-
-// The internal map of a data section: libbpf names it after the object, but its BTF value type is the section.
-bpf_map* SchedulerObject::State::section_map(std::string_view section) const {
-    bpf_map* map = nullptr;
-    bpf_object__for_each_map(map, object.get()) {
-        if (!bpf_map__is_internal(map))
-            continue;
-        const std::uint32_t type_id = bpf_map__btf_value_type_id(map);
-        const btf_type* type = type_id == 0 ? nullptr : btf__type_by_id(btf->raw(), type_id);
-        if (type != nullptr && btf_is_datasec(type) && btf->name(type->name_off) == section)
-            return map;
-    }
-    return nullptr;
-}
-
-std::string_view SchedulerObject::State::type_name_of(bpf_map* map) const {
-    const std::optional<ResolvedType> type = btf->resolve(bpf_map__btf_value_type_id(map));
-    return type ? btf->name(type->type->name_off) : std::string_view();
-}
-
-// Only the chosen scheduler goes into the kernel.
-void SchedulerObject::State::take_struct_ops(bpf_map* chosen) {
-    ops = chosen;
-    ops_type_id = btf->resolve(bpf_map__btf_value_type_id(chosen))->id;
-    bpf_map* map = nullptr;
-    bpf_object__for_each_map(map, object.get()) {
-        if (bpf_map__type(map) == BPF_MAP_TYPE_STRUCT_OPS)
-            bpf_map__set_autocreate(map, map == ops);
-    }
-    // A struct_ops without a link could be detached only by deleting its map element, and would outlive the host.
-    bpf_map__set_map_flags(ops, bpf_map__map_flags(ops) | BPF_F_LINK);
-}
-
-Result<> SchedulerObject::State::choose_struct_ops(const std::string& wanted) {
-    std::vector<std::string> found;
-    bpf_map* chosen = nullptr;
-    bpf_map* map = nullptr;
-    std::array<bpf_map*, 2> forms = {}; // by CPU number, by cid
-    bpf_object__for_each_map(map, object.get()) {
-        if (bpf_map__type(map) != BPF_MAP_TYPE_STRUCT_OPS)
-            continue;
-        const std::string_view type_name = type_name_of(map);
-        if (type_name != kOpsType && type_name != kCidOpsType)
-            continue;
-        forms[type_name == kCidOpsType ? 1 : 0] = map;
-        found.emplace_back(bpf_map__name(map));
-        if (wanted.empty() || wanted == found.back())
-            chosen = map;
-    }
-    const bool two_forms = wanted.empty() && found.size() == 2 && forms[0] != nullptr && forms[1] != nullptr &&
-                           declarations.form_feature() != nullptr;
-    if (two_forms) {
-        chosen = forms[0];
-        cid_ops = forms[1];
-    }
-    if (found.empty())
-        return fail(ErrorKind::kObject, fmt::format("'{}' is no sched_ext scheduler: it has no struct_ops map of type "
-                                                    "sched_ext_ops",
-                                                    name));
-    if (chosen == nullptr)
-        return fail(ErrorKind::kObject, fmt::format("'{}' has no struct_ops map '{}'", name, wanted),
-                    suggest_word(wanted, found, "struct_ops maps"));
-    if (wanted.empty() && found.size() > 1 && !two_forms)
-        return fail(
-            ErrorKind::kObject,
-            fmt::format("'{}' has {} struct_ops maps: {}", name, found.size(), list_words(found, "and")),
-            fmt::format("choose one with struct_ops = \"{0}\", or --set scheduler.struct_ops={0}", found.front()));
-    take_struct_ops(chosen);
-    return {};
-}
-
-Result<> SchedulerObject::State::set_ops_name() {
-    const std::optional<BtfMemberPlace> member = find_member("name");
-    if (!member || member->is_pointer || member->size < 2 || member->size > kOpsNameMax)
-        return fail(ErrorKind::kObject, fmt::format("'{}': its sched_ext_ops has no usable name", name));
-    char* text = reinterpret_cast<char*>(ops_bytes() + member->offset);
-    std::string own(text, ::strnlen(text, member->size));
-    if (own.empty())
-        own = name;
-    const std::string suffix = "_" + build_id;
-    if (member->size <= suffix.size() + 1)
-        return fail(ErrorKind::kObject, fmt::format("'{}': the name in its sched_ext_ops is too short", name));
-    own = kernel_name(own).substr(0, member->size - 1 - suffix.size());
-    ops_name = own + suffix;
-    std::memset(text, 0, member->size);
-    std::memcpy(text, ops_name.data(), ops_name.size());
-    return {};
-}
-
-std::vector<PerCpuMapType> SchedulerObject::State::per_cpu_maps() const {
-    std::vector<PerCpuMapType> result;
-    bpf_map* map = nullptr;
-    bpf_object__for_each_map(map, object.get()) {
-        if (bpf_map__type(map) == BPF_MAP_TYPE_PERCPU_ARRAY)
-            result.push_back({bpf_map__name(map), bpf_map__btf_value_type_id(map), bpf_map__max_entries(map),
-                              bpf_map__value_size(map)});
-    }
-    return result;
-}
 
 SchedulerObject::SchedulerObject(std::unique_ptr<State> state)
     : state_(std::move(state)) {}
@@ -366,8 +148,10 @@ Result<SchedulerObject> SchedulerObject::open(const Source& source) {
         else
             known->weak = known->weak && symbol.weak;
     }
-    state->declarations = SCXHOST_TRY(read_declarations(*state->btf, state->per_cpu_maps()));
-    SCXHOST_TRY(state->choose_struct_ops(source.struct_ops));
+    state->declarations = SCXHOST_TRY(read_declarations(*state->btf, per_cpu_maps(state->object.get())));
+    state->struct_ops = SCXHOST_TRY(StructOpsMap::choose(state->object.get(), source.name, source.struct_ops,
+                                                         state->declarations.form_feature() != nullptr));
+    state->other_programs.emplace(state->object.get(), source.name);
     SCXHOST_TRY(state->set_ops_name());
     SchedulerObject object(std::move(state));
     for (const OptionDeclaration& option : object.declarations().options)
@@ -393,17 +177,13 @@ const std::string& SchedulerObject::ops_name() const {
 const std::vector<SchedulerObject::KfuncUse>& SchedulerObject::kfuncs() const {
     return state_->kfuncs;
 }
-std::vector<SchedulerObject::OtherProgram> SchedulerObject::other_programs() const {
-    std::vector<OtherProgram> result;
-    (void)state_->for_each_other_program([&](const bpf_program* program) -> Result<> {
-        result.push_back({bpf_program__name(program), bpf_program__section_name(program)});
-        return {};
-    });
-    return result;
+std::vector<OtherPrograms::Program> SchedulerObject::other_programs() const {
+    return state_->other_programs->list();
 }
 
 Result<> SchedulerObject::add_statistics(std::string_view variable) {
-    SCXHOST_TRY(add_variable_statistics(state_->declarations, *state_->btf, state_->per_cpu_maps(), variable));
+    SCXHOST_TRY(
+        add_variable_statistics(state_->declarations, *state_->btf, per_cpu_maps(state_->object.get()), variable));
     state_->shown.emplace_back(variable);
     return {};
 }
@@ -416,32 +196,32 @@ const std::byte* SchedulerObject::arena_globals() const {
 }
 
 std::string SchedulerObject::struct_ops_name() const {
-    return bpf_map__name(state_->ops);
+    return state_->struct_ops->name();
 }
-
 std::string_view SchedulerObject::ops_type_name() const {
-    return state_->type_name_of(state_->ops);
+    return state_->struct_ops->type_name();
 }
-
 Result<> SchedulerObject::take_cid_form() {
-    if (state_->cid_ops == nullptr)
-        return {};
-    state_->take_struct_ops(state_->cid_ops);
-    return state_->set_ops_name();
+    return state_->struct_ops->take_cid_form() ? state_->set_ops_name() : Result<>();
 }
-
 std::vector<std::string> SchedulerObject::ops_members_set() const {
-    std::vector<std::string> result;
-    for (std::uint32_t i = 0; i < btf_vlen(state_->ops_type()); ++i) {
-        const std::string_view name = btf_member_at(state_->btf->raw(), state_->ops_type(), i).name;
-        const std::optional<BtfMemberPlace> member = state_->find_member(name);
-        if (!member)
-            continue;
-        const std::span bytes(state_->ops_bytes() + member->offset, member->size);
-        if (std::ranges::any_of(bytes, [](std::byte b) { return b != std::byte{0}; }))
-            result.emplace_back(name);
-    }
-    return result;
+    return state_->struct_ops->members_set();
+}
+bool SchedulerObject::has_ops_member(std::string_view member) const {
+    return state_->struct_ops->find(member).has_value();
+}
+Result<> SchedulerObject::set_ops_member(std::string_view member, std::uint64_t value) {
+    return state_->struct_ops->set_number(member, value);
+}
+Result<std::uint64_t> SchedulerObject::ops_member(std::string_view member) const {
+    return state_->struct_ops->number(member);
+}
+Result<> SchedulerObject::clear_ops_member(std::string_view member) {
+    return state_->struct_ops->clear(member);
+}
+bool SchedulerObject::is_ops_callback(std::string_view member) const {
+    const std::optional<BtfMemberPlace> place = state_->struct_ops->find(member);
+    return place && place->is_pointer;
 }
 
 std::span<std::byte> SchedulerObject::variable_bytes(const VariablePlace& variable) {
@@ -466,37 +246,6 @@ std::span<const std::byte> SchedulerObject::variable_bytes(const VariablePlace& 
     return const_cast<SchedulerObject*>(this)->variable_bytes(variable);
 }
 
-bool SchedulerObject::has_ops_member(std::string_view member) const {
-    return state_->find_member(member).has_value();
-}
-
-Result<> SchedulerObject::set_ops_member(std::string_view name, std::uint64_t value) {
-    const std::optional<BtfMemberPlace> member = state_->find_member(name);
-    if (!member || member->is_pointer || member->size > sizeof value)
-        return fail(ErrorKind::kObject,
-                    fmt::format("the sched_ext_ops of '{}' has no number '{}'", state_->name, name));
-    if (member->size < sizeof value && value >> (member->size * 8U) != 0)
-        return fail(ErrorKind::kConfig,
-                    fmt::format("{} does not fit into '{}', which has {} bits", value, name, member->size * 8));
-    std::memcpy(state_->ops_bytes() + member->offset, &value, member->size);
-    return {};
-}
-
-Result<std::uint64_t> SchedulerObject::ops_member(std::string_view name) const {
-    const std::optional<BtfMemberPlace> member = state_->find_member(name);
-    std::uint64_t value = 0;
-    if (!member || member->is_pointer || member->size > sizeof value)
-        return fail(ErrorKind::kObject,
-                    fmt::format("the sched_ext_ops of '{}' has no number '{}'", state_->name, name));
-    std::memcpy(&value, state_->ops_bytes() + member->offset, member->size);
-    return value;
-}
-
-bool SchedulerObject::is_ops_callback(std::string_view name) const {
-    const std::optional<BtfMemberPlace> member = state_->find_member(name);
-    return member && member->is_pointer;
-}
-
 void SchedulerObject::set_known_flags(std::vector<std::pair<std::string, std::uint64_t>> flags) {
     state_->known_flags = std::move(flags);
 }
@@ -510,14 +259,6 @@ Result<bool> SchedulerObject::add_flag(std::string_view name) {
     const std::uint64_t flags = SCXHOST_TRY(ops_member("flags"));
     SCXHOST_TRY(set_ops_member("flags", flags | known->second));
     return true;
-}
-
-Result<> SchedulerObject::clear_ops_member(std::string_view name) {
-    const std::optional<BtfMemberPlace> member = state_->find_member(name);
-    if (!member)
-        return fail(ErrorKind::kInternal, fmt::format("no struct_ops member '{}' to clear", name));
-    std::memset(state_->ops_bytes() + member->offset, 0, member->size);
-    return {};
 }
 
 Result<> SchedulerObject::set_exit_dump_length(std::uint32_t bytes) {
@@ -542,7 +283,7 @@ Result<> SchedulerObject::check_kernel_config() const {
 
 Result<> SchedulerObject::load() {
     SCXHOST_TRY(check_kernel_config());
-    SCXHOST_TRY(state_->check_map_sizes());
+    SCXHOST_TRY(check_map_sizes(state_->object.get(), state_->name));
     const LibbpfLog log;
     // The skeleton form of load is libbpf's public way to learn where an arena's globals are: at its start or, on
     // kernels that can, at its end.
@@ -567,16 +308,16 @@ Result<> SchedulerObject::load() {
     if (const int error = bpf_object__load_skeleton(&skeleton); error != 0)
         return fail(load_error(state_->name, -error, log.text(), arena != nullptr));
     state_->loaded = true;
-    return state_->associate_programs();
+    return state_->other_programs->associate(state_->struct_ops->map());
 }
 
 Result<> SchedulerObject::commit(const KernelBtf& kernel) {
-    return commit_struct_ops(state_->ops, state_->btf->raw(), kernel.raw());
+    return commit_struct_ops(state_->struct_ops->map(), state_->btf->raw(), kernel.raw());
 }
 
 Result<Attachment> SchedulerObject::attach() {
     const LibbpfLog log;
-    bpf_link* link = bpf_map__attach_struct_ops(state_->ops);
+    bpf_link* link = bpf_map__attach_struct_ops(state_->struct_ops->map());
     if (link != nullptr)
         return Attachment(link);
     const int error = errno;
@@ -589,42 +330,14 @@ Result<Attachment> SchedulerObject::attach() {
                       "the kernel's log (dmesg) may say more");
 }
 
-Result<> SchedulerObject::State::attach_programs(bool early) {
-    return for_each_other_program([&](bpf_program* program) -> Result<> {
-        if (!bpf_program__autoattach(program) || sees_registration(program) != early)
-            return {};
-        const LibbpfLog log;
-        std::unique_ptr<bpf_link, LinkCloser> link(bpf_program__attach(program));
-        const int error = errno;
-        if (link != nullptr)
-            program_links.push_back(std::move(link));
-        else if (error != EOPNOTSUPP || !log.text().empty()) // libbpf is silent when the section names no place
-            return fail(
-                Error{.kind = ErrorKind::kAttach,
-                      .what = fmt::format("cannot attach program '{}' ({}) of '{}': {}", bpf_program__name(program),
-                                          bpf_program__section_name(program), name, error_number_text(error)),
-                      .sys_errno = error,
-                      .detail = log.text()});
-        return {};
-    });
-}
-
 Result<> SchedulerObject::attach_early_programs() {
-    const Result<> attached = state_->attach_programs(true);
-    if (!attached)
-        detach_programs();
-    return attached;
+    return state_->other_programs->attach(/*watching_registration=*/true);
 }
-
 Result<> SchedulerObject::attach_programs() {
-    const Result<> attached = state_->attach_programs(false);
-    if (!attached)
-        detach_programs();
-    return attached;
+    return state_->other_programs->attach(/*watching_registration=*/false);
 }
-
 void SchedulerObject::detach_programs() {
-    state_->program_links.clear();
+    state_->other_programs->detach();
 }
 
 std::optional<ExitReport> SchedulerObject::read_exit_record() const {
@@ -683,7 +396,7 @@ SchedulerObject::MapFacts map_facts(const bpf_map* map) {
             .key_size = bpf_map__key_size(map),
             .value_size = bpf_map__value_size(map),
             .max_entries = bpf_map__max_entries(map),
-            .needs_entries = needs_entries(bpf_map__type(map)),
+            .needs_entries = needs_entries(map),
             .key_type_id = bpf_map__btf_key_type_id(map),
             .value_type_id = bpf_map__btf_value_type_id(map)};
 }
@@ -725,7 +438,7 @@ Result<> SchedulerObject::resize(std::string_view name, std::uint32_t entries) {
             Error{.kind = ErrorKind::kConfig, .what = std::move(what), .hint = std::move(hint), .sys_errno = error});
     };
     if (bpf_map* map = find_map(name); map != nullptr && is_declared_map(map)) {
-        if (!needs_entries(bpf_map__type(map)))
+        if (!needs_entries(map))
             return refuse("a map of this type has no number of entries");
         if (const int error = bpf_map__set_max_entries(map, entries); error != 0)
             return refuse(fmt::format("this map cannot have {} entries: {}", entries, error_number_text(-error)));
@@ -755,9 +468,10 @@ Result<> SchedulerObject::resize(std::string_view name, std::uint32_t entries) {
     }
     // libbpf has changed the types, and statistics of maps by CPU go by their entries.
     state_->btf.emplace(bpf_object__btf(state_->object.get()));
-    state_->declarations = SCXHOST_TRY(read_declarations(*state_->btf, state_->per_cpu_maps()));
+    state_->declarations = SCXHOST_TRY(read_declarations(*state_->btf, per_cpu_maps(state_->object.get())));
     for (const std::string& variable : state_->shown)
-        SCXHOST_TRY(add_variable_statistics(state_->declarations, *state_->btf, state_->per_cpu_maps(), variable));
+        SCXHOST_TRY(
+            add_variable_statistics(state_->declarations, *state_->btf, per_cpu_maps(state_->object.get()), variable));
     return {};
 }
 
@@ -801,50 +515,12 @@ bool SchedulerObject::is_settable(const VariablePlace& variable) const {
 Result<> SchedulerObject::set_map_entry(const std::string& name, std::span<const std::byte> key,
                                         std::span<const std::byte> value) {
     const bpf_map* map = find_map(name);
-    if (map == nullptr || key.size() != bpf_map__key_size(map) || value.size() != bpf_map__value_size(map))
-        return fail(ErrorKind::kInternal, fmt::format("map {} is not as it was", name));
-    std::vector<std::byte> values(value.begin(), value.end());
-    switch (bpf_map__type(map)) {
-    case BPF_MAP_TYPE_PERCPU_ARRAY:
-    case BPF_MAP_TYPE_PERCPU_HASH:
-    case BPF_MAP_TYPE_LRU_PERCPU_HASH: {
-        const int cpus = libbpf_num_possible_cpus();
-        if (cpus < 0)
-            return fail_errno(ErrorKind::kObject, "the possible CPUs are not known", -cpus);
-        const std::size_t stride = (value.size() + 7) / 8 * 8;
-        values.assign(stride * static_cast<std::size_t>(cpus), std::byte{0});
-        for (std::size_t cpu = 0; cpu < static_cast<std::size_t>(cpus); ++cpu)
-            std::ranges::copy(value, values.begin() + static_cast<std::ptrdiff_t>(cpu * stride));
-        break;
-    }
-    default:
-        break;
-    }
-    if (::bpf_map_update_elem(bpf_map__fd(map), key.data(), values.data(), BPF_ANY) != 0)
-        return fail(Error{.kind = ErrorKind::kObject, .what = error_number_text(errno), .sys_errno = errno});
-    return {};
+    return map == nullptr ? fail(ErrorKind::kInternal, fmt::format("map {} is not there any more", name))
+                          : update_map_entry(map, key, value);
 }
 
 Result<std::int32_t> SchedulerObject::run_program(const std::string& name, std::span<std::byte> context) {
-    const bpf_program* program = find_program(name.c_str());
-    const auto refuse = [&](int error) {
-        return fail(Error{.kind = ErrorKind::kObject,
-                          .what = fmt::format("'{}' has no loaded syscall program {}", state_->name, name),
-                          .sys_errno = error});
-    };
-    if (program == nullptr)
-        return refuse(ENOENT);
-    if (bpf_program__type(program) != BPF_PROG_TYPE_SYSCALL)
-        return refuse(EINVAL);
-    if (!state_->loaded)
-        return refuse(EAGAIN);
-    bpf_test_run_opts options{};
-    options.sz = sizeof options;
-    options.ctx_in = context.empty() ? nullptr : context.data(); // the kernel writes it back there
-    options.ctx_size_in = static_cast<std::uint32_t>(context.size());
-    if (::bpf_prog_test_run_opts(bpf_program__fd(program), &options) != 0)
-        return fail(Error{.kind = ErrorKind::kObject, .what = error_number_text(errno), .sys_errno = errno});
-    return static_cast<std::int32_t>(options.retval);
+    return state_->other_programs->run(name, context, state_->loaded);
 }
 
 } // namespace scxhost

@@ -9,6 +9,8 @@
 #include "host/bpf/attachment.hpp"
 #include "host/bpf/declarations.hpp"
 #include "host/bpf/exit_report.hpp"
+#include "host/bpf/other_programs.hpp"
+#include "host/bpf/struct_ops_map.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -28,10 +30,6 @@ struct bpf_program;
 namespace scxhost {
 
 class KernelBtf;
-
-// The types of struct_ops that make a scheduler: by CPU number, and by topological id (the cid form, from 7.2).
-inline constexpr std::string_view kOpsType = "sched_ext_ops";
-inline constexpr std::string_view kCidOpsType = "sched_ext_ops_cid";
 
 class SchedulerObject {
 public:
@@ -71,13 +69,8 @@ public:
     };
     [[nodiscard]] const std::vector<KfuncUse>& kfuncs() const;
 
-    // A program of the object that is none of the struct_ops' callbacks.
-    struct OtherProgram {
-        std::string name;
-        std::string section; // "fentry/do_exit", "syscall"
-    };
-    // Those that are loaded: not the ones that the object marks as optional (SEC("?…")).
-    [[nodiscard]] std::vector<OtherProgram> other_programs() const;
+    // The programs that are no callbacks and are loaded: not those that the object marks as optional (SEC("?…")).
+    [[nodiscard]] std::vector<OtherPrograms::Program> other_programs() const;
 
     // A map that the source declares as one, other than a struct_ops.
     struct MapFacts {

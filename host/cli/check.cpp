@@ -137,7 +137,7 @@ const KernelBtf* add_preflight(Report& report, const PreflightReport& preflight)
 // The kernel runs such programs only when it is asked to, which an object's own loading program did.
 void add_programs_for_nobody(Report& report, const PreparedScheduler& scheduler) {
     std::vector<std::string> names;
-    for (const SchedulerObject::OtherProgram& program : scheduler.object().other_programs())
+    for (const OtherPrograms::Program& program : scheduler.object().other_programs())
         if (program.section.starts_with("syscall") && !scheduler.setup().runs(program.name))
             names.push_back(program.name);
     if (!names.empty())

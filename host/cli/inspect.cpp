@@ -25,7 +25,7 @@ struct InspectArguments {
 
 nlohmann::json programs_json(const SchedulerObject& object) {
     nlohmann::json result = nlohmann::json::array();
-    for (const SchedulerObject::OtherProgram& program : object.other_programs())
+    for (const OtherPrograms::Program& program : object.other_programs())
         result.push_back(
             {{"name", program.name}, {"section", program.section}, {"context", context_members(object, program)}});
     return result;
@@ -33,7 +33,7 @@ nlohmann::json programs_json(const SchedulerObject& object) {
 
 // What a loading program would do something with: those that it runs, and what it gives a size.
 void add_setup(std::vector<std::vector<std::string>>& rows, const SchedulerObject& object) {
-    for (const SchedulerObject::OtherProgram& program : object.other_programs()) {
+    for (const OtherPrograms::Program& program : object.other_programs()) {
         const std::vector<std::string> members = context_members(object, program);
         rows.push_back({"program", fmt::format("{} ({}{})", program.name, program.section,
                                                members.empty() ? "" : ", context: " + list_words(members, "and"))});

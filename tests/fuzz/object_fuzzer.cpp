@@ -119,7 +119,7 @@ void set_up(SchedulerObject& object) {
     for (std::size_t i = 0; i < std::min(maps.size(), kSetUp); ++i)
         for (const char* rest : {".0", ".1.machine", ".web", ".0.weight"})
             try_one(&Config::Scheduler::maps, setting(maps[i].name + rest, "cpus"));
-    for (const SchedulerObject::OtherProgram& program : object.other_programs()) {
+    for (const OtherPrograms::Program& program : object.other_programs()) {
         Config::Call call{.program = program.name, .where = {}, .program_where = {}};
         for (const std::string& member : context_members(object, program))
             call.context.push_back(setting(member, "each-cpu"));

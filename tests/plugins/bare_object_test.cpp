@@ -143,7 +143,7 @@ TEST_F(BareObjectTest, WhatTheKernelLacksIsClearedWithALine) {
 
 TEST_F(BareObjectTest, OtherProgramsAreNamed) {
     std::map<std::string, std::string> found;
-    for (const SchedulerObject::OtherProgram& program : object_.other_programs())
+    for (const OtherPrograms::Program& program : object_.other_programs())
         found[program.name] = program.section;
     const std::map<std::string, std::string> expected = {{"bare_fork", "tp_btf/sched_process_fork"},
                                                          {"bare_successor", "fentry/bpf_struct_ops_link_create"},

@@ -237,7 +237,7 @@ when = "attached"
                                     Pair("call[1]", "reset() when attached")));
     EXPECT_TRUE(setup_.runs("reset"));
     EXPECT_FALSE(setup_.runs("watch_forks"));
-    for (const SchedulerObject::OtherProgram& program : object_->other_programs())
+    for (const OtherPrograms::Program& program : object_->other_programs())
         if (program.name == "enable_cpu")
             EXPECT_THAT(context_members(*object_, program), ElementsAre("cpu_id", "sibling_cpu_id", "level"));
         else
@@ -272,7 +272,7 @@ tick = false
 )"),
               "");
     std::vector<std::string> names;
-    for (const SchedulerObject::OtherProgram& program : object_->other_programs())
+    for (const OtherPrograms::Program& program : object_->other_programs())
         names.push_back(program.name);
     EXPECT_THAT(names, ElementsAre("enable_cpu", "reset", "watch_registration", "watch_forks_too"));
     EXPECT_THAT(object_->ops_members_set(), testing::Not(testing::Contains("tick")));
