@@ -3,7 +3,6 @@
 // central against a real kernel: that everybody gets a turn, also while the central CPU is taken away, and that CPUs
 // run without a tick where the kernel was told to. Runs as root in a guest.
 #include "tests/vm/children.hpp"
-#include "tests/vm/cpu_away.hpp"
 #include "tests/vm/guest_test.hpp"
 #include "tests/vm/host_commands.hpp"
 #include "tests/vm/live_policy.hpp"

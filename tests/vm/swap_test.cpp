@@ -6,7 +6,6 @@
 #include "host/control/client.hpp"
 #include "host/kernel/kernel_release.hpp"
 #include "tests/vm/children.hpp"
-#include "tests/vm/cpu_away.hpp"
 #include "tests/vm/guest_test.hpp"
 #include "tests/vm/host_commands.hpp"
 
