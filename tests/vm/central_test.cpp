@@ -8,13 +8,11 @@
 #include "tests/vm/live_policy.hpp"
 
 #include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 #include <sched.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cstdint>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -66,17 +64,6 @@ protected:
     }
 };
 
-// The value that `scxhost stats` shows.
-std::int64_t shown(const std::string& statistic) {
-    HostProcess command({"stats", "--json"});
-    EXPECT_EQ(command.wait(), 0) << command.err();
-    const nlohmann::json report = nlohmann::json::parse(command.out());
-    for (const nlohmann::json& one : report.at("statistics"))
-        if (one.at("name") == statistic)
-            return one.at("value").get<std::int64_t>();
-    throw std::runtime_error("no statistic " + statistic);
-}
-
 using Central = CentralBase;
 using TicklessCentral = CentralBase; // CPUs 1 to 3 are booted with nohz_full=
 
@@ -125,16 +112,16 @@ TEST_F(Central, ItsCpuMayBeTakenAway) {
 TEST_F(Central, ItsCpuMayGoAndComeBack) {
     HostProcess host({"run", "central", "--json", "--stay", "--set", "cpu=1", "--set", "swap.probation=100ms"});
     ASSERT_TRUE(host.next_event("enabled")) << host.err();
-    EXPECT_EQ(shown("central"), 1);
+    EXPECT_EQ(statistic("central"), 1);
     {
         const CpuAway away;
         ASSERT_TRUE(host.next_event("left")) << host.out();
         ASSERT_TRUE(host.next_event("enabled")) << host.out() << host.err();
-        EXPECT_EQ(shown("central"), 0);
+        EXPECT_EQ(statistic("central"), 0);
     }
     ASSERT_TRUE(host.next_event("left")) << host.out();
     ASSERT_TRUE(host.next_event("enabled")) << host.out() << host.err();
-    EXPECT_EQ(shown("central"), 1);
+    EXPECT_EQ(statistic("central"), 1);
     end(host);
 }
 
@@ -143,9 +130,9 @@ TEST_F(Central, TheTimerGoesToItsCpu) {
     HostProcess host({"run", "central", "--json", "--stay", "--set", "cpu=2"});
     ASSERT_TRUE(host.next_event("enabled")) << host.err();
     EXPECT_TRUE(wait_until([&] {
-        const std::int64_t before = shown("away");
+        const std::int64_t before = statistic("away");
         ::usleep(100'000); // a hundred looks
-        return shown("away") == before;
+        return statistic("away") == before;
     }));
     end(host);
 }
