@@ -20,6 +20,9 @@
 namespace scxhost {
 namespace {
 
+// What a configuration can set at most: the sizes are the object's, which may be hostile, and are not the kernel's yet.
+constexpr std::uint32_t kMaxKeyBytes = 512;
+constexpr std::uint32_t kMaxValueBytes = 16U << 20U;
 constexpr std::size_t kMaxContextBytes = 65535; // U16_MAX, for a syscall program (bpf_prog_test_run_syscall in 7.3.4)
 
 // What comes before the first dot, and what after it.
@@ -146,6 +149,9 @@ Result<> ObjectSetup::bind_variable(const SchedulerObject& object, const Setting
     if (!object.is_settable(*variable))
         return fail_at_key(setting,
                            fmt::format("this variable, in {}, is not the configuration's to set", variable->section));
+    if (variable->size > kMaxValueBytes)
+        return fail_at_key(setting, fmt::format("this variable has {} bytes, and only one of up to {} can be set",
+                                                variable->size, kMaxValueBytes));
     std::vector<std::byte> whole(variable->size);
     const StoredPart part = SCXHOST_TRY(store_part(object.btf(), {variable->type_id, whole}, path, setting, machine));
     VariableWrite write{.name = setting.key, .place = *variable, .bytes = {}};
@@ -176,6 +182,11 @@ Result<> ObjectSetup::bind_map_entry(const SchedulerObject& object, const Settin
         return fail_at_key(setting, "it does not say which entry",
                            fmt::format("write the entry's key: [scheduler.maps.{}] KEY = VALUE", name));
 
+    if (map->key_size > kMaxKeyBytes || map->value_size > kMaxValueBytes)
+        return fail_at_key(setting,
+                           fmt::format("entries of this map have {} and {} bytes, and only keys of up to {} and "
+                                       "values of up to {} can be set",
+                                       map->key_size, map->value_size, kMaxKeyBytes, kMaxValueBytes));
     std::vector<std::byte> key(map->key_size);
     Setting key_setting{.key = fmt::format("{}.{}", name, key_text),
                         .value = key_text,

@@ -100,13 +100,15 @@ Result<StatisticsReader> StatisticsReader::make(const SchedulerObject& object, P
 Result<StatisticsReader> StatisticsReader::make(const std::vector<StatisticDeclaration>& declared,
                                                 const FindStatisticsPlace& find) {
     StatisticsReader reader(declared);
-    std::map<std::string, std::size_t> known;
+    // By home too: a map may be called as a section is.
+    std::map<std::pair<StatisticDeclaration::Home, std::string>, std::size_t> known;
     for (const StatisticDeclaration& statistic : declared) {
         const auto outside = [&] {
             return fail(ErrorKind::kObject,
                         fmt::format("statistic '{}' lies outside '{}'", statistic.name, statistic.container));
         };
-        auto [entry, is_new] = known.try_emplace(statistic.container, reader.containers_.size());
+        auto [entry, is_new] =
+            known.try_emplace(std::pair(statistic.home, statistic.container), reader.containers_.size());
         if (statistic.home == StatisticDeclaration::Home::kPlugin) // no object declares it
             return outside();
         std::optional<StatisticsPlace> place = find(statistic);

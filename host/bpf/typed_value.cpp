@@ -30,32 +30,43 @@ std::pair<std::string_view, std::string_view> split(std::string_view path) {
     return {path.substr(0, dot), dot == std::string_view::npos ? std::string_view() : path.substr(dot + 1)};
 }
 
-std::expected<Place, NoOption> find_place(const BtfView& btf, Place from, std::string_view path, int depth);
+// How far a path is followed: a hostile object's types could keep the search busy for ever.
+struct Search {
+    int depth = 0;
+    std::size_t* steps = nullptr; // left
+
+    [[nodiscard]] Search deeper() const { return {depth + 1, steps}; }
+};
+
+std::expected<Place, NoOption> find_place(const BtfView& btf, Place from, std::string_view path, Search search);
 
 // Unnamed structs and unions count as their members. nullopt: none has this name.
 std::optional<std::expected<Place, NoOption>> find_member(const BtfView& btf, Place from, std::uint32_t struct_id,
-                                                          std::string_view path, int depth) {
+                                                          std::string_view path, Search search) {
     const auto [name, rest] = split(path);
     for (std::uint32_t i = 0; i < btf_vlen(btf__type_by_id(btf.raw(), struct_id)); ++i) {
+        if (*search.steps == 0)
+            return std::unexpected(NoOption{.why = "is in types of too many members", .hint = {}});
+        --*search.steps;
         const BtfMember member = btf_member_at(btf.raw(), btf__type_by_id(btf.raw(), struct_id), i);
         const Place place{.type_id = member.type_id, .offset = from.offset + member.offset};
-        if (member.name.empty() && depth < kMaxDepth) {
+        if (member.name.empty() && search.depth < kMaxDepth) {
             const std::optional<ResolvedType> inner = btf.resolve(member.type_id);
             if (inner && btf_is_composite(inner->type))
-                if (auto found = find_member(btf, place, inner->id, path, depth + 1))
+                if (auto found = find_member(btf, place, inner->id, path, search.deeper()))
                     return found;
         }
         if (member.name != name)
             continue;
         if (member.is_bit_field)
             return std::unexpected(NoOption{.why = "is a bit field", .hint = {}});
-        return find_place(btf, place, rest, depth + 1);
+        return find_place(btf, place, rest, search.deeper());
     }
     return std::nullopt;
 }
 
 std::expected<Place, NoOption> find_element(const BtfView& btf, Place from, std::uint32_t array_id,
-                                            std::string_view path, int depth) {
+                                            std::string_view path, Search search) {
     const auto [index, rest] = split(path);
     const struct btf_array array = *btf_array(btf__type_by_id(btf.raw(), array_id));
     const std::optional<std::uint32_t> size = btf.size_of(array.type);
@@ -63,22 +74,23 @@ std::expected<Place, NoOption> find_element(const BtfView& btf, Place from, std:
     if (!number || !size || static_cast<std::uint64_t>(*number) >= array.nelems)
         return std::unexpected(NoOption{.why = fmt::format("is no element of an array of {}", array.nelems),
                                         .hint = "elements are numbered from 0"});
-    return find_place(btf, {array.type, from.offset + static_cast<std::uint32_t>(*number) * *size}, rest, depth + 1);
+    return find_place(btf, {array.type, from.offset + static_cast<std::uint32_t>(*number) * *size}, rest,
+                      search.deeper());
 }
 
-std::expected<Place, NoOption> find_place(const BtfView& btf, Place from, std::string_view path, int depth) {
+std::expected<Place, NoOption> find_place(const BtfView& btf, Place from, std::string_view path, Search search) {
     if (path.empty())
         return from;
     const std::optional<ResolvedType> type = btf.resolve(from.type_id);
-    if (!type || depth >= kMaxDepth)
+    if (!type || search.depth >= kMaxDepth)
         return std::unexpected(NoOption{.why = "is of a type that cannot be read", .hint = {}});
     if (btf_is_array(type->type))
-        return find_element(btf, from, type->id, path, depth);
+        return find_element(btf, from, type->id, path, search);
     if (!btf_is_composite(type->type))
         return std::unexpected(
             NoOption{.why = fmt::format("is no member of {}, which has none", btf.describe(from.type_id)), .hint = {}});
     const std::string owner = btf.describe(from.type_id);
-    if (auto found = find_member(btf, from, type->id, path, depth))
+    if (auto found = find_member(btf, from, type->id, path, search))
         return *found;
     return std::unexpected(NoOption{
         .why = fmt::format("is no member of {}", owner),
@@ -98,10 +110,13 @@ bool is_number_size(std::size_t bytes) {
     return bytes == 1 || bytes == 2 || bytes == 4 || bytes == 8;
 }
 
-// The fact for one CPU where it has one number for each.
+// The fact for one CPU where it has one number for each. "preferred" is an order of CPUs and says nothing of one.
 MachineFact fact_for(MachineFact fact, std::optional<std::uint32_t> cpu, const OptionDeclaration& part) {
-    if (cpu && fact.is_per_cpu() && part.kind != OptionKind::kIntegers) {
-        const std::int64_t of_this_one = std::get<PerCpu>(fact.value).at(*cpu); // which goes with the others
+    if (!cpu || !fact.is_per_cpu() || part.kind == OptionKind::kIntegers || fact.name == "preferred")
+        return fact;
+    const PerCpu& numbers = std::get<PerCpu>(fact.value);
+    if (*cpu < numbers.size()) {
+        const std::int64_t of_this_one = numbers[*cpu];
         fact.value = of_this_one;
     }
     return fact;
@@ -110,7 +125,8 @@ MachineFact fact_for(MachineFact fact, std::optional<std::uint32_t> cpu, const O
 } // namespace
 
 std::expected<OptionDeclaration, NoOption> find_part(const BtfView& btf, std::uint32_t type_id, std::string_view path) {
-    const std::expected<Place, NoOption> place = find_place(btf, {.type_id = type_id}, path, 0);
+    std::size_t steps = kMaxTypeSteps;
+    const std::expected<Place, NoOption> place = find_place(btf, {.type_id = type_id}, path, {.steps = &steps});
     if (!place)
         return std::unexpected(place.error());
     const std::optional<ResolvedType> type = btf.resolve(place->type_id);

@@ -118,19 +118,26 @@ Result<Config> config_of(const Selection& selection, const Peer& caller, const C
     // root has written.
     const auto chooses_program = [](std::string_view assignment) {
         return assignment.starts_with("scheduler.program") || assignment.starts_with("scheduler.args") ||
-               assignment.starts_with("scheduler.env") || assignment.starts_with("program.") ||
-               (assignment.starts_with("host.fallback") && assignment.find('/') != std::string_view::npos);
+               assignment.starts_with("scheduler.env") || assignment.starts_with("program.");
     };
-    if (!selection.program.empty() || std::ranges::any_of(selection.assignments, chooses_program))
+    const auto only_root = [] {
         return fail(ErrorKind::kPermission,
                     "only root may name a program through the control socket, or change how one is "
                     "started",
                     "name a configuration file that says so");
+    };
+    if (!selection.program.empty() || std::ranges::any_of(selection.assignments, chooses_program))
+        return only_root();
     std::vector<std::filesystem::path> named(selection.plugin_dirs.begin(), selection.plugin_dirs.end());
     if (selection.what.starts_with('/'))
         named.emplace_back(selection.what);
     SCXHOST_TRY(check_open_to_all(named)); // before it is read
     Config config = SCXHOST_TRY(select_config(selection, base));
+    // As it is after parsing: "\u002f" is a slash too.
+    const auto sets_fallback = [](std::string_view assignment) { return assignment.starts_with("host.fallback"); };
+    if (std::ranges::any_of(selection.assignments, sets_fallback) &&
+        std::ranges::any_of(config.host.fallback, [](const std::string& one) { return one.find('/') != one.npos; }))
+        return only_root();
     named.clear();
     if (!config.scheduler.program.empty())
         named.push_back(config.scheduler.program);

@@ -142,6 +142,14 @@ void HeldProgram::on_held(Result<std::optional<Asked>> asked) {
     if (!asked) {
         Error error = std::move(asked).error();
         error.what = fmt::format("{}: {}", name(), error.what);
+        // The gate has refused it. What runs goes on.
+        if (handed_over_ && scheduler_runs() && !failed_ && ending_ == 0) {
+            if (refusals_ == 0 && listener_.warned)
+                listener_.warned(std::move(error));
+            if (refusals_++ < kMaxRefusals)
+                listen();
+            return;
+        }
         return fail_start(std::move(error));
     }
     call_ = std::make_shared<LinkGate::HeldCall>(std::move((*asked)->call));

@@ -160,13 +160,16 @@ HeldScheduler::Section HeldScheduler::map_section(const BtfView& btf, const std:
 }
 
 std::optional<StatisticsPlace> HeldScheduler::place_of(const StatisticDeclaration& statistic) const {
+    // A map may be called as a section is: what a name means goes by the home.
+    const bool per_cpu = statistic.home == StatisticDeclaration::Home::kPerCpuMap;
     const auto section = sections_.find(statistic.container);
-    if (section != sections_.end() && !section->second.bytes().empty())
+    if (!per_cpu && section != sections_.end() && !section->second.bytes().empty())
         return StatisticsPlace{.mapped = section->second.bytes()};
     const auto map = copied_.find(statistic.container);
     bpf_map_info info{};
     __u32 size = sizeof info;
-    if (map == copied_.end() || ::bpf_obj_get_info_by_fd(map->second.get(), &info, &size) != 0)
+    if (map == copied_.end() || ::bpf_obj_get_info_by_fd(map->second.get(), &info, &size) != 0 ||
+        info.type != (per_cpu ? BPF_MAP_TYPE_PERCPU_ARRAY : BPF_MAP_TYPE_ARRAY))
         return std::nullopt;
     return StatisticsPlace{.value_size = info.value_size,
                            .entries = info.max_entries,

@@ -106,7 +106,7 @@ Result<std::optional<LinkGate::HeldCall>> LinkGate::wait() {
             return fail_errno(ErrorKind::kIo, "cannot receive the program's calls", errno);
         }
         Result<std::optional<HeldCall>> held =
-            look_at(call.id, static_cast<pid_t>(call.pid), call.data.args[1], call.data.args[2]);
+            inspect(call.id, static_cast<pid_t>(call.pid), call.data.args[1], call.data.args[2]);
         if (!held) {
             answer(call.id, EPERM, 0);
             return fail(std::move(held).error());
@@ -117,7 +117,7 @@ Result<std::optional<LinkGate::HeldCall>> LinkGate::wait() {
     }
 }
 
-Result<std::optional<LinkGate::HeldCall>> LinkGate::look_at(std::uint64_t id, pid_t thread, std::uint64_t attr,
+Result<std::optional<LinkGate::HeldCall>> LinkGate::inspect(std::uint64_t id, pid_t thread, std::uint64_t attr,
                                                             std::uint64_t size) const {
     bpf_attr attributes{};
     const iovec ours{&attributes, std::min<std::size_t>(size, sizeof attributes)};
@@ -138,11 +138,18 @@ Result<std::optional<LinkGate::HeldCall>> LinkGate::look_at(std::uint64_t id, pi
     const bool valid = ::ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
     if (!valid)
         return std::nullopt;
-    if (process != pid_)
+    if (process != pid_) {
+        // Another kind of struct_ops is a child's own affair.
+        const UniqueFd child(static_cast<int>(::syscall(SYS_pidfd_open, process, 0)));
+        const UniqueFd its_map(
+            static_cast<int>(::syscall(SYS_pidfd_getfd, child.get(), attributes.link_create.map_fd, 0)));
+        if (its_map && !flags_of_scheduler(its_map.get()))
+            return std::nullopt;
         return fail(ErrorKind::kUnsupported,
                     fmt::format("a child of the program (process {}) asked to attach a scheduler", process),
                     "only a program that attaches its scheduler itself can be hosted: name the one that it starts, or "
                     "tell it to stay in the foreground");
+    }
     UniqueFd map(static_cast<int>(::syscall(SYS_pidfd_getfd, process_.get(), attributes.link_create.map_fd, 0)));
     if (!map) {
         if (errno == EBADF || errno == ESRCH)

@@ -60,7 +60,7 @@ public:
     void refuse(const HeldCall& call, int error) const;
 
 private:
-    Result<std::optional<HeldCall>> look_at(std::uint64_t id, pid_t thread, std::uint64_t attr,
+    Result<std::optional<HeldCall>> inspect(std::uint64_t id, pid_t thread, std::uint64_t attr,
                                             std::uint64_t size) const;
     void answer(std::uint64_t id, int error, std::uint32_t flags) const;
     [[nodiscard]] std::optional<std::uint32_t> flags_of_scheduler(int map) const;

@@ -164,7 +164,7 @@ bool take_identity(const ProgramIdentity& identity) {
         ::mount("tmpfs", kSockets, "tmpfs", MS_NODEV | MS_NOEXEC | MS_NOSUID, prepared.sockets) != 0)
         give_up(Step::kNamespace);
 
-    if (!take_identity(*prepared.identity))
+    if (!take_identity(*prepared.identity) || ::getppid() != prepared.parent) // the host may have died unnoticed in it
         give_up(Step::kIdentity);
     const sock_fprog filter{static_cast<unsigned short>(kLinkFilter.size()),
                             const_cast<sock_filter*>(kLinkFilter.data())};

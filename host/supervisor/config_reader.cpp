@@ -19,12 +19,6 @@ ConfigReader::~ConfigReader() {
 }
 
 Result<> ConfigReader::read(Read read, Done done) {
-    std::erase_if(left_behind_, [](const auto& hanging) { return hanging.expired(); });
-    if (left_behind_.size() >= kMaxHanging)
-        return fail(ErrorKind::kBusy,
-                    fmt::format("{} configurations are still being read from file systems that do not answer",
-                                left_behind_.size()),
-                    "umount -f, or the end of the process that serves it, ends a file system that hangs");
     if (waiting_.size() >= kMaxWaiting)
         return fail(ErrorKind::kBusy, fmt::format("{} configurations wait to be read", waiting_.size()),
                     "ask again in a moment");
@@ -38,6 +32,12 @@ Result<> ConfigReader::read(Read read, Done done) {
 }
 
 Result<> ConfigReader::start_next() {
+    std::erase_if(left_behind_, [](const auto& hanging) { return hanging.expired(); });
+    if (left_behind_.size() >= kMaxHanging)
+        return fail(ErrorKind::kBusy,
+                    fmt::format("{} configurations are still being read from file systems that do not answer",
+                                left_behind_.size()),
+                    "umount -f, or the end of the process that serves it, ends a file system that hangs");
     if (!worker_)
         worker_ = SCXHOST_TRY(BackgroundWorker::start(loop_));
     timer_ = SCXHOST_TRY(loop_.timer(patience_, [this] { give_up(); }));

@@ -125,23 +125,28 @@ ProgramScheduler::start_instance(std::function<void(Result<>)> held) {
     instance->program =
         SCXHOST_TRY(HeldProgram::start(loop_, settings_, layouts_,
                                        {.held =
-                                            [raw, held = std::move(held)](Result<> result) {
+                                            [this, raw, held = std::move(held)](Result<> result) {
                                                 // One that was attached keeps the scheduler that was, with its exit
                                                 // record.
-                                                if (raw->attached)
+                                                if (raw->attached) {
+                                                    if (!result)
+                                                        publish({.result = std::move(result)});
                                                     return;
+                                                }
                                                 if (result)
                                                     raw->scheduler = raw->program->scheduler();
                                                 held(std::move(result));
                                             },
                                         .ended = [this, raw](const ProcessEnd& end) { on_ended(*raw, end); },
-                                        .warned = [this](Error error) { tell({.result = fail(std::move(error))}); },
+                                        .warned = [this](Error error) { publish({.result = fail(std::move(error))}); },
                                         .output = [this, raw](std::string_view text) { on_output(*raw, text); }}));
     return instance;
 }
 
 ProgramScheduler::~ProgramScheduler() {
     stop_asking();
+    if (asker_ != nullptr)
+        asker_->abandon();
     for (const auto& instance : retired_)
         end_instance(*instance);
     for (const auto* instance : {&current_, &standby_, &replaced_})
@@ -198,7 +203,9 @@ Result<std::vector<std::int64_t>> ProgramScheduler::read_statistics() {
     const std::vector<std::int64_t> variables = SCXHOST_TRY(current_->scheduler->read_statistics());
     for (std::size_t i = 0; i < variables.size() && of_process_ + i < of_host_; ++i) {
         const std::size_t at = of_process_ + i;
-        statistics_.at(at) = variables[i] + carried_.at(at);
+        // Counters wrap; signed overflow would be undefined.
+        statistics_.at(at) = static_cast<std::int64_t>(static_cast<std::uint64_t>(variables[i]) +
+                                                       static_cast<std::uint64_t>(carried_.at(at)));
     }
     const fs::path& cgroup = current_->program->cgroup().path();
     if (cgroup.empty())
@@ -222,7 +229,7 @@ void ProgramScheduler::start_asking() {
     if (asker_ == nullptr) {
         Result<std::unique_ptr<BackgroundWorker>> started = BackgroundWorker::start(loop_);
         if (!started)
-            return tell({.result = fail(std::move(started).error())});
+            return publish({.result = fail(std::move(started).error())});
         asker_ = *std::move(started);
     }
     socket_ = std::make_shared<StatisticsSocket>(*std::move(root));
@@ -264,9 +271,9 @@ void ProgramScheduler::on_answer(const StatisticsSocket* socket, Result<std::opt
         error.what = fmt::format("{}: {}, {} times in a row", facts_.title, error.what, unanswered_);
         error.hint = "its own statistics are not asked for any more; what it schedules is not touched by this";
         socket_.reset();
-        tell({.result = fail(std::move(error))});
+        publish({.result = fail(std::move(error))});
     }
-    tell({.ticked = true});
+    publish({.ticked = true});
 }
 
 // Samples hold the declarations that belong to their values, so both change together. Most programs count from one
@@ -327,13 +334,13 @@ void ProgramScheduler::after_attach(Attachment& link) {
     current_->dead_link.reset(); // while we have one, the program's own end would not detach it
     Result<UniqueFd> given = link.give_away();
     if (!given)
-        return tell({.result = fail(std::move(given).error())});
+        return publish({.result = fail(std::move(given).error())});
     current_->program->hand_over(*std::move(given), [this](Result<> taken) {
         if (!taken)
-            tell({.result = std::move(taken)});
+            publish({.result = std::move(taken)});
     });
     if (Result<> shown = show_sockets(current_->program->pid()); !shown)
-        tell({.result = std::move(shown)});
+        publish({.result = std::move(shown)});
     if (replaced_ != nullptr) {
         // Counters go on from what was read last.
         for (std::size_t i = 0; i < carried_.size(); ++i)
@@ -357,7 +364,7 @@ std::vector<SchedulerNews> ProgramScheduler::news() {
     return news;
 }
 
-void ProgramScheduler::tell(SchedulerNews news) {
+void ProgramScheduler::publish(SchedulerNews news) {
     news_.push_back(std::move(news));
     news_ready_.signal();
 }
@@ -377,12 +384,12 @@ void ProgramScheduler::on_ended(Instance& instance, const ProcessEnd& end) {
         stop_asking();
     hide_sockets(instance.program->pid());
     if (&instance == standby_.get() && instance.scheduler != nullptr) {
-        tell({.result =
-                  fail(ErrorKind::kObject, fmt::format("{}: the second process, which waited to be the way back, {}",
-                                                       facts_.title, end.how))});
+        publish({.result =
+                     fail(ErrorKind::kObject, fmt::format("{}: the second process, which waited to be the way back, {}",
+                                                          facts_.title, end.how))});
         standby_pending_ = false;
     } else if (&instance == current_.get() && instance.attached) {
-        tell({.process_ended = true});
+        publish({.process_ended = true});
     }
     if (when_ended_ && all_ended())
         std::exchange(when_ended_, nullptr)();
@@ -406,10 +413,10 @@ bool ProgramScheduler::prepare_way_back() {
         return !standby_pending_;
     Result<std::unique_ptr<Instance>> started = start_instance([this](const Result<>& held) {
         standby_pending_ = false;
-        tell({.result = held});
+        publish({.result = held});
     });
     if (!started) {
-        tell({.result = fail(std::move(started).error())});
+        publish({.result = fail(std::move(started).error())});
         wants_standby_ = false; // and would not be had the next time
         return true;
     }
@@ -440,6 +447,8 @@ bool ProgramScheduler::all_ended() const {
 
 bool ProgramScheduler::end(std::function<void()> ended) {
     stop_asking();
+    if (asker_ != nullptr)
+        asker_->abandon(); // it may be a task of a scheduler that starves it
     asker_.reset();
     drop_way_back();
     if (replaced_ != nullptr)

@@ -90,7 +90,7 @@ private:
     void on_ended(Instance& instance, const ProcessEnd& end);
     void retire(std::unique_ptr<Instance> instance);
     static void end_instance(Instance& instance);
-    void tell(SchedulerNews news);
+    void publish(SchedulerNews news);
     [[nodiscard]] bool all_ended() const;
 
     EventLoop& loop_;

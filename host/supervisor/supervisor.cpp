@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <utility>
 
 namespace scxhost {
@@ -188,7 +189,12 @@ void Supervisor::reload(bool force, AskedCallback asked, OutcomeCallback done) {
     // For the service manager a reload lasts until what was read runs, or is known not to.
     notifier_.reloading();
     ++reloads_being_read_;
-    const auto content = std::make_shared<std::optional<FileVersion>>();
+    // Written by the thread that reads, which may go on after it was given up.
+    struct Content {
+        std::optional<FileVersion> version;
+        std::atomic<bool> is_whole = false;
+    };
+    const auto content = std::make_shared<Content>();
     const auto ended = [this, asked = std::move(asked)](const Result<>& result) {
         --reloads_being_read_;
         end_reload();
@@ -196,28 +202,32 @@ void Supervisor::reload(bool force, AskedCallback asked, OutcomeCallback done) {
     };
     const Result<> reading = reader_.read(
         [read = settings_.reload, file = settings_.config_file, content] {
-            *content = read_file_version(file, FileWatcher::kMaxBytes).version;
+            content->version = read_file_version(file, FileWatcher::kMaxBytes).version;
+            content->is_whole = true;
             return read();
         },
         [this, force, content, done = std::move(done), ended, stops = stops_](Result<Config> config) {
-            ended(stops == stops_ ? submit_reload(std::move(config), *content, force, done) : stopped_in_between());
+            ended(stops == stops_
+                      ? submit_reload(std::move(config), content->is_whole ? &content->version : nullptr, force, done)
+                      : stopped_in_between());
         });
     if (!reading)
         ended(reading);
 }
 
-Result<> Supervisor::submit_reload(Result<Config> config, const std::optional<FileVersion>& content, bool force,
+Result<> Supervisor::submit_reload(Result<Config> config, const std::optional<FileVersion>* content, bool force,
                                    const OutcomeCallback& done) {
     // What is asked for is on its way already: the watcher, or somebody else, was a little faster.
-    if (content && content == reloading_content_ && reloading_ != 0 && !force && seat_->join(reloading_, done))
+    if (content != nullptr && *content && *content == reloading_content_ && reloading_ != 0 && !force &&
+        seat_->join(reloading_, done))
         return {};
     Result<> asked = submit(std::move(config), force, done);
     // Whoever asked has the answer; what the watcher is about to notice is the same file.
-    if (config_watcher_ && (asked || asked.error().kind != ErrorKind::kBusy))
-        config_watcher_->known(content);
+    if (config_watcher_ && content != nullptr && (asked || asked.error().kind != ErrorKind::kBusy))
+        config_watcher_->known(*content);
     if (asked) {
         reloading_ = seat_->pending().value_or(0);
-        reloading_content_ = content;
+        reloading_content_ = content != nullptr ? *content : std::nullopt;
     }
     return asked;
 }
@@ -274,15 +284,16 @@ void Supervisor::on_hangup() {
 
 void Supervisor::config_changed() {
     emit("config-changed", {{"file", settings_.config_file.string()}});
-    const auto asked = [this, stops = stops_](const Result<>& asked) {
-        if (asked || stops != stops_)
+    const auto asked = [this, stops = stops_](const Result<>& accepted) {
+        if (accepted || stops != stops_)
             return;
-        if (asked.error().kind == ErrorKind::kBusy) {
+        // Once what is under way is through. Where nothing is, too many configurations are being read.
+        if (accepted.error().kind == ErrorKind::kBusy && seat_->pending()) {
             reload_due_ = true;
             return;
         }
-        emit("config-refused", {{"error", to_json(asked.error())}, {"running", or_null(seat_->running_title())}});
-        report(asked.error());
+        emit("config-refused", {{"error", to_json(accepted.error())}, {"running", or_null(seat_->running_title())}});
+        report(accepted.error());
     };
     reload(false, asked, {});
 }

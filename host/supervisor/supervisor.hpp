@@ -142,7 +142,8 @@ private:
     void on_hangup();
     void config_changed();
     Result<> submit(Result<Config> config, bool force, OutcomeCallback done);
-    Result<> submit_reload(Result<Config> config, const std::optional<FileVersion>& content, bool force,
+    // `content`: what was read; null when the reading was given up.
+    Result<> submit_reload(Result<Config> config, const std::optional<FileVersion>* content, bool force,
                            const OutcomeCallback& done);
     void watch_build(const Config& config);
     std::unique_ptr<FileWatcher> follow(const std::filesystem::path& file, std::size_t limit,

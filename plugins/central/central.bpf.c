@@ -124,7 +124,10 @@ static s32 claim_idle(const struct task_struct *p)
 	if (cpu != central_cpu)
 		return cpu;
 	other = scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
-	return other >= 0 ? other : cpu;
+	if (other < 0)
+		return cpu;
+	scx_bpf_kick_cpu(cpu, SCX_KICK_IDLE); /* the claim is to end */
+	return other;
 }
 
 /* Gives waiting tasks to idle CPUs: what both places that decide do first. */

@@ -80,7 +80,7 @@ Setting fitting(const OptionDeclaration& option) {
     return setting(option.key, "0");
 }
 
-void look_at(SchedulerObject& object) {
+void inspect(SchedulerObject& object) {
     require(!object.ops_name().empty() && object.ops_name().size() < 128);
     (void)object.ops_members_set();
     (void)object.other_programs();
@@ -167,7 +167,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         require(object.error().kind == ErrorKind::kObject && !object.error().what.empty());
         return 0;
     }
-    look_at(*object);
+    inspect(*object);
     set_up(*object);
     bind(*object);
     count(*object);

@@ -160,6 +160,7 @@ TEST_F(HostServiceTest, OnlyRootNamesAProgram) {
         {{"what", "simple"}, {"set", {"scheduler.env.LD_PRELOAD=/tmp/x.so"}}},
         {{"what", "simple"}, {"set", {"program.memory_max=0"}}},
         {{"what", "simple"}, {"set", {"host.fallback=[\"/bin/sh\"]"}}},
+        {{"what", "simple"}, {"set", {"host.fallback=[\"\\u002fbin\\u002fsh\"]"}}},
     };
     for (const json& params : ways)
         for (const char* method : {"swap", "check"}) {
