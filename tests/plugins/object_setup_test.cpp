@@ -253,6 +253,10 @@ when = "attached"
     EXPECT_THAT(with("program = \"enable_cpu\"\ncontext = { cpu = 1 }"),
                 HasSubstr("5:13: cpu: it is no member of struct cpu_arg"));
     EXPECT_THAT(with("program = \"enable_cpu\"\ncontext = { cpu_id = \"all\" }"), HasSubstr("expected an integer"));
+    // An order of the CPUs that are online is no number of one, least of all of one that is offline.
+    EXPECT_THAT(
+        with("program = \"enable_cpu\"\ncontext = { cpu_id = \"each-cpu\", level = { machine = \"preferred\" } }"),
+        HasSubstr("\"preferred\" is one number for each CPU"));
     EXPECT_THAT(with("context = { cpu_id = 1 }"), HasSubstr("3:1: scheduler.call[0]: it does not say which program"));
     EXPECT_THAT(with("program = \"reset\"\nwhen = \"later\""), HasSubstr("5:8: scheduler.call[0].when: "));
     EXPECT_THAT(with("program = \"reset\"\nwhere = 1"), HasSubstr("unknown key \"where\" in [[scheduler.call]]"));

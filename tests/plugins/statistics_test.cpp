@@ -181,6 +181,26 @@ TEST_F(StatisticsTest, MapThatCannotBeReadIsAnError) {
     EXPECT_THAT(values.error().what, HasSubstr("cannot read the statistics map"));
 }
 
+// A hostile object's map may be called as one of its sections is.
+TEST(StatisticsReaderTest, AMapAndASectionOfOneNameAreTwoPlaces) {
+    using Home = StatisticDeclaration::Home;
+    const std::vector<StatisticDeclaration> declared = {
+        {.name = "of_map", .home = Home::kPerCpuMap, .container = ".bss", .offsets = {0}, .width = 8},
+        {.name = "of_section", .home = Home::kGlobal, .container = ".bss", .offsets = {4096 - 8}, .width = 8}};
+    alignas(8) std::array<std::byte, 4096> section{};
+    section[4096 - 8] = std::byte{42};
+    StatisticsReader reader =
+        StatisticsReader::make(declared, [&](const StatisticDeclaration& statistic) -> std::optional<StatisticsPlace> {
+            if (statistic.home == Home::kGlobal)
+                return StatisticsPlace{.mapped = section};
+            return StatisticsPlace{.value_size = 8, .copy = [](std::span<std::byte> out) -> Result<> {
+                                       std::ranges::fill(out, std::byte{0});
+                                       return {};
+                                   }};
+        }).value();
+    EXPECT_THAT(reader.read().value(), testing::ElementsAre(0, 42));
+}
+
 TEST_F(StatisticsTest, WhatLiesOutsideOfItsMapIsRefused) {
     bpf_map* places = object_.find_map("places");
     ASSERT_NE(places, nullptr);
