@@ -501,6 +501,8 @@ TEST_F(SwapVm, ForeignSchedulerIsLeftAlone) {
     const Answer answer = swap({"simple"});
     EXPECT_EQ(answer.status, 1);
     EXPECT_THAT(answer.report.at("error").value("message", ""), HasSubstr("faulty"));
+    EXPECT_THAT(answer.report.at("error").value("hint", ""),
+                HasSubstr(fmt::format("is held by scxhost (pid {})", foreign.pid())));
     const nlohmann::json now = status();
     EXPECT_EQ(now.at("stood_down").at("reason"), "foreign") << now;
     EXPECT_THAT(kernel_status().ops.value_or(""), StartsWith("faulty"));
