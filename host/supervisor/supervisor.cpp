@@ -179,7 +179,8 @@ void Supervisor::request(ConfigReader::Read read, bool force, AskedCallback aske
 }
 
 Result<> Supervisor::submit(Result<Config> config, bool force, OutcomeCallback done) {
-    return seat_->request(SCXHOST_TRY(std::move(config)), force, std::move(done));
+    Config wanted = SCXHOST_TRY(std::move(config));
+    return seat_->request(std::move(wanted), force, std::move(done));
 }
 
 void Supervisor::reload(bool force, AskedCallback asked, OutcomeCallback done) {
