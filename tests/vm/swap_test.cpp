@@ -915,7 +915,9 @@ TEST_F(EndingSwapVm, OutOfMemoryTouchesNothing) {
     ASSERT_EQ(::prlimit(host->pid(), RLIMIT_AS, &tight, nullptr), 0);
     const Answer answer = swap({kFaulty});
     EXPECT_NE(answer.status, 0);
-    EXPECT_EQ(answer.report.value("outcome", ""), "refused") << answer.report << answer.err;
+    // There may be no room for the thread that reads the request's configuration, or else for what it names.
+    EXPECT_THAT(answer.report.value("outcome", "") + answer.err,
+                testing::AnyOf(testing::StartsWith("refused"), HasSubstr("cannot start a thread")));
     expect_runs("simple");
     const rlimit wide{.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
     ASSERT_EQ(::prlimit(host->pid(), RLIMIT_AS, &wide, nullptr), 0);
