@@ -193,7 +193,7 @@ void Converter::code() {
 }
 
 // "Default: `1s`."; what a row is about needs no name of its column.
-std::string told(const std::string& head, const std::string& cell) {
+std::string with_column_name(const std::string& head, const std::string& cell) {
     std::string text = head.empty() || head == "Meaning" ? cell : fmt::format("{}: {}", head, cell);
     if (!head.empty())
         text[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(text[0])));
@@ -213,7 +213,7 @@ void Converter::table() {
         for (std::size_t i = 1; i < cells.size(); ++i) {
             if (cells[i].empty())
                 continue;
-            text += heads.size() > 2 && i < heads.size() ? told(heads[i], cells[i]) : cells[i] + "\n";
+            text += heads.size() > 2 && i < heads.size() ? with_column_name(heads[i], cells[i]) : cells[i] + "\n";
         }
         out_ += mdoc_paragraph(text, true);
     }

@@ -211,9 +211,8 @@ public:
     [[nodiscard]] const std::vector<Quarantined>& quarantine() const { return quarantine_; }
     [[nodiscard]] const Quarantined* find_quarantined(const SchedulerIdentity& identity) const;
     [[nodiscard]] std::size_t recent_failures() const { return failures_.size(); }
-    [[nodiscard]] std::uint64_t all_failures() const {
-        return all_failures_;
-    } // since the beginning, forgotten ones too
+    // Since the beginning, forgotten ones too.
+    [[nodiscard]] std::uint64_t all_failures() const { return all_failures_; }
     // Whether a decision may still name this one.
     [[nodiscard]] bool refers_to(SchedulerId id) const;
 

@@ -16,7 +16,7 @@ bool left_by_itself(const Scheduler& scheduler) {
 WindowResult swap_in(Scheduler& to, Scheduler* from, std::optional<Attached> from_attached, const SchedExtProbe& probe,
                      RcuExpediting* rcu, DeadLinks* dead) {
     WindowResult result;
-    to.clear_exit_record();
+    const AttachBase base = ready_to_attach(to, probe);
     if (Result<> early = to.attach_early_programs(); !early) {
         result.programs_failed = true;
         result.error = std::move(early).error();
@@ -25,7 +25,6 @@ WindowResult swap_in(Scheduler& to, Scheduler* from, std::optional<Attached> fro
     }
     if (from != nullptr)
         from->detach_programs(); // it runs on without them until the window opens
-    const AttachBase base = ready_to_attach(to, probe);
     result.times.rcu_expedited = rcu != nullptr && rcu->raise();
 
     const Clock::time_point start = Clock::now();

@@ -68,7 +68,7 @@ struct central_stats {
 	SCX_KEY SCX_GAUGE("The central CPU") u64 central;
 };
 
-/* Only the central CPU and whoever asks write here, and not often: one instance does. */
+/* Only the central CPU and who helps itself write here. What other CPUs count, they count in their cpu_state. */
 struct central_stats stats;
 
 /* What runs on each CPU. A cache line of its own: the CPU writes it, and the central one reads it. */
@@ -77,7 +77,8 @@ struct cpu_state {
 	u64 jiffies;  /* the same by the kernel's jiffies */
 	u64 ran;      /* jiffies for which tasks have run before */
 	u64 ticks;    /* that met a task */
-	u64 unused[4];
+	u64 pinned, kernel_threads; /* that were enqueued here */
+	u64 unused[2];
 };
 
 static struct cpu_state cpu_states[CENTRAL_MAX_CPUS] __attribute__((aligned(64)));
@@ -180,17 +181,20 @@ static bool give_to(s32 cpu)
 static void preempt_where_others_wait(void)
 {
 	u64 now = scx_bpf_now(), jiffies = bpf_jiffies64();
-	s64 saved = 0;
+	u64 ran = 0, ticks = 0, pinned = 0, kernel_threads = 0;
 	u32 cpu;
 
 	bpf_for(cpu, 0, scx_bpf_nr_cpu_ids()) {
 		struct cpu_state *state = state_of(cpu);
 		u64 started = state->started;
 
-		saved += state->ran - state->ticks;
+		ran += state->ran;
+		ticks += state->ticks;
+		pinned += state->pinned;
+		kernel_threads += state->kernel_threads;
 		if (!started)
 			continue;
-		saved += jiffies - state->jiffies;
+		ran += jiffies - state->jiffies;
 		if (scx_time_before(now, started + slice_ns))
 			continue;
 		if (scx_bpf_dsq_nr_queued(SCX_DSQ_LOCAL_ON | cpu) == 0 &&
@@ -199,7 +203,10 @@ static void preempt_where_others_wait(void)
 		count(preempted);
 		scx_bpf_kick_cpu(cpu, SCX_KICK_PREEMPT);
 	}
-	stats.ticks_saved = saved;
+	stats.ticks = ticks;
+	stats.ticks_saved = ran - ticks;
+	stats.pinned = pinned;
+	stats.kernel_threads = kernel_threads;
 }
 
 static int look_at_all(void *map, u32 *key, struct timer_slot *slot)
@@ -238,11 +245,11 @@ void SCX_OP(central_enqueue, struct task_struct *p, u64 enq_flags)
 		s32 cpu = scx_bpf_task_cpu(p);
 
 		if (is_per_cpu_kthread(p)) {
-			count(kernel_threads);
+			state_of(bpf_get_smp_processor_id())->kernel_threads++;
 			scx_dsq_insert(p, SCX_DSQ_LOCAL_ON | cpu, SCX_SLICE_INF, enq_flags | SCX_ENQ_PREEMPT);
 			return;
 		}
-		count(pinned);
+		state_of(bpf_get_smp_processor_id())->pinned++;
 		scx_dsq_insert(p, SCX_DSQ_LOCAL_ON | cpu, SCX_SLICE_INF, enq_flags);
 		if (scx_bpf_test_and_clear_cpu_idle(cpu))
 			scx_bpf_kick_cpu(cpu, SCX_KICK_IDLE);
@@ -309,7 +316,6 @@ void SCX_OP(central_tick, struct task_struct *p)
 {
 	/* Not this CPU: a CPU without a tick is looked after by another one, once a second. */
 	state_of(scx_bpf_task_cpu(p))->ticks++;
-	count(ticks);
 }
 
 void SCX_OP(central_enable, struct task_struct *p)

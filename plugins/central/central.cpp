@@ -32,6 +32,8 @@ public:
 
     void attached() override {
         const auto cpu = host().get<std::int32_t>("central_cpu");
+        if (const auto wanted = host().get<std::uint32_t>("wanted_cpu"); static_cast<std::uint32_t>(cpu) != wanted)
+            host().warning("CPU " + std::to_string(wanted) + " is not online: CPU " + std::to_string(cpu) + " decides");
         cpu_set_t before;
         cpu_set_t central;
         CPU_ZERO(&central);

@@ -19,14 +19,8 @@
 namespace scxhost {
 namespace {
 
-class CentralBase : public testing::Test {
+class CentralBase : public PolicyTest {
 protected:
-    void SetUp() override {
-        SCX_SKIP_WITHOUT("dsq-create"); // malformed in some kernels: the policy is refused there
-        ASSERT_TRUE(on_its_own_scheduler());
-    }
-    void TearDown() override { EXPECT_TRUE(on_its_own_scheduler()); }
-
     // All of these children go on working.
     static void expect_progress(Children& crowd) {
         std::vector<std::uint64_t> before;
@@ -118,6 +112,9 @@ TEST_F(Central, ItsCpuMayGoAndComeBack) {
         ASSERT_TRUE(host.next_event("left")) << host.out();
         ASSERT_TRUE(host.next_event("enabled")) << host.out() << host.err();
         EXPECT_EQ(statistic("central"), 0);
+        EXPECT_TRUE(wait_until([&] {
+            return host.err().find("CPU 1 is not online: CPU 0 decides") != std::string::npos;
+        })) << host.err();
     }
     ASSERT_TRUE(host.next_event("left")) << host.out();
     ASSERT_TRUE(host.next_event("enabled")) << host.out() << host.err();

@@ -14,14 +14,7 @@
 namespace scxhost {
 namespace {
 
-class Interactive : public testing::Test {
-protected:
-    void SetUp() override {
-        SCX_SKIP_WITHOUT("dsq-create"); // malformed in some kernels: the policy is refused there
-        ASSERT_TRUE(on_its_own_scheduler());
-    }
-    void TearDown() override { EXPECT_TRUE(on_its_own_scheduler()); }
-};
+class Interactive : public PolicyTest {};
 
 // Sleeps for 2 ms, and works for much less.
 void start_brief(Children& crowd) {

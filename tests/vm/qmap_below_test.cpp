@@ -28,12 +28,13 @@ constexpr const char* kCgroup = "/sys/fs/cgroup/qmap-below";
 constexpr const char* kCgroupBelow = "/sys/fs/cgroup/qmap-below/further";
 constexpr const char* kSocket = "/run/scxhost-below/control.sock";
 
-class QmapBelow : public testing::Test {
+class QmapBelow : public PolicyTest {
 protected:
     void SetUp() override {
-        SCX_SKIP_WITHOUT("dsq-create"); // malformed in some kernels: qmap is refused there
+        PolicyTest::SetUp();
+        if (IsSkipped())
+            return;
         SCX_SKIP_WITHOUT("sub-capabilities");
-        ASSERT_TRUE(on_its_own_scheduler());
         ASSERT_EQ(::mkdir(kCgroup, 0755), 0);
     }
     void TearDown() override {
@@ -42,7 +43,7 @@ protected:
             if (entry.is_directory())
                 remove_cgroup(entry.path());
         remove_cgroup(kCgroup);
-        EXPECT_TRUE(on_its_own_scheduler());
+        PolicyTest::TearDown();
     }
 
     static std::string folder_of(const char* cgroup, const std::string& above = "/sys/kernel/sched_ext/root") {

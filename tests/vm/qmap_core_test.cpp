@@ -22,11 +22,12 @@
 namespace scxhost {
 namespace {
 
-class QmapCore : public testing::Test {
+class QmapCore : public PolicyTest {
 protected:
     void SetUp() override {
-        SCX_SKIP_WITHOUT("dsq-create"); // malformed in some kernels: qmap is refused there
-        ASSERT_TRUE(on_its_own_scheduler());
+        PolicyTest::SetUp();
+        if (IsSkipped())
+            return;
         ASSERT_EQ(read_text("/sys/devices/system/cpu/cpu0/topology/thread_siblings_list"), "0-1\n")
             << "these tests are for a guest with two threads a core";
         if (read_text("/proc/kallsyms").find(" sched_core_share_pid\n") == std::string::npos)
@@ -34,7 +35,7 @@ protected:
     }
     void TearDown() override {
         remove_cgroup(kCgroup);
-        EXPECT_TRUE(on_its_own_scheduler());
+        PolicyTest::TearDown();
     }
 
     static constexpr const char* kCgroup = "/sys/fs/cgroup/qmap-core";

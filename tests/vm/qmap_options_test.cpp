@@ -30,14 +30,7 @@ using testing::Not;
 constexpr int kSchedExt = 7; // SCHED_EXT, which the C library does not name yet
 constexpr const char* kTrace = "/sys/kernel/tracing/trace";
 
-class QmapOptions : public testing::Test {
-protected:
-    void SetUp() override {
-        SCX_SKIP_WITHOUT("dsq-create"); // malformed in some kernels: see QmapRefused
-        ASSERT_TRUE(on_its_own_scheduler());
-    }
-    void TearDown() override { EXPECT_TRUE(on_its_own_scheduler()); }
-};
+class QmapOptions : public PolicyTest {};
 
 // On a kernel build that describes kfuncs wrongly qmap is refused, with their names.
 TEST(QmapRefused, NamesTheMalformedKfuncs) {

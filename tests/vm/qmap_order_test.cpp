@@ -22,14 +22,14 @@
 namespace scxhost {
 namespace {
 
-class QmapOrder : public testing::Test {
+class QmapOrder : public PolicyTest {
 protected:
     void SetUp() override {
-        SCX_SKIP_WITHOUT("dsq-create"); // malformed in some kernels: qmap is refused there
-        ASSERT_TRUE(on_its_own_scheduler());
+        PolicyTest::SetUp();
+        if (IsSkipped())
+            return;
         ASSERT_EQ(::sysconf(_SC_NPROCESSORS_ONLN), 1) << "these tests are for a guest with one CPU";
     }
-    void TearDown() override { EXPECT_TRUE(on_its_own_scheduler()); }
 };
 
 // One nice value for each queue: weights 15 and less, 36, 100, 334 and 977.

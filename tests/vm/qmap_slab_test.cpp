@@ -24,14 +24,7 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 
-class QmapSlab : public testing::Test {
-protected:
-    void SetUp() override {
-        SCX_SKIP_WITHOUT("dsq-create"); // malformed in some kernels: qmap is refused there
-        ASSERT_TRUE(on_its_own_scheduler());
-    }
-    void TearDown() override { EXPECT_TRUE(on_its_own_scheduler()); }
-};
+class QmapSlab : public PolicyTest {};
 
 // What holds at any time while nothing comes or goes: as many entries in use as tasks live, none lost, none doubled.
 testing::AssertionResult balanced(LivePolicy& qmap) {

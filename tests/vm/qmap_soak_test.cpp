@@ -23,14 +23,7 @@ namespace {
 
 constexpr const char* kCpu1 = "/sys/devices/system/cpu/cpu1/online";
 
-class QmapSoak : public testing::Test {
-protected:
-    void SetUp() override {
-        SCX_SKIP_WITHOUT("dsq-create"); // malformed in some kernels: qmap is refused there
-        ASSERT_TRUE(on_its_own_scheduler());
-    }
-    void TearDown() override { EXPECT_TRUE(on_its_own_scheduler()); }
-};
+class QmapSoak : public PolicyTest {};
 
 // A task that works for a moment and sleeps for a moment: dozens of them leave an emulated CPU some time.
 void start_mixed(Children& crowd) {
