@@ -49,6 +49,12 @@ CommandResult status(const ControlArguments& arguments) {
     rows.push_back({"kernel", fmt::format("{}{}, Linux {}", text_in(kernel, "state"),
                                           text_in(kernel, "ops").empty() ? "" : ": " + text_in(kernel, "ops"),
                                           text_in(kernel, "release"))});
+    if (const nlohmann::json& process = member(scheduler, "process"); process.is_object()) {
+        std::string command = text_in(process, "program");
+        for (const nlohmann::json& argument : member(process, "args"))
+            command += " " + (argument.is_string() ? printable(argument.get<std::string>()) : "");
+        rows.push_back({"program", fmt::format("process {}: {}", integer_in(process, "pid"), command)});
+    }
     if (const nlohmann::json& agrees = member(answer, "agrees"); agrees.is_boolean() && !agrees.get<bool>())
         rows.push_back(
             {paint("they differ", kRed, colour), "the host has not yet seen what the kernel says, or cannot"});

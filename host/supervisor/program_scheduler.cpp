@@ -3,6 +3,7 @@
 
 #include "host/base/content_hash.hpp"
 #include "host/base/units.hpp"
+#include "host/programs/package_note.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -68,7 +69,8 @@ Result<ProgramFile> read_program_file(const Config& config) {
 
     SchedulerFacts& facts = file.facts;
     facts.name = config.program.name.empty() ? path.filename().string() : config.program.name;
-    facts.title = facts.name;
+    const std::string version = packaged_version(file.settings.command.file->fd());
+    facts.title = version.empty() ? facts.name : facts.name + " " + version;
     facts.file = path;
     facts.file_digest = digest;
     // Everything that makes it another scheduler: the same program with other arguments may well be a good one.

@@ -6,7 +6,10 @@
 //   swap     `scxhost swap`, its own report
 //   restart  what managers of loader processes do: end the old loader, start the new one (scxhost run is the loader),
 //            from the signal to the new one's confirmed start
-// with a number of sleeping tasks. Prints a table of medians and worst cases in milliseconds, and the ratios.
+// with a number of sleeping tasks. In the rows of programs the host swaps other people's programs as they are, and
+// "restart" is what their managers do: SIGINT, the program's end, the next one started by hand. Their floor is the swap
+// to the same object in the host's own process. Prints a table of medians and worst cases in milliseconds, and the
+// ratios.
 #include "host/base/standard_descriptors.hpp"
 #include "host/config/selection.hpp"
 #include "host/kernel/kernel_btf.hpp"
@@ -28,7 +31,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace scxhost {
@@ -172,6 +177,19 @@ void expedite_rcu(bool on) {
 
 enum class Floor { kUsual, kExpedited, kCommitted };
 
+// What a row is about.
+struct Policy {
+    enum class Kind { kPlugin, kObject, kProgram } kind;
+    std::string name;
+    std::vector<std::string> words;        // that select it: of scxhost run, swap
+    std::vector<std::string> command = {}; // of a program: as it is started by hand
+};
+
+std::vector<std::string> arguments(std::vector<std::string> first, const Policy& policy) {
+    first.insert(first.end(), policy.words.begin(), policy.words.end()); // a program's own arguments stay the last
+    return first;
+}
+
 Samples floor_gaps(const std::string& from, const std::string& to, int rounds, Floor floor) {
     const KernelBtf kernel = must(KernelBtf::load());
     const auto prepare = [&](const std::string& what) {
@@ -208,13 +226,13 @@ struct SwapSamples {
     Samples gap, detach, attach, confirm, prepare, running_silence, fork_silence;
 };
 
-SwapSamples swap_gaps(const std::string& from, const std::string& to, int rounds) {
+SwapSamples swap_gaps(const Policy& from, const Policy& to, int rounds) {
     SwapSamples samples;
-    HostProcess host({"run", from, "--json", "--stay", "--set", "swap.probation=0s"});
+    HostProcess host(arguments({"run", "--json", "--stay", "--set", "swap.probation=0s"}, from));
     if (!host.next_event("enabled"))
         give_up("the host did not start: " + host.err());
-    const auto swap = [&host](const std::string& what) {
-        HostProcess command({"swap", what, "--json", "--set", "swap.probation=0s"});
+    const auto swap = [&host](const Policy& what) {
+        HostProcess command(arguments({"swap", "--json", "--set", "swap.probation=0s"}, what));
         if (command.wait() != 0) {
             host.signal(SIGTERM);
             const int status = host.wait();
@@ -245,21 +263,69 @@ SwapSamples swap_gaps(const std::string& from, const std::string& to, int rounds
     return samples;
 }
 
-Samples restart_gaps(const std::string& from, const std::string& to, int rounds) {
+// A scheduler that nobody hosts: scxhost run as a loader, or a program by itself.
+class Loader {
+public:
+    explicit Loader(const Policy& policy) {
+        if (policy.kind != Policy::Kind::kProgram) {
+            host_ = std::make_unique<HostProcess>(arguments({"run", "--json"}, policy));
+            if (!host_->next_event("enabled"))
+                give_up("the loader did not start: " + host_->err());
+            return;
+        }
+        pid_ = ::fork();
+        if (pid_ == 0) {
+            std::vector<char*> words;
+            for (const std::string& word : policy.command)
+                words.push_back(const_cast<char*>(word.c_str()));
+            words.push_back(nullptr);
+            if (std::freopen("/dev/null", "w", stdout) != nullptr)
+                ::execv(words[0], words.data());
+            ::_exit(127);
+        }
+        // Its call of the kernel has not returned by then, but it schedules.
+        while (read_sched_ext_state() != "enabled") {
+            if (::waitpid(pid_, nullptr, WNOHANG) != 0)
+                give_up("the program ended before it was attached");
+            ::usleep(100);
+        }
+    }
+    Loader(const Loader&) = delete;
+    Loader& operator=(const Loader&) = delete;
+    ~Loader() { end(); }
+
+    void end() {
+        if (host_ != nullptr) {
+            host_->signal(SIGTERM);
+            host_->wait();
+            host_.reset();
+        }
+        if (pid_ > 0) {
+            ::kill(pid_, SIGINT);
+            ::waitpid(pid_, nullptr, 0);
+            pid_ = -1;
+        }
+    }
+
+private:
+    static std::string read_sched_ext_state() {
+        std::string state;
+        std::ifstream("/sys/kernel/sched_ext/state") >> state;
+        return state;
+    }
+
+    std::unique_ptr<HostProcess> host_;
+    pid_t pid_ = -1;
+};
+
+Samples restart_gaps(const Policy& from, const Policy& to, int rounds) {
     Samples samples;
     for (int i = 0; i < rounds; ++i) {
-        HostProcess old({"run", from, "--json"});
-        if (!old.next_event("enabled"))
-            give_up("the old loader did not start: " + old.err());
+        Loader old(from);
         const auto start = Clock::now();
-        old.signal(SIGTERM);
-        old.wait();
-        HostProcess next({"run", to, "--json"});
-        if (!next.next_event("enabled"))
-            give_up("the new loader did not start: " + next.err());
+        old.end();
+        const Loader next(to);
         samples.push_back(since(start));
-        next.signal(SIGTERM);
-        next.wait();
     }
     return samples;
 }
@@ -294,19 +360,38 @@ int run(int argc, char** argv) {
         fmt::print("{:>8} {:>6} {:>18} {:>18} {:>18} {:>18} {:>22} {:>7} {:>7}  {}\n", "to", "tasks",
                    "floor, RCU usual", "floor, expedited", "floor, committed", "scxhost swap", "stop and start",
                    "swap/fl", "st/swap", "swap: detach + attach + confirm; longest silence of a busy task, of a fork");
-    const std::vector<std::pair<std::string, std::string>> pairs = {{"qmap", "simple"}, {"simple", "qmap"}};
+    using Kind = Policy::Kind;
+    const Policy simple{.kind = Kind::kPlugin, .name = "simple", .words = {"simple"}};
+    const Policy qmap{.kind = Kind::kPlugin, .name = "qmap", .words = {"qmap"}};
+    const Policy object{.kind = Kind::kObject, .name = "object", .words = {"--object", "/root/example.bpf.o"}};
+    const auto program = [](const char* name, const char* file) {
+        return Policy{.kind = Kind::kProgram,
+                      .name = name,
+                      .words = {"--program", "/root/scx_example", "--", file},
+                      .command = {"/root/scx_example", file}};
+    };
+    const Policy one = program("program", "/root/example.bpf.o");
+    const Policy other = program("another", "/root/failing.bpf.o"); // which fails only when it is told to
+    const std::vector<std::pair<Policy, Policy>> pairs = {
+        {qmap, simple}, {simple, qmap}, {simple, object}, {simple, one}, {one, other}};
     for (const int count : tasks) {
         const Sleepers sleepers(count);
+        double object_gap = 0;
         for (const auto& [from, to] : pairs) {
-            const Samples usual = floor_gaps(from, to, rounds, Floor::kUsual);
-            const Samples expedited = floor_gaps(from, to, rounds, Floor::kExpedited);
-            const Samples committed = floor_gaps(from, to, rounds, Floor::kCommitted);
+            const auto floor = [&](Floor kind) {
+                return to.kind == Kind::kPlugin ? floor_gaps(from.name, to.name, rounds, kind) : Samples();
+            };
+            const Samples usual = floor(Floor::kUsual);
+            const Samples expedited = floor(Floor::kExpedited);
+            const Samples committed = floor(Floor::kCommitted);
             const SwapSamples swap = swap_gaps(from, to, rounds);
             const Samples restart = restart_gaps(from, to, std::max(1, rounds / 2));
-            const double swap_to_floor = median(swap.gap) / median(expedited);
+            if (to.kind == Kind::kObject)
+                object_gap = median(swap.gap);
+            const double swap_to_floor = median(swap.gap) / (to.kind == Kind::kPlugin ? median(expedited) : object_gap);
             const double restart_to_swap = median(restart) / median(swap.gap);
-            raw.push_back({{"from", from},
-                           {"to", to},
+            raw.push_back({{"from", from.name},
+                           {"to", to.name},
                            {"sleeping_tasks", count},
                            {"floor_usual_ms", usual},
                            {"floor_expedited_ms", expedited},
@@ -324,11 +409,11 @@ int run(int argc, char** argv) {
             if (json)
                 continue;
             const auto cell = [](const Samples& samples) {
-                return fmt::format("{:.2f} ({:.2f})", median(samples), worst(samples));
+                return samples.empty() ? "-" : fmt::format("{:.2f} ({:.2f})", median(samples), worst(samples));
             };
             fmt::print("{:>8} {:>6} {:>18} {:>18} {:>18} {:>18} {:>22} {:>7.2f} {:>7.1f}  {:.2f} + {:.2f} + {:.2f}; "
                        "{:.2f}, {:.2f}\n",
-                       to, count, cell(usual), cell(expedited), cell(committed), cell(swap.gap), cell(restart),
+                       to.name, count, cell(usual), cell(expedited), cell(committed), cell(swap.gap), cell(restart),
                        swap_to_floor, restart_to_swap, median(swap.detach), median(swap.attach), median(swap.confirm),
                        worst(swap.running_silence), worst(swap.fork_silence));
             std::fflush(stdout);

@@ -19,11 +19,13 @@
  *	reports		answers questions for statistics on that socket, as the scx project's schedulers do
  *	reports-nothing, reports-garbage, reports-nested, reports-floods	does not answer them, or not so
  *	attaches-twice	loads its object once more when it runs, and asks for that one too, again and again
+ *	child-attaches	the same in a child, which has nothing of its parent
  *	pins		pins its link to the BPF file system, so that it outlives the process
  *	nests		makes cgroups below its own
  *	linkless	registers its scheduler without a link, as objects in a plain .struct_ops section do
  * Each VARIABLE is one of the object's read-only globals, set before it is loaded.
  */
+#define _GNU_SOURCE
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -302,6 +304,11 @@ static int run(const char *path, char **variables)
 		pthread_t thread;
 
 		pthread_create(&thread, NULL, attach_again, (void *)path);
+	}
+	if (is("child-attaches") && fork() == 0) {
+		close_range(STDERR_FILENO + 1, ~0U, 0);
+		attach_again((void *)path);
+		_exit(0);
 	}
 	while ((!stop && !*kind) || is("stubborn")) {
 		if (is("floods"))

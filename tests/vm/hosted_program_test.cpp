@@ -132,6 +132,10 @@ TEST_F(HostedProgramVm, RunsAndEnds) {
     expect_program_runs();
     EXPECT_TRUE(host_->next_event("output")) << host_->out();
     EXPECT_THAT(host_->out(), HasSubstr("scheduler started"));
+    HostProcess command({"status"});
+    EXPECT_EQ(command.wait(), 0) << command.err();
+    EXPECT_THAT(command.out(),
+                HasSubstr("process " + std::to_string(running_process()) + ": /root/scx_example /root/"));
     finish();
 }
 

@@ -131,6 +131,19 @@ protected:
         EXPECT_TRUE(on_its_own_scheduler());
     }
 
+    [[nodiscard]] int refused_attaches() const {
+        const std::string output = program_->output().last_lines(1000);
+        int count = 0;
+        for (std::size_t at = 0; (at = output.find("cannot attach a second one", at)) != std::string::npos; ++at)
+            ++count;
+        return count;
+    }
+
+    void expect_the_first_runs() const {
+        EXPECT_EQ(kernel_status().state, SchedExtState::kEnabled);
+        EXPECT_FALSE(program_->scheduler()->read_exit_record()->left());
+    }
+
     EventLoop loop_;
     std::vector<OpsLayout> layouts_;
     std::unique_ptr<HeldProgram> program_;
@@ -368,21 +381,23 @@ TEST_F(ProgramVm, AScriptBecomesTheProgram) {
     fs::remove(path);
 }
 
+// Not answered without end, told of once, and no harm to the scheduler that runs.
 TEST_F(ProgramVm, AsksForASecondScheduler) {
     ASSERT_NO_FATAL_FAILURE(start_and_hold(settings("attaches-twice")));
     ASSERT_NO_FATAL_FAILURE(attach());
-    const auto refused = [this] {
-        const std::string output = program_->output().last_lines(1000);
-        int count = 0;
-        for (std::size_t at = 0; (at = output.find("cannot attach a second one", at)) != std::string::npos; ++at)
-            ++count;
-        return count;
-    };
-    // Not answered without end, and told of once.
-    ASSERT_TRUE(until([&] { return refused() == 4 && program_->is_held(); }));
+    ASSERT_TRUE(until([&] { return refused_attaches() == 4 && program_->is_held(); }));
     EXPECT_THAT(warnings_, testing::ElementsAre(HasSubstr("asked to attach a second scheduler")));
-    EXPECT_EQ(kernel_status().state, SchedExtState::kEnabled);
-    EXPECT_FALSE(program_->scheduler()->read_exit_record()->left()); // of the one that runs
+    expect_the_first_runs();
+    end();
+    EXPECT_THAT(program_->output().last_lines(1000), Not(HasSubstr("attached a second one")));
+}
+
+TEST_F(ProgramVm, AChildAsksForASecondScheduler) {
+    ASSERT_NO_FATAL_FAILURE(start_and_hold(settings("child-attaches")));
+    ASSERT_NO_FATAL_FAILURE(attach());
+    ASSERT_TRUE(until([&] { return refused_attaches() >= 4; }));
+    EXPECT_THAT(warnings_, testing::ElementsAre(HasSubstr("a child of the program")));
+    expect_the_first_runs();
     end();
     EXPECT_THAT(program_->output().last_lines(1000), Not(HasSubstr("attached a second one")));
 }

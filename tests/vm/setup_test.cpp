@@ -3,17 +3,26 @@
 // A configuration in the place of an object's loading program (needy.bpf.c), against a real kernel: that the machine's
 // facts, sizes, variables, entries of maps and runs of programs arrive, and what becomes of a failing one. Runs as root
 // in a guest.
+#include "host/base/unique_fd.hpp"
 #include "host/kernel/machine_topology.hpp"
 #include "tests/vm/guest_test.hpp"
 #include "tests/vm/host_commands.hpp"
 
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
+#include <cerrno>
+#include <cstring>
 #include <fstream>
 #include <memory>
 #include <sstream>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace scxhost {
 namespace {
@@ -187,6 +196,56 @@ TEST_F(SetupVm, ACallThatFailsFailsTheWhole) {
                 HasSubstr("returned -22 (Invalid argument) for CPU 1"));
     expect_runs("needy");
     end(*host);
+}
+
+// As many tracing programs as the kernel allows at its function that registers a scheduler: one more cannot be
+// attached.
+class FullTrampoline {
+public:
+    FullTrampoline() {
+        const int function = ::libbpf_find_vmlinux_btf_id("bpf_scx_reg", BPF_TRACE_FENTRY);
+        LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_TRACE_FENTRY,
+                    .attach_btf_id = static_cast<__u32>(function));
+        const std::array<bpf_insn, 2> nothing = {
+            bpf_insn{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .src_reg = 0, .off = 0, .imm = 0},
+            bpf_insn{.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}};
+        while (links_.size() < 1000) {
+            const UniqueFd program(
+                ::bpf_prog_load(BPF_PROG_TYPE_TRACING, "crowd", "GPL", nothing.data(), nothing.size(), &options));
+            EXPECT_TRUE(program) << std::strerror(errno);
+            UniqueFd link(::bpf_link_create(program.get(), 0, BPF_TRACE_FENTRY, nullptr));
+            if (!link)
+                return;
+            links_.push_back(std::move(link));
+        }
+    }
+
+    [[nodiscard]] std::size_t size() const { return links_.size(); }
+
+private:
+    std::vector<UniqueFd> links_;
+};
+
+// What is to see the registration is attached before the window: when that fails, the one that runs is not touched.
+TEST_F(SetupVm, AnEarlyAttachThatFailsTouchesNothing) {
+    std::ofstream("/root/simple.toml") << "[scheduler]\nplugin = \"simple\"\n[swap]\nprobation = \"0s\"\n";
+    HostProcess host({"run", "/root/simple.toml", "--json"});
+    ASSERT_TRUE(host.next_event("enabled")) << host.out() << host.err();
+    const std::uint64_t before = kernel_status().enable_seq;
+    write_config("", "/root/early.toml");
+    {
+        const FullTrampoline crowd;
+        ASSERT_GT(crowd.size(), 10U);
+        const Answer answer = swap({"/root/early.toml"});
+        EXPECT_NE(answer.status, 0);
+        EXPECT_EQ(answer.report.value("outcome", ""), "rolled-back") << answer.report << answer.err;
+        EXPECT_THAT(answer.report.value("/error/message"_json_pointer, ""), HasSubstr("watch_registration"));
+        expect_runs("simple");
+        EXPECT_EQ(kernel_status().enable_seq, before) << "it was never detached";
+    }
+    const Answer answer = swap({"/root/early.toml", "--force"});
+    EXPECT_EQ(answer.report.value("outcome", ""), "good") << answer.report << answer.err;
+    end(host);
 }
 
 // The same from the user-space half of a plugin, whose object is needy's own.
