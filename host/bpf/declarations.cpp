@@ -481,11 +481,13 @@ std::optional<ExitRecordPlace> find_exit_record(const BtfView& btf) {
 std::optional<ExitReport> read_exit_report(const ExitRecordPlace& place, std::span<const std::byte> section,
                                            std::span<const std::byte> dump) {
     const std::size_t size = section.size();
+    const auto until_zero = [](std::span<const std::byte> bytes, std::size_t limit) {
+        const char* begin = reinterpret_cast<const char*>(bytes.data());
+        return std::string(begin, ::strnlen(begin, std::min(bytes.size(), limit)));
+    };
     const auto text = [&](std::uint32_t offset, std::uint32_t bytes) {
-        if (offset > size || bytes > size - offset)
-            return std::string();
-        const char* begin = reinterpret_cast<const char*>(section.data() + offset);
-        return std::string(begin, ::strnlen(begin, bytes));
+        return offset > size || bytes > size - offset ? std::string()
+                                                      : until_zero(section.subspan(offset, bytes), kMaxExitText);
     };
     if (place.kind_offset + sizeof(std::uint32_t) > size || place.exit_code_offset + sizeof(std::int64_t) > size)
         return std::nullopt;
@@ -497,10 +499,8 @@ std::optional<ExitReport> read_exit_report(const ExitRecordPlace& place, std::sp
     std::memcpy(&report.exit_code, section.data() + place.exit_code_offset, sizeof report.exit_code);
     report.reason = text(place.reason_offset, place.reason_size);
     report.message = text(place.message_offset, place.message_size);
-    if (report.left() && !dump.empty()) {
-        const char* begin = reinterpret_cast<const char*>(dump.data());
-        report.dump.assign(begin, ::strnlen(begin, dump.size()));
-    }
+    if (report.left() && !dump.empty())
+        report.dump = until_zero(dump, kMaxExitDump);
     return report;
 }
 

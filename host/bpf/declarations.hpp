@@ -98,8 +98,14 @@ struct ExitRecordPlace {
 // The first exit record among the object's variables.
 [[nodiscard]] std::optional<ExitRecordPlace> find_exit_record(const BtfView& btf);
 
+// The kernel's own are 128 bytes, 1 KiB and, unless the object asks for more, 32 KiB (kernel/sched/ext.c).
+inline constexpr std::size_t kMaxExitText = std::size_t{4} << 10U;
+inline constexpr std::size_t kMaxExitDump = std::size_t{1} << 20U;
+
 // What an exit record says now. `section` and `dump` hold the values of the sections that the record and its dump are
-// in; empty for no dump. nullopt: the record does not lie within its section. May be called while the kernel writes it.
+// in; empty for no dump. Texts end after kMaxExitText bytes and the dump after kMaxExitDump, whatever the object
+// declares: the event loop copies them. nullopt: the record does not lie within its section. May be called while the
+// kernel writes it.
 [[nodiscard]] std::optional<ExitReport>
 read_exit_report(const ExitRecordPlace& place, std::span<const std::byte> section, std::span<const std::byte> dump);
 

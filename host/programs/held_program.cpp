@@ -188,6 +188,10 @@ void HeldProgram::on_held(Result<std::optional<Asked>> asked) {
 }
 
 // As its exit record has it; one without a record may always be starting over.
+bool HeldProgram::has_exited() const {
+    return scheduler_ != nullptr && scheduler_->has_exit_record() && scheduler_->exit_kind() != 0;
+}
+
 bool HeldProgram::scheduler_runs() const {
     return scheduler_ != nullptr && scheduler_->has_exit_record() && scheduler_->exit_kind() == 0;
 }
@@ -235,6 +239,8 @@ void HeldProgram::end(UniqueFd dead_link) {
     }
     if (call_ != nullptr)
         refuse(ECANCELED);
+    else if (handed_over_ && has_exited())
+        return escalate_later(); // it sees that by itself, and may have something to report
     escalate();
 }
 

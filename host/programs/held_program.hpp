@@ -104,6 +104,7 @@ private:
     };
     void on_held(Result<std::optional<Asked>> asked);
     [[nodiscard]] bool scheduler_runs() const;
+    [[nodiscard]] bool has_exited() const;
     void on_output();
     void read_output();
     void on_exit();

@@ -20,7 +20,10 @@ namespace fs = std::filesystem;
 
 // How deep the cgroups of a program are followed when they are removed.
 constexpr int kMaxDepth = 16;
-constexpr std::string_view kDelegate = "a service needs Delegate=memory pids";
+// What a program may have of them, so that it is a short work to remove them.
+constexpr std::string_view kMaxDescendants = "256";
+constexpr std::string_view kDelegate = "a service needs Delegate=memory pids and a control group that it may write to: "
+                                       "programs.conf has both (docs/programs.md)";
 
 int write_word(const fs::path& path, std::string_view word) {
     const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
@@ -103,6 +106,10 @@ Result<ProgramCgroup> ProgramCgroup::make(const std::string& name, const Program
     ProgramCgroup cgroup(path, UniqueFd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
     if (!cgroup.folder_)
         return fail_errno(ErrorKind::kIo, fmt::format("{}: cannot open it", path.string()), errno);
+    (void)write_word(path / "cgroup.max.descendants", kMaxDescendants);
+    (void)write_word(path / "cgroup.max.depth", fmt::format("{}", kMaxDepth));
+    // To show what it takes. Where that would need more, or is not allowed, nothing is shown.
+    (void)write_word(base / "cgroup.subtree_control", "+memory");
     if (limits.memory_max)
         SCXHOST_TRY(set_limit(base, path, "memory", *limits.memory_max));
     if (limits.pids_max)

@@ -271,6 +271,13 @@ Result<ProgramProcess> start_process(const ProgramCommand& command, int cgroup) 
     const auto pid = static_cast<pid_t>(::syscall(SYS_clone3, &arguments, sizeof arguments));
     if (pid == 0)
         become(prepared);
+    // ENOSYS: a service's RestrictNamespaces= lets clone3() look as if it were not there.
+    if (pid < 0 && (errno == EPERM || errno == ENOSYS))
+        return fail_errno(
+            ErrorKind::kPermission, fmt::format("{}: cannot start a process for it", command.file->path().string()),
+            errno,
+            "the host needs CAP_SYS_ADMIN, and as a service no RestrictNamespaces=: programs.conf has both "
+            "(docs/programs.md)");
     if (pid < 0)
         return failed("cannot start a process for it");
     process.pid = pid;

@@ -605,6 +605,33 @@ TEST(Declarations, ExitRecordIsKnownByItsMembers) {
     EXPECT_EQ(found.options[0].key, "slice");
 }
 
+TEST(Declarations, ExitRecordIsReadWithinBounds) {
+    constexpr std::size_t kHuge = std::size_t{8} << 20U;
+    const ExitRecordPlace place{.kind_offset = 0,
+                                .exit_code_offset = 8,
+                                .reason_offset = 16,
+                                .reason_size = 128,
+                                .message_offset = 144,
+                                .message_size = kHuge};
+    std::vector<std::byte> section(144 + kHuge, std::byte{'x'});
+    const std::vector<std::byte> dump(kHuge, std::byte{'d'});
+    const ExitReport report = read_exit_report(place, section, dump).value();
+    EXPECT_EQ(report.reason, std::string(128, 'x'));
+    EXPECT_EQ(report.message.size(), kMaxExitText);
+    EXPECT_EQ(report.dump.size(), kMaxExitDump);
+
+    section[16] = std::byte{0};
+    section[144 + 3] = std::byte{0};
+    const ExitReport ended = read_exit_report(place, section, {}).value();
+    EXPECT_EQ(ended.reason, "");
+    EXPECT_EQ(ended.message, "xxx");
+    EXPECT_EQ(ended.dump, "");
+    section.resize(200);
+    EXPECT_EQ(read_exit_report(place, section, {}).value().message, "") << "it does not lie within the section";
+    section.resize(15);
+    EXPECT_FALSE(read_exit_report(place, section, {}));
+}
+
 TEST(Declarations, WhatLacksAMemberIsNoExitRecord) {
     ObjectBtf b;
     b.variable(".data", "uei",

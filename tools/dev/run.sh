@@ -68,6 +68,10 @@ cmd_run() {
 	options+=(--kernel "${kernel:-$(kernel_default)}" --stage "$stage" --add "$config" --timeout 0)
 	# What tests/programs/example.toml hosts.
 	local file
+	if [[ $config == *tests/programs/* ]]; then
+		[[ $preset != release ]] || die "the preset release builds no program of tests/" "leave --preset out"
+		tree_build "$preset" scheduler example_objects
+	fi
 	for file in scx_example example.bpf.o; do
 		if [[ $config == *tests/programs/* ]]; then options+=(--add "$root/build/$preset/tests/programs/$file"); fi
 	done
