@@ -187,7 +187,7 @@ void HeldProgram::on_held(Result<std::optional<Asked>> asked) {
     listener_.held({});
 }
 
-// As its exit record has it; one without a record may always be starting over.
+// Both as the exit record has it; one without a record may always be starting over.
 bool HeldProgram::has_exited() const {
     return scheduler_ != nullptr && scheduler_->has_exit_record() && scheduler_->exit_kind() != 0;
 }

@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 
 // How deep the cgroups of a program are followed when they are removed.
 constexpr int kMaxDepth = 16;
-// What a program may have of them, so that it is a short work to remove them.
+// How many of them a program may make: the event loop removes them.
 constexpr std::string_view kMaxDescendants = "256";
 constexpr std::string_view kDelegate = "a service needs Delegate=memory pids and a control group that it may write to: "
                                        "programs.conf has both (docs/programs.md)";

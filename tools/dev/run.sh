@@ -71,10 +71,8 @@ cmd_run() {
 	if [[ $config == *tests/programs/* ]]; then
 		[[ $preset != release ]] || die "the preset release builds no program of tests/" "leave --preset out"
 		tree_build "$preset" scheduler example_objects
+		for file in scx_example example.bpf.o; do options+=(--add "$root/build/$preset/tests/programs/$file"); done
 	fi
-	for file in scx_example example.bpf.o; do
-		if [[ $config == *tests/programs/* ]]; then options+=(--add "$root/build/$preset/tests/programs/$file"); fi
-	done
 	if [[ $load ]]; then
 		options+=(--add "$root/build/$preset/tools/load/scx-load")
 		load='/root/scx-load --spread-nice & '
