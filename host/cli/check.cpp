@@ -172,6 +172,8 @@ void check_scheduler(Report& report, const Config& config, const PreflightReport
         return;
     for (const auto& [key, value] : (*scheduler)->setup_texts())
         report.passed("setup", fmt::format("{} = {}", key, value));
+    if (const auto late = note_late_watchdog((*scheduler)->facts(), config.swap.probation))
+        report.passed("note", *late);
     if (kernel == nullptr) {
         report.skipped("fit to this kernel", "this machine's kernel cannot run sched_ext schedulers");
     } else {

@@ -187,13 +187,15 @@ void HeldProgram::on_held(Result<std::optional<Asked>> asked) {
     listener_.held({});
 }
 
-// Both as the exit record has it; one without a record may always be starting over.
-bool HeldProgram::has_exited() const {
-    return scheduler_ != nullptr && scheduler_->has_exit_record() && scheduler_->exit_kind() != 0;
+// nullopt: it keeps no record, and may always be starting over.
+std::optional<std::uint32_t> HeldProgram::exit_kind() const {
+    if (scheduler_ == nullptr || !scheduler_->has_exit_record())
+        return std::nullopt;
+    return scheduler_->exit_kind();
 }
 
 bool HeldProgram::scheduler_runs() const {
-    return scheduler_ != nullptr && scheduler_->has_exit_record() && scheduler_->exit_kind() == 0;
+    return exit_kind() == 0U;
 }
 
 void HeldProgram::hand_over(UniqueFd link, std::function<void(Result<>)> done) {
@@ -239,7 +241,7 @@ void HeldProgram::end(UniqueFd dead_link) {
     }
     if (call_ != nullptr)
         refuse(ECANCELED);
-    else if (handed_over_ && has_exited())
+    else if (handed_over_ && exit_kind().value_or(0) != 0)
         return escalate_later(); // it sees that by itself, and may have something to report
     escalate();
 }

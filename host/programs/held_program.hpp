@@ -85,8 +85,10 @@ public:
     // any more: its call waits until it is ended.
     void refuse(int error);
 
-    // Asks it to end: the call that is held is refused (ECANCELED), or returns `dead_link`, of which the program then
-    // reads and reports why; then SIGINT, SIGTERM, cgroup.kill, each after end_patience. Once; more calls do nothing.
+    // Asks it to end: the call that is held is refused (ECANCELED), or returns `dead_link`. Then SIGINT, SIGTERM and
+    // cgroup.kill, each end_patience after the one before; the SIGINT at once, unless the program's exit record says
+    // that its scheduler has left: it sees that by itself, and has the first end_patience to report why. Once; more
+    // calls do nothing.
     void end(UniqueFd dead_link = {});
 
     // How its process has ended, or does within `patience`; nullopt: it lives. Never waits longer than that.
@@ -104,7 +106,7 @@ private:
     };
     void on_held(Result<std::optional<Asked>> asked);
     [[nodiscard]] bool scheduler_runs() const;
-    [[nodiscard]] bool has_exited() const;
+    [[nodiscard]] std::optional<std::uint32_t> exit_kind() const;
     void on_output();
     void read_output();
     void on_exit();

@@ -22,8 +22,9 @@ namespace fs = std::filesystem;
 constexpr int kMaxDepth = 16;
 // How many of them a program may make: the event loop removes them.
 constexpr std::string_view kMaxDescendants = "256";
-constexpr std::string_view kDelegate = "a service needs Delegate=memory pids and a control group that it may write to: "
-                                       "programs.conf has both (docs/programs.md)";
+constexpr std::string_view kDelegate =
+    "a service needs Delegate=memory pids and ProtectControlGroups=no: programs.conf has "
+    "both (docs/programs.md)";
 
 int write_word(const fs::path& path, std::string_view word) {
     const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));

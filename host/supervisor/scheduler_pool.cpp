@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/supervisor/scheduler_pool.hpp"
 
+#include "host/base/units.hpp"
 #include "host/supervisor/prepared_scheduler.hpp"
 
 #include <fmt/format.h>
@@ -49,6 +50,18 @@ bool is_same_scheduler(const SchedulerFacts& one, const SchedulerFacts& other) {
     const bool same_ops = one.ops_name.empty() || other.ops_name.empty() || one.ops_name == other.ops_name;
     return one.file_digest == other.file_digest && one.build_id == other.build_id && same_ops &&
            one.options == other.options && one.sub_cgroup == other.sub_cgroup;
+}
+
+std::optional<std::string> note_late_watchdog(const SchedulerFacts& facts, std::chrono::nanoseconds probation) {
+    constexpr std::chrono::milliseconds kKernelsOwn = std::chrono::seconds(30); // SCX_WATCHDOG_MAX_TIMEOUT
+    // It looks each half of its timeout.
+    const std::chrono::milliseconds at_most = facts.watchdog_timeout.value_or(kKernelsOwn) * 3 / 2;
+    if (probation == probation.zero() || at_most <= probation)
+        return std::nullopt;
+    return fmt::format(
+        "the kernel takes up to {} to see that a task is not run (timeout_ms), and swap.probation is {}: "
+        "the scheduler may count as good by then",
+        format_duration(at_most), format_duration(probation));
 }
 
 struct SchedulerPool::Starting {
@@ -158,10 +171,13 @@ void SchedulerPool::program_held(const Starting* starting, Result<> held) {
 }
 
 void SchedulerPool::check(Config config, std::function<void(Result<std::vector<std::string>>)> done) {
-    prepare({.config = std::move(config)}, [this, done = std::move(done)](Prepared prepared) {
+    const std::chrono::nanoseconds probation = config.swap.probation;
+    prepare({.config = std::move(config)}, [this, probation, done = std::move(done)](Prepared prepared) {
         if (!prepared.scheduler)
             return done(fail(std::move(prepared.scheduler).error()));
-        const std::vector<std::string> notes = (*prepared.scheduler)->facts().notes;
+        std::vector<std::string> notes = (*prepared.scheduler)->facts().notes;
+        if (std::optional<std::string> late = note_late_watchdog((*prepared.scheduler)->facts(), probation))
+            notes.push_back(*std::move(late));
         dispose(*std::move(prepared.scheduler));
         done(notes);
     });

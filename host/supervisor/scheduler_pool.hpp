@@ -40,6 +40,11 @@ struct SourceFile {
 // Whether two schedulers are the same file, with the same options, for the same place.
 [[nodiscard]] bool is_same_scheduler(const SchedulerFacts& one, const SchedulerFacts& other);
 
+// A line for who checks a configuration, when the kernel's watchdog may find a stall only after probation has ended.
+// nullopt: it does not, or there is no probation.
+[[nodiscard]] std::optional<std::string> note_late_watchdog(const SchedulerFacts& facts,
+                                                            std::chrono::nanoseconds probation);
+
 class SchedulerPool {
 public:
     struct Order {

@@ -178,6 +178,15 @@ TEST_F(CliTest, GoodConfigurationWithOptions) {
     EXPECT_THAT(answer.err, HasSubstr("good: slice 5000000")) << "the plugin's log";
 }
 
+TEST_F(CliTest, CheckNotesAWatchdogThatIsLaterThanProbation) {
+    const std::string zoo = "[scheduler]\nplugin = \"good\"\n[scheduler.options]\n";
+    const std::string late = "to see that a task is not run (timeout_ms)";
+    EXPECT_THAT(check(zoo).out, Not(HasSubstr(late))) << "5 s, and 10 s of probation";
+    EXPECT_THAT(check(zoo + "timeout = \"8s\"\n").out, HasSubstr("takes up to 12s " + late));
+    EXPECT_THAT(check(zoo + "[swap]\nprobation = \"7s\"\n").out, HasSubstr("swap.probation is 7s"));
+    EXPECT_THAT(check(zoo + "[swap]\nprobation = \"0s\"\n").out, Not(HasSubstr(late)));
+}
+
 TEST_F(CliTest, BadConfigurationsHavePlaceMessageAndHint) {
     const std::string zoo = "[scheduler]\nplugin = \"good\"\n[scheduler.options]\n";
     const struct {

@@ -13,6 +13,7 @@
  *	stubborn	ignores SIGINT and SIGTERM, and its exit record too
  *	floods		writes without end while it runs
  *	restarts	starts over when its scheduler has left
+ *	reflects	thinks for a while when its scheduler has left, and is ended by any signal meanwhile
  *	environment	prints its environment first
  *	identity	prints what the kernel says of its user and its rights first
  *	serves		answers on a socket in /run/scx/root with its process number
@@ -315,6 +316,10 @@ static int run(const char *path, char **variables)
 			printf("%01000d\n", 7);
 		else
 			usleep(10000);
+	}
+	if (is("reflects")) {
+		signal(SIGINT, SIG_DFL);
+		usleep(100000);
 	}
 	bpf_link__destroy(link);
 	printf("exit kind %d: %s\n", *kind, (const char *)kind + 16);

@@ -423,6 +423,30 @@ TEST_F(ProgramVm, MakesCgroupsOfItsOwn) {
     end(); // and TearDown() looks for what is left
 }
 
+// It sees that its scheduler has left, and is not interrupted at what it has to say of it.
+TEST_F(ProgramVm, HasTimeToReport) {
+    ASSERT_NO_FATAL_FAILURE(start_and_hold(settings("reflects")));
+    ASSERT_NO_FATAL_FAILURE(attach());
+    detach();
+    ASSERT_TRUE(wait_until([this] { return program_->scheduler()->read_exit_record()->left(); }));
+    end();
+    EXPECT_EQ(*how_, "exited with status 0");
+    EXPECT_THAT(program_->output().last_lines(1), testing::StartsWith("exit kind"));
+}
+
+// What it makes, the event loop has to remove.
+TEST_F(ProgramVm, MakesOnlySoManyCgroups) {
+    ASSERT_NO_FATAL_FAILURE(start_and_hold(settings()));
+    const fs::path cgroup = program_->cgroup().path();
+    std::error_code error;
+    int made = 0;
+    while (made < 1000 && fs::create_directory(cgroup / std::to_string(made), error))
+        ++made;
+    EXPECT_EQ(made, 256);
+    EXPECT_EQ(error, std::errc::resource_unavailable_try_again);
+    end(); // and TearDown() looks for what is left
+}
+
 TEST_F(ProgramVm, RegistersWithoutALink) {
     ProgramSettings linkless = settings("linkless");
     linkless.start_timeout = std::chrono::seconds(5);

@@ -64,12 +64,14 @@ cmd_run() {
 		run_native
 	fi
 	preset=${preset:-$default_preset}
+	if [[ $preset == release && $config == *tests/programs/* ]]; then
+		die "the preset release builds no program of tests/" "leave --preset out" 2
+	fi
 	guest_ready "$preset" run
 	options+=(--kernel "${kernel:-$(kernel_default)}" --stage "$stage" --add "$config" --timeout 0)
 	# What tests/programs/example.toml hosts.
 	local file
 	if [[ $config == *tests/programs/* ]]; then
-		[[ $preset != release ]] || die "the preset release builds no program of tests/" "leave --preset out"
 		tree_build "$preset" scheduler example_objects
 		for file in scx_example example.bpf.o; do options+=(--add "$root/build/$preset/tests/programs/$file"); done
 	fi
