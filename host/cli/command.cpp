@@ -2,6 +2,7 @@
 #include "host/cli/command.hpp"
 
 #include "host/base/suggest.hpp"
+#include "host/cli/compare.hpp"
 #include "host/cli/complete.hpp"
 #include "host/cli/diagnostic.hpp"
 #include "host/cli/standard_output.hpp"
@@ -113,18 +114,20 @@ int end_command(const CommandResult& result) {
     return static_cast<int>(status);
 }
 
-// Behind "--" stand the arguments of the program that --program names, and none of ours.
+// Behind "--" stand the arguments of the program that --program names, or the workload of a comparison, and none of
+// ours.
 std::vector<std::string> separate_program_arguments(int argc, const char* const* argv) {
     std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
     const auto dashes = std::ranges::find(words, "--");
+    const bool compares = !words.empty() && words.front() == "compare";
     const bool names_program = std::any_of(words.begin(), dashes, [](const std::string& word) {
         return word == "--program" || word.starts_with("--program=");
     });
-    if (!names_program || dashes == words.end())
+    if ((!names_program && !compares) || dashes == words.end())
         return words;
     std::vector<std::string> result(words.begin(), dashes);
     for (auto argument = dashes + 1; argument != words.end(); ++argument)
-        result.push_back("--program-arg=:" + *argument);
+        result.push_back((compares ? "--workload-word=:" : "--program-arg=:") + *argument);
     return result;
 }
 
@@ -195,6 +198,7 @@ void add_commands(CommandLine line) {
     app.get_formatter()->column_width(32);
     add_run(line);
     add_check(line);
+    add_compare(line);
     add_list(line);
     add_inspect(line);
     add_options(line);
@@ -219,6 +223,10 @@ int run_command_line(int argc, const char* const* argv) {
         const std::vector<std::string> words(argv + 2, argv + argc);
         print(completion_text(complete(app, words)));
         return end_command(ExitStatus::kDone);
+    }
+    if (argc > 1 && argv[1] == kWorkloadCommand) {
+        const std::vector<std::string> words(argv + 2, argv + argc);
+        return end_command(run_chosen([&words] { return run_workload_command(words); }));
     }
     try {
         std::vector<std::string> words = separate_program_arguments(argc, argv);

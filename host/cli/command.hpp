@@ -36,6 +36,7 @@ struct CommandLine {
 
 void add_run(CommandLine line);
 void add_check(CommandLine line);
+void add_compare(CommandLine line);
 void add_list(CommandLine line);
 void add_inspect(CommandLine line);
 void add_options(CommandLine line);

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <array>
 #include <ranges>
+#include <utility>
 
 namespace scxhost {
 namespace {
@@ -155,7 +156,7 @@ Result<Config> config_of(const Selection& selection, const Peer& caller, const C
 const HostService::Method* HostService::find(std::string_view name) {
     static constexpr std::string_view kNone;
     static constexpr std::string_view kSelection = "what object program args set plugin_dirs";
-    static constexpr std::array<Method, 7> kMethods = {{
+    static constexpr std::array<Method, 9> kMethods = {{
         {"status", false, kNone, &HostService::status},
         {"stats", false, kNone, &HostService::stats},
         {"metrics", false, kNone, &HostService::metrics},
@@ -163,6 +164,8 @@ const HostService::Method* HostService::find(std::string_view name) {
         {"swap", true, "what object program args set plugin_dirs wait force", &HostService::swap},
         {"stop", true, kNone, &HostService::stop},
         {"resume", true, kNone, &HostService::resume},
+        {"borrow", true, kNone, &HostService::borrow},
+        {"return", true, kNone, &HostService::give_back},
     }};
     const auto* found = std::ranges::find(kMethods, name, &Method::name);
     return found == kMethods.end() ? nullptr : found;
@@ -194,7 +197,9 @@ void HostService::call(const std::string& method, const json& params, const Peer
 }
 
 void HostService::status(const json&, const Peer&, const Reply& reply) {
-    reply(status_json(supervisor_.status()));
+    json answer = status_json(supervisor_.status());
+    answer["borrowed"] = loan_.has_value();
+    reply(std::move(answer));
 }
 
 void HostService::stats(const json&, const Peer&, const Reply& reply) {
@@ -222,10 +227,11 @@ void HostService::swap(const json& params, const Peer& caller, // NOLINT(bugpron
         Supervisor::OutcomeCallback done;
         if (wait)
             done = [reply](const SwapReport& report) { reply(to_json(report)); };
-        const auto asked = [this, reply, wait](const Result<>& result) {
+        const auto asked = [this, reply, wait, caller](const Result<>& result) {
             if (!result)
-                reply(fail(result.error()));
-            else if (!wait)
+                return reply(fail(result.error()));
+            end_loan_of_others(caller);
+            if (!wait)
                 reply(json{{"outcome", "accepted"}, {"phase", to_string(supervisor_.phase())}});
         };
         if (selection)
@@ -242,14 +248,49 @@ ConfigReader::Read HostService::reading(const Selection& selection, const Peer& 
     return [selection, caller, base = supervisor_.base_config()] { return config_of(selection, caller, base); };
 }
 
-void HostService::stop(const json&, const Peer&, const Reply& reply) {
+void HostService::stop(const json&, const Peer& caller, const Reply& reply) {
+    end_loan_of_others(caller);
     supervisor_.stop();
     reply(json{{"phase", to_string(supervisor_.phase())}});
 }
 
-void HostService::resume(const json&, const Peer&, const Reply& reply) {
+void HostService::resume(const json&, const Peer& caller, const Reply& reply) {
+    end_loan_of_others(caller);
     supervisor_.resume();
     reply(json{{"phase", to_string(supervisor_.phase())}});
+}
+
+void HostService::borrow(const json&, const Peer& caller, const Reply& reply) {
+    if (loan_)
+        return reply(fail(ErrorKind::kBusy, "somebody has borrowed the machine already, for a comparison",
+                          "wait until it is returned; a swap, stop or resume ends the loan"));
+    Result<Supervisor::Remembered> before = supervisor_.remember();
+    if (!before)
+        return reply(fail(std::move(before).error()));
+    loan_ = Loan{.connection = caller.connection, .before = *std::move(before)};
+    reply(json{{"phase", to_string(supervisor_.phase())}});
+}
+
+void HostService::give_back(const json&, const Peer& caller, const Reply& reply) {
+    if (!loan_ || loan_->connection != caller.connection)
+        return reply(fail(ErrorKind::kBusy, "the machine is not borrowed by this connection, or no longer",
+                          "whoever swapped, stopped or resumed meanwhile has ended the loan"));
+    const Supervisor::Remembered before = std::exchange(loan_, std::nullopt)->before;
+    supervisor_.restore(before, [reply](const SwapReport* report) {
+        reply(report != nullptr ? to_json(*report) : json{{"outcome", "stopped"}});
+    });
+}
+
+void HostService::gone(std::uint64_t connection) {
+    if (!loan_ || loan_->connection != connection)
+        return;
+    const Supervisor::Remembered before = std::exchange(loan_, std::nullopt)->before;
+    supervisor_.restore(before, [](const SwapReport*) {});
+}
+
+void HostService::end_loan_of_others(const Peer& caller) {
+    if (loan_ && loan_->connection != caller.connection)
+        loan_.reset();
 }
 
 void HostService::check(const json& params, const Peer& caller, const Reply& reply) {

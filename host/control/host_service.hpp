@@ -19,6 +19,7 @@ public:
     [[nodiscard]] bool knows(const std::string& method) const override;
     [[nodiscard]] bool changes(const std::string& method) const override;
     void call(const std::string& method, const nlohmann::json& params, const Peer& caller, Reply reply) override;
+    void gone(std::uint64_t connection) override;
 
 private:
     void status(const nlohmann::json& params, const Peer& caller, const Reply& reply);
@@ -28,7 +29,11 @@ private:
     void stop(const nlohmann::json& params, const Peer& caller, const Reply& reply);
     void resume(const nlohmann::json& params, const Peer& caller, const Reply& reply);
     void check(const nlohmann::json& params, const Peer& caller, const Reply& reply);
+    void borrow(const nlohmann::json& params, const Peer& caller, const Reply& reply);
+    void give_back(const nlohmann::json& params, const Peer& caller, const Reply& reply);
 
+    // Somebody who has not borrowed the machine decides what runs: then that stays.
+    void end_loan_of_others(const Peer& caller);
     [[nodiscard]] ConfigReader::Read reading(const Selection& selection, const Peer& caller) const;
 
     struct Method {
@@ -40,8 +45,14 @@ private:
     static const Method* find(std::string_view name);
     static bool takes(const Method& method, std::string_view parameter);
 
+    struct Loan {
+        std::uint64_t connection = 0;
+        Supervisor::Remembered before;
+    };
+
     Supervisor& supervisor_;
     bool checking_ = false;
+    std::optional<Loan> loan_;
 };
 
 } // namespace scxhost

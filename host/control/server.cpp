@@ -281,8 +281,14 @@ void ControlServer::accept() {
         return;
     const std::size_t places = peer->uid == 0 ? kMaxClients : kMaxClients - kRootClients;
     // Who is gone, and waits in the queue to be found so, makes room.
-    if (clients_.size() >= places)
-        std::erase_if(clients_, [](const auto& entry) { return hung_up(entry.second->fd.get()); });
+    if (clients_.size() >= places) {
+        std::vector<std::uint64_t> gone;
+        for (const auto& [id, client] : clients_)
+            if (hung_up(client->fd.get()))
+                gone.push_back(id);
+        for (const std::uint64_t id : gone)
+            forget(id);
+    }
     if (clients_.size() >= places) {
         const std::string text = format_error(nullptr, Error{.kind = ErrorKind::kBusy,
                                                              .what = "the host has too many clients",
@@ -294,6 +300,7 @@ void ControlServer::accept() {
     client->id = ++last_client_;
     client->fd = std::move(fd);
     client->peer = *peer;
+    client->peer.connection = client->id;
     Result<EventLoop::Watch> watch =
         loop_.watch(client->fd.get(), {}, [this, id = client->id] { ready(id); }, EventLoop::Priority::kClients);
     if (!watch)
@@ -315,6 +322,12 @@ ControlServer::Client* ControlServer::find(std::uint64_t id) const {
     return found == clients_.end() ? nullptr : found->second.get();
 }
 
+// The service hears of it when it is done: what it tells then goes to the others.
+void ControlServer::forget(std::uint64_t id) {
+    if (clients_.erase(id) > 0)
+        service_.gone(id);
+}
+
 // Called when there is something to read, room to write, or nobody any more.
 void ControlServer::ready(std::uint64_t id) {
     if (Client* client = find(id); client != nullptr && resting_)
@@ -325,10 +338,8 @@ void ControlServer::ready(std::uint64_t id) {
 
 void ControlServer::serve(Client& client) {
     const Work work(*this);
-    if (!receive(client)) {
-        clients_.erase(client.id);
-        return;
-    }
+    if (!receive(client))
+        return forget(client.id);
     take_lines(client);
     (void)flush(client);
 }
@@ -452,10 +463,8 @@ void ControlServer::late(std::uint64_t id) {
     Client* client = find(id);
     if (client == nullptr)
         return;
-    if (!client->queued || client->closing) {
-        clients_.erase(id);
-        return;
-    }
+    if (!client->queued || client->closing)
+        return forget(id);
     client->deadline.reset();
     watch_time(*client, true);
 }
@@ -465,7 +474,7 @@ void ControlServer::late_reader(std::uint64_t id) {
     const Work work(*this);
     Client* client = find(id);
     if (client != nullptr && !flush(*client))
-        clients_.erase(id);
+        forget(id);
 }
 
 void ControlServer::watch_reader(Client& client, bool took_some) {

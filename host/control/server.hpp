@@ -35,7 +35,8 @@ namespace scxhost {
 struct Peer {
     pid_t pid = 0;
     uid_t uid = 0;
-    bool may_change = false; // root, the host's own user, or in the configured group
+    bool may_change = false;      // root, the host's own user, or in the configured group
+    std::uint64_t connection = 0; // this one; no other has or had the same
 };
 
 // Called once, now or later; harmless when the client is gone or the server has ended.
@@ -49,6 +50,8 @@ public:
     // Whether the method changes anything: then only who may change may call it.
     [[nodiscard]] virtual bool changes(const std::string& method) const = 0;
     virtual void call(const std::string& method, const nlohmann::json& params, const Peer& caller, Reply reply) = 0;
+    // Nobody is at the other end of this connection any more. Not told at the server's end.
+    virtual void gone(std::uint64_t connection) = 0;
 };
 
 class ControlServer {
@@ -105,6 +108,7 @@ private:
     void rest();
     void go_on_after_rest();
     [[nodiscard]] Client* find(std::uint64_t id) const;
+    void forget(std::uint64_t id);
     void late(std::uint64_t id);
     void late_reader(std::uint64_t id);
     bool receive(Client& client);

@@ -136,7 +136,7 @@ SchedulerId Seat::add_spec(Config config) {
     return id;
 }
 
-Result<> Seat::request(Config config, bool force, OutcomeCallback done) {
+Result<> Seat::request(Config config, bool force, OutcomeCallback done, std::shared_ptr<const Config> base) {
     if (const Spec* pending = find(lifecycle_.pending()); pending != nullptr && pending->waited_for)
         return fail(ErrorKind::kBusy, fmt::format("{} is being prepared just now", pending->label),
                     "ask again when its outcome is known, or stop it first: scxhost stop");
@@ -146,6 +146,8 @@ Result<> Seat::request(Config config, bool force, OutcomeCallback done) {
                     "ask again in a moment");
     const SchedulerId id = add_spec(std::move(config));
     Spec& spec = specs_.at(id);
+    if (base)
+        spec.base = std::move(base);
     spec.waited_for = true;
     spec.force = force;
     spec.report.from = running_title();
@@ -153,6 +155,10 @@ Result<> Seat::request(Config config, bool force, OutcomeCallback done) {
         spec.callbacks.push_back(std::move(done));
     handle(event::Requested{id, force});
     return {};
+}
+
+std::optional<Config> Seat::running_config() const {
+    return running_ ? std::optional(specs_.at(running_->id).config) : std::nullopt;
 }
 
 bool Seat::join(SchedulerId request, OutcomeCallback done) {

@@ -96,8 +96,8 @@ public:
     // The first request, which nobody waits for.
     void start(const Config& config);
     // As Supervisor::request(). The callback comes once, when the outcome is known and its incident, if there is one,
-    // is recorded.
-    Result<> request(Config config, bool force, OutcomeCallback done);
+    // is recorded. `base` is what base_config() is to be from then on; by default it follows from `config`.
+    Result<> request(Config config, bool force, OutcomeCallback done, std::shared_ptr<const Config> base = nullptr);
     // Lets one more caller have the answer to a request that is under way; false when it is not.
     bool join(SchedulerId request, OutcomeCallback done);
     void stop();
@@ -116,6 +116,9 @@ public:
     [[nodiscard]] std::string running_title() const;
     [[nodiscard]] bool is_running() const { return running_.has_value(); }
     [[nodiscard]] const Config& base_config() const { return *base_; }
+    [[nodiscard]] const std::shared_ptr<const Config>& base() const { return base_; }
+    // Of what runs; nullopt: nothing of ours does.
+    [[nodiscard]] std::optional<Config> running_config() const;
     [[nodiscard]] const Outcome& outcome() const { return outcome_; }
     [[nodiscard]] SeatStatus status() const;
     [[nodiscard]] SeatTotals totals() const;

@@ -254,6 +254,35 @@ void Supervisor::resume() {
     seat_->resume();
 }
 
+Result<Supervisor::Remembered> Supervisor::remember() const {
+    const Phase now = phase();
+    const bool runs = now == Phase::kProbation || now == Phase::kGood;
+    if (seat_ && !seat_->pending() && (runs || now == Phase::kStopped || now == Phase::kStoodDown))
+        return Remembered{.running = seat_->running_config(), .base = seat_->base()};
+    return fail(ErrorKind::kBusy,
+                fmt::format("what is to run is not decided: the host is in the state {}{}", to_string(now),
+                            seat_ && seat_->pending() ? " and prepares" : ""),
+                "ask again when scxhost status says good");
+}
+
+void Supervisor::restore(const Remembered& remembered, std::function<void(const SwapReport*)> done) {
+    if (!remembered.running || seat_->pending())
+        stop();
+    if (!remembered.running)
+        return done(nullptr);
+    // Also when it failed meanwhile, and is in quarantine: somebody wanted it, and it ran.
+    const auto ended = [this, done](const SwapReport& report) {
+        if (report.outcome == SwapOutcome::kRefused || report.outcome == SwapOutcome::kRolledBack)
+            stop();
+        done(&report);
+    };
+    if (const Result<> asked = seat_->request(*remembered.running, true, ended, remembered.base); !asked) {
+        report(asked.error());
+        stop();
+        done(nullptr);
+    }
+}
+
 SeatStatus Supervisor::status() const {
     return seat_->status();
 }

@@ -123,6 +123,16 @@ public:
     void check(ConfigReader::Read read, std::function<void(Result<std::vector<std::string>>)> done);
     void stop();
     void resume();
+    // What runs, to come back to it later.
+    struct Remembered {
+        std::optional<Config> running; // nullopt: nothing of the host's does
+        std::shared_ptr<const Config> base;
+    };
+    // kBusy: a request is being prepared, or nothing runs because the host is recovering.
+    [[nodiscard]] Result<Remembered> remember() const;
+    // Makes it run again, whatever runs now, and drops a request that is under way. Where it does not come to run, the
+    // kernel's own scheduler does. `done` comes once: with the outcome, or nullptr where nothing had to be done.
+    void restore(const Remembered& remembered, std::function<void(const SwapReport*)> done);
     // What the host believes and what the kernel says.
     [[nodiscard]] SeatStatus status() const;
     [[nodiscard]] SeatTotals totals() const;

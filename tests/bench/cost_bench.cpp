@@ -7,7 +7,7 @@
 // Prints tables of medians; with --json all figures.
 #include "host/base/standard_descriptors.hpp"
 #include "host/base/unique_fd.hpp"
-#include "tests/bench/workloads.hpp"
+#include "host/measure/workloads.hpp"
 #include "tests/vm/children.hpp"
 #include "tests/vm/live_policy.hpp"
 
@@ -33,15 +33,13 @@ namespace scxhost {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-using Samples = std::vector<double>;
 
 double nanoseconds_since(Clock::time_point start) {
     return std::chrono::duration<double, std::nano>(Clock::now() - start).count();
 }
 
-double median(Samples samples) {
-    std::ranges::sort(samples);
-    return samples.empty() ? 0 : samples[samples.size() / 2];
+double median(const Samples& samples) {
+    return spread_of(samples).median;
 }
 
 double worst(const Samples& samples) {

@@ -8,14 +8,11 @@
 //   messages, forks   throughput, as in cost_bench
 // Prints a table of medians of the rounds; with --json all figures.
 #include "host/base/standard_descriptors.hpp"
-#include "tests/bench/workloads.hpp"
-#include "tests/vm/children.hpp"
+#include "host/measure/workloads.hpp"
 #include "tests/vm/live_policy.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-#include <time.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -24,7 +21,6 @@
 #include <cstdio>
 #include <map>
 #include <memory>
-#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -32,113 +28,40 @@
 namespace scxhost {
 namespace {
 
-using Samples = std::vector<double>;
-
-std::int64_t now_ns() {
-    timespec time{};
-    ::clock_gettime(CLOCK_MONOTONIC, &time);
-    return time.tv_sec * 1'000'000'000 + time.tv_nsec;
-}
-
-void sleep_until(std::int64_t at) {
-    const timespec time{.tv_sec = at / 1'000'000'000, .tv_nsec = at % 1'000'000'000};
-    while (::clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, nullptr) != 0) {
-    }
-}
-
-double percentile(Samples& samples, double share) {
-    std::ranges::sort(samples);
-    const auto at = static_cast<std::size_t>(share * static_cast<double>(samples.size()));
-    return samples.empty() ? 0 : samples[std::min(at, samples.size() - 1)];
-}
-
-double median(Samples samples) {
-    return percentile(samples, 0.5);
+double median(const Samples& samples) {
+    return spread_of(samples).median;
 }
 
 // Figures of one round by name; in ms, us, percent or operations per second, as the name says.
 using Figures = std::map<std::string, double>;
 
-void hogs(Children& crowd) {
-    for (long i = 0; i < 2 * ::sysconf(_SC_NPROCESSORS_ONLN); ++i)
-        crowd.spinner();
-}
-
-void measure_periodic(std::int64_t seconds, Figures& figures) {
-    constexpr std::int64_t kPeriod = 2'000'000;
+void measure_periodic(std::chrono::nanoseconds time, Figures& figures) {
     Children crowd;
-    hogs(crowd);
-    Samples late_ms;
-    const std::int64_t end = now_ns() + seconds * 1'000'000'000;
-    for (std::int64_t at = now_ns() + kPeriod; at < end;) {
-        sleep_until(at);
-        const std::int64_t now = now_ns();
-        late_ms.push_back(static_cast<double>(now - at) / 1e6);
-        // What was slept through is one late wake-up, not many.
-        at += (now - at) / kPeriod * kPeriod + kPeriod;
-    }
-    crowd.end_all();
+    add_hogs(crowd);
+    const Samples late_ms = periodic_lateness_ms(std::chrono::milliseconds(2), time);
     figures["periodic p50 ms"] = percentile(late_ms, 0.5);
     figures["periodic p99 ms"] = percentile(late_ms, 0.99);
     figures["periodic worst ms"] = percentile(late_ms, 1);
 }
 
-// Does the same work each time; the result goes where the compiler must respect it.
-void work(std::uint64_t loops) {
-    for (std::uint64_t i = 0; i < loops; ++i)
-        asm volatile("" : : "r"(i));
-}
-
-// Loops that take about this long when nothing else runs.
-std::uint64_t calibrate(std::int64_t ns) {
-    constexpr std::uint64_t kLoops = 1'000'000;
-    std::int64_t best = INT64_MAX;
-    for (int i = 0; i < 5; ++i) {
-        const std::int64_t start = now_ns();
-        work(kLoops);
-        best = std::min(best, now_ns() - start);
-    }
-    return kLoops * static_cast<std::uint64_t>(ns) / static_cast<std::uint64_t>(best);
-}
-
-void measure_frames(std::int64_t seconds, std::uint64_t loops, Figures& figures) {
-    constexpr std::int64_t kPeriod = 16'666'667;
+void measure_frames(std::chrono::nanoseconds time, std::uint64_t loops, Figures& figures) {
     Children crowd;
-    hogs(crowd);
-    double missed = 0;
-    double frames = 0;
-    const std::int64_t end = now_ns() + seconds * 1'000'000'000;
-    for (std::int64_t at = now_ns() + kPeriod; at < end; ++frames) {
-        sleep_until(at);
-        work(loops);
-        const std::int64_t late = now_ns() - at;
-        // Each period that passed before the frame was done has had none.
-        missed += static_cast<double>(late / kPeriod);
-        frames += static_cast<double>(late / kPeriod);
-        at += late / kPeriod * kPeriod + kPeriod;
-    }
-    crowd.end_all();
-    figures["frames missed %"] = 100 * missed / frames;
+    add_hogs(crowd);
+    figures["frames missed %"] = missed_frames_percent(loops, time);
 }
 
 void measure_pipe(Figures& figures) {
-    Samples us;
-    std::int64_t last = 0;
-    ping_pong(2200, [&] {
-        const std::int64_t now = now_ns();
-        us.push_back(static_cast<double>(now - last) / 1e3);
-        last = now;
-    });
-    us.erase(us.begin(), us.begin() + 200); // caches, and the first one that has no start
+    const Samples us = ping_pong_us(2000);
     figures["pipe p50 us"] = percentile(us, 0.5);
     figures["pipe p99 us"] = percentile(us, 0.99);
 }
 
 double per_second(std::uint64_t operations, void (*run)(std::uint64_t)) {
     run(operations / 10);
-    const std::int64_t start = now_ns();
+    const auto start = std::chrono::steady_clock::now();
     run(operations);
-    return static_cast<double>(operations) * 1e9 / static_cast<double>(now_ns() - start);
+    return static_cast<double>(operations) /
+           std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 struct Arguments {
@@ -186,7 +109,7 @@ void print_decisions(LivePolicy& policy) {
 }
 
 Rounds measure(const Arguments& arguments) {
-    const std::uint64_t frame = calibrate(4'000'000);
+    const std::uint64_t frame = calibrate(std::chrono::milliseconds(4));
     Rounds all;
     std::map<std::string, std::unique_ptr<LivePolicy>> policies;
     policies.emplace("simple", std::make_unique<LivePolicy>("simple"));
@@ -197,11 +120,11 @@ Rounds measure(const Arguments& arguments) {
             if (policy != policies.end())
                 policy->second->attach();
             Figures figures;
-            measure_periodic(arguments.seconds, figures);
+            measure_periodic(std::chrono::seconds(arguments.seconds), figures);
             if (name == "interactive")
                 print_decisions(*policies.at(name));
             if (!arguments.periodic_only) {
-                measure_frames(arguments.seconds, frame, figures);
+                measure_frames(std::chrono::seconds(arguments.seconds), frame, figures);
                 measure_pipe(figures);
                 figures["messages/s"] = per_second(6400, message_storm);
                 figures["forks/s"] = per_second(300, forks);

@@ -138,6 +138,7 @@ public:
                method == "burn";
     }
     [[nodiscard]] bool changes(const std::string& method) const override { return method == "change"; }
+    void gone(std::uint64_t connection) override { left.push_back(connection); }
     void call(const std::string& method, const json& params, const Peer&, Reply reply) override {
         calls.push_back(method);
         if (method == "later")
@@ -155,6 +156,7 @@ public:
     }
 
     std::vector<std::string> calls;
+    std::vector<std::uint64_t> left; // connections
     std::vector<Reply> waiting;
     ControlServer* server = nullptr;
 };
@@ -229,6 +231,25 @@ TEST_F(ControlServerTest, CallsAndAnswers) {
             EXPECT_EQ(client.ask(method, {{"later", 1}})["error"]["data"]["kind"], "usage") << method;
         EXPECT_EQ(client.ask("reboot")["error"]["code"], static_cast<int>(RpcError::kMethodNotFound));
         EXPECT_EQ(client.ask("change")["result"], json::object()) << "the host's own user may";
+    });
+}
+
+TEST_F(ControlServerTest, TheServiceHearsOfAClientThatLeaves) {
+    start();
+    script_.run([&] {
+        RawClient stays(path_);
+        stays.ask("version");
+        {
+            RawClient leaves(path_);
+            leaves.ask("version");
+        }
+        EXPECT_TRUE(script_.wait_until([&] { return !service_.left.empty(); }));
+        EXPECT_TRUE(stays.ask("version").contains("result"));
+        script_.on_loop([&] {
+            EXPECT_EQ(service_.left, std::vector<std::uint64_t>{2}) << "the second connection, and only that";
+            server_.reset();
+            EXPECT_EQ(service_.left.size(), 1U) << "the server's end is nobody's leaving";
+        });
     });
 }
 

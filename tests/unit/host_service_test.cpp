@@ -51,7 +51,7 @@ protected:
 };
 
 TEST_F(HostServiceTest, WhatChangesAnythingIsNotForEverybody) {
-    for (const char* method : {"swap", "stop", "resume", "check"})
+    for (const char* method : {"swap", "stop", "resume", "check", "borrow", "return"})
         EXPECT_TRUE(service_.knows(method) && service_.changes(method)) << method;
     for (const char* method : {"status", "stats", "metrics"})
         EXPECT_TRUE(service_.knows(method) && !service_.changes(method)) << method;

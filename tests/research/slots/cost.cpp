@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/base/unique_fd.hpp"
-#include "tests/bench/workloads.hpp"
+#include "host/measure/workloads.hpp"
 #include "tests/research/slots/load.hpp"
 #include "tests/research/slots/questions.hpp"
 #include "tests/research/slots/slot_object.hpp"

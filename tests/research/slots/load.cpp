@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "tests/research/slots/load.hpp"
 
-#include "tests/support/pipe.hpp"
+#include "host/measure/pipe.hpp"
 
 #include <sched.h>
 #include <sys/mman.h>
