@@ -115,6 +115,7 @@ struct task_struct {
 };
 
 struct rq {
+	unsigned int nr_running;
 	int cpu;
 	struct task_struct *curr;
 };

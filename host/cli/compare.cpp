@@ -4,7 +4,9 @@
 #include "host/cli/compare.hpp"
 
 #include "host/base/event_fd.hpp"
+#include "host/base/unique_fd.hpp"
 #include "host/base/units.hpp"
+#include "host/base/write_all.hpp"
 #include "host/cli/control.hpp"
 #include "host/cli/diagnostic.hpp"
 #include "host/cli/live_table.hpp"
@@ -14,6 +16,7 @@
 #include "host/measure/command_words.hpp"
 
 #include <CLI/CLI.hpp>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <signal.h>
@@ -21,6 +24,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdio>
 #include <utility>
 
@@ -41,6 +45,8 @@ struct CompareArguments {
     std::string time = "5s";
     std::string metric;
     std::vector<std::string> plugin_dirs;
+    bool no_trace = false;
+    std::string html;
 };
 
 // The first SIGINT, SIGTERM or SIGHUP asks the comparison to end; a second one of the same ends the process at once.
@@ -180,6 +186,33 @@ void print_results(const CompareArguments& arguments, const ComparisonPlan& plan
                           least));
 }
 
+Result<> write_page(const CompareArguments& arguments, const ComparisonPlan& plan, const Comparison& comparison,
+                    const std::string& kernel_release) {
+    if (arguments.html.empty())
+        return {};
+    const std::string page = comparison_page(plan, comparison, sum_up(comparison, plan.contenders.size()),
+                                             kernel_release, utc_time(std::chrono::system_clock::now()));
+    const UniqueFd file(::open(arguments.html.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+    if (!file)
+        return fail_errno(ErrorKind::kIo, "cannot write " + arguments.html, errno);
+    if (const int error = write_all(file.get(), page); error != 0)
+        return fail_errno(ErrorKind::kIo, "cannot write " + arguments.html, error);
+    return {};
+}
+
+// Without it there are the other figures.
+std::optional<WakeupTracer> start_tracer(const CompareArguments& arguments) {
+    if (arguments.no_trace)
+        return std::nullopt;
+    Result<WakeupTracer> tracer = WakeupTracer::start();
+    if (tracer)
+        return *std::move(tracer);
+    Error error = std::move(tracer).error();
+    error.what += ", so that there are no wake-up delays, queue lengths and migrations, ignoring";
+    print_diagnostic(Severity::kWarning, error);
+    return std::nullopt;
+}
+
 CommandResult compare_schedulers(const CompareArguments& arguments) {
     const ComparisonPlan plan = SCXHOST_TRY(plan_of(arguments));
     ::signal(SIGPIPE, SIG_IGN); // a reader of our output that goes away must not leave the machine as it is
@@ -200,15 +233,21 @@ CommandResult compare_schedulers(const CompareArguments& arguments) {
             kernel_release = host.kernel_release();
             for (const Contender& contender : plan.contenders)
                 SCXHOST_TRY(host.check(contender));
+            const std::optional<WakeupTracer> tracer = start_tracer(arguments);
             Progress progress(plan);
-            comparison = SCXHOST_TRY(compare(plan, host, stop, progress));
+            comparison = SCXHOST_TRY(compare(plan, host, tracer ? &*tracer : nullptr, stop, progress));
             left = host.leave();
         }
     }
-    if (!comparison.runs.empty())
+    Result<> written;
+    if (!comparison.runs.empty()) {
         print_results(arguments, plan, comparison, kernel_release);
+        written = write_page(arguments, plan, comparison, kernel_release);
+    }
     if (!left)
         return fail(std::move(left).error());
+    if (!written)
+        return fail(std::move(written).error());
     if (comparison.interrupted) {
         print_diagnostic(Severity::kNote, {.what = "interrupted; the machine is as it was found"});
         (void)flush_stdout();
@@ -270,6 +309,12 @@ void add_compare(CommandLine line) {
                      "A figure that the workload prints: the number that the expression's first group matches,\n"
                      "in the last line that has one")
         ->type_name("REGEX");
+    command
+        ->add_option("--html", arguments->html,
+                     "Write the comparison as a page, too: one file, to look at without a network")
+        ->type_name("FILE");
+    command->add_flag("--no-trace", arguments->no_trace,
+                      "Leave out the BPF program that counts wake-up delays, queue lengths and migrations");
     add_plugin_dirs(*command, arguments->plugin_dirs);
     add_control(*command, arguments->control);
     command->footer(fmt::format(R"(
@@ -281,6 +326,7 @@ count, and the exit status is then 1. docs/compare.md says what the figures and 
 Examples:
   scxhost compare kernel simple interactive --workload builtin:periodic
   scxhost compare kernel qmap --workload "make -j8 clean all" --rounds 10
+  scxhost compare kernel interactive --workload builtin:mix --html mix.html
   scxhost compare kernel qmap --metric 'score: ([0-9.]+)' -- ./my-benchmark --quick
   scxhost compare kernel simple@fast.toml --workload builtin:mix --json | jq .figures)",
                                 workload_list()));

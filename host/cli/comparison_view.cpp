@@ -25,13 +25,6 @@ std::string_view colour_of(Verdict verdict) {
     return kYellow;
 }
 
-// I/O pressure, for most workloads: nothing to show.
-bool is_zero_everywhere(const ComparedFigure& figure) {
-    return std::ranges::all_of(figure.of, [](const ComparedFigure::Of& one) {
-        return std::ranges::all_of(one.samples, [](double sample) { return sample == 0; });
-    });
-}
-
 std::string value_cell(const ComparedFigure::Of& one) {
     if (one.samples.empty())
         return "-";
@@ -47,6 +40,12 @@ std::string verdict_cell(const ComparedFigure::Of& one, bool colour) {
 }
 
 } // namespace
+
+bool is_zero_everywhere(const ComparedFigure& figure) {
+    return std::ranges::all_of(figure.of, [](const ComparedFigure::Of& one) {
+        return std::ranges::all_of(one.samples, [](double sample) { return sample == 0; });
+    });
+}
 
 std::string format_figure(double value) {
     if (value == 0)

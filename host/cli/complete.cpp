@@ -174,9 +174,12 @@ void Completer::offer_commands() {
 
 void Completer::offer_positional() {
     const std::vector<const CLI::Option*> known = positionals(*line_.command);
-    if (line_.positionals.size() >= known.size())
+    if (known.empty())
         return;
-    const CLI::Option& option = *known[line_.positionals.size()];
+    const bool again = known.back()->get_items_expected_max() > 1; // the last one may be several
+    if (line_.positionals.size() >= known.size() && !again)
+        return;
+    const CLI::Option& option = *known[std::min(line_.positionals.size(), known.size() - 1)];
     for (const CLI::Option* other : option.get_excludes())
         if (line_.has(other))
             return;

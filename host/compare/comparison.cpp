@@ -44,9 +44,16 @@ Result<Figure> find_metric(const ComparisonPlan& plan, const std::string& output
 
 // One run with all that belongs to it; nullopt: `stop` came.
 Result<std::optional<std::vector<Figure>>> run_under(const ComparisonPlan& plan, const Contender& contender,
-                                                     ComparedHost& host, const EventFd& stop) {
+                                                     ComparedHost& host, const WakeupTracer* tracer,
+                                                     const EventFd& stop) {
     const ComparedHost::Installed installed = SCXHOST_TRY(host.install(contender));
+    std::optional<WakeupCounts> before;
+    if (tracer != nullptr)
+        before = SCXHOST_TRY(tracer->read());
     Result<MeasuredRun> run = run_measured(plan.command, stop);
+    std::optional<WakeupCounts> after;
+    if (tracer != nullptr)
+        after = SCXHOST_TRY(tracer->read());
     if (run && run->stopped)
         return std::nullopt;
     // An ejection explains a workload that failed, not the other way round.
@@ -55,6 +62,8 @@ Result<std::optional<std::vector<Figure>>> run_under(const ComparisonPlan& plan,
         return fail(std::move(run).error());
     std::vector<Figure> figures = SCXHOST_TRY(figures_of_output(plan, run->output));
     std::ranges::move(run->figures, std::back_inserter(figures));
+    if (before && after)
+        std::ranges::move(figures_between(*before, *after), std::back_inserter(figures));
     return figures;
 }
 
@@ -140,8 +149,8 @@ Result<bool> try_workload(const ComparisonPlan& plan, const EventFd& stop) {
     return true;
 }
 
-Result<Comparison> compare(const ComparisonPlan& plan, ComparedHost& host, const EventFd& stop,
-                           ComparisonListener& listener) {
+Result<Comparison> compare(const ComparisonPlan& plan, ComparedHost& host, const WakeupTracer* tracer,
+                           const EventFd& stop, ComparisonListener& listener) {
     Comparison comparison;
     const std::size_t runs = plan.rounds * plan.contenders.size();
     const Clock::time_point start = Clock::now();
@@ -153,7 +162,7 @@ Result<Comparison> compare(const ComparisonPlan& plan, ComparedHost& host, const
             if (done > 0)
                 left = (Clock::now() - start) / done * (runs - done);
             listener.on_run(round, contender, done, runs, left);
-            auto figures = run_under(plan, contender, host, stop);
+            auto figures = run_under(plan, contender, host, tracer, stop);
             if ((figures && !*figures) || stop.wait(Clock::now())) {
                 comparison.interrupted = true;
                 return comparison;

@@ -9,6 +9,7 @@
 #include "host/compare/contender.hpp"
 #include "host/measure/figure.hpp"
 #include "host/measure/samples.hpp"
+#include "host/measure/wakeup_tracer.hpp"
 
 #include <nlohmann/json_fwd.hpp>
 
@@ -62,8 +63,9 @@ public:
 
 // A scheduler that fails makes its run void, and the comparison goes on; so does a workload that fails under one.
 // Errors: the host is gone, or is no longer the comparison's (ComparedHost::check_loan()).
-[[nodiscard]] Result<Comparison> compare(const ComparisonPlan& plan, ComparedHost& host, const EventFd& stop,
-                                         ComparisonListener& listener);
+// `tracer`, which may be nullptr, has figures of its own.
+[[nodiscard]] Result<Comparison> compare(const ComparisonPlan& plan, ComparedHost& host, const WakeupTracer* tracer,
+                                         const EventFd& stop, ComparisonListener& listener);
 
 enum class Verdict {
     kNone,         // the first one, which the others are compared with; or there are no figures

@@ -122,6 +122,30 @@ TEST(SumUp, SaysWhichIsBetterAndOnlyIfChanceDoesNot) {
     EXPECT_THAT(comparison_table(plan, sum_up(idle, 3), false), testing::Not(HasSubstr("late"))) << "0 everywhere";
 }
 
+TEST(Page, IsWholeAndHarmless) {
+    Comparison comparison;
+    for (std::size_t round = 0; round < 4; ++round) {
+        comparison.runs.push_back(run(round, 0, 40, 1));
+        comparison.runs.push_back(run(round, 1, 10, 1));
+    }
+    comparison.runs.push_back({.round = 4, .contender = 1, .figures = {}, .failure = Error{.what = "ejected & gone"}});
+    ComparisonPlan plan;
+    plan.contenders = contenders({"kernel", "simple"});
+    plan.contenders[1].label = "<script>\"x\"";
+    plan.workload = "a <b>";
+    const std::string page = comparison_page(plan, comparison, sum_up(comparison, 2), "7.3.4", "2026-01-01T00:00:00Z");
+    EXPECT_TRUE(page.starts_with("<!doctype html>") && page.ends_with("</html>\n"));
+    EXPECT_THAT(page, HasSubstr("&lt;script&gt;&quot;x&quot;"));
+    EXPECT_THAT(page, HasSubstr("ejected &amp; gone"));
+    EXPECT_THAT(page, HasSubstr("width=device-width"));
+    for (const char* outside : {"<script", "http:", "https:", "src=", "url(", "@import", "<b>\""})
+        EXPECT_THAT(page, testing::Not(HasSubstr(outside))) << "it needs nothing from elsewhere";
+    std::size_t dots = 0;
+    for (std::size_t at = 0; (at = page.find("<circle", at)) != std::string::npos; ++at)
+        ++dots;
+    EXPECT_EQ(dots, 3 * 8U) << "one for each run and figure";
+}
+
 // Three rounds cannot tell, however far apart the figures are.
 TEST(SumUp, FewRoundsSayNothing) {
     Comparison comparison;
