@@ -198,11 +198,11 @@ void add_commands(CommandLine line) {
     app.get_formatter()->column_width(32);
     add_run(line);
     add_check(line);
-    add_compare(line);
     add_list(line);
     add_inspect(line);
     add_options(line);
     add_info(line);
+    add_compare(line);
     add_new(line);
     add_status(line);
     add_stats(line);

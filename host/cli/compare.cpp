@@ -31,7 +31,6 @@
 namespace scxhost {
 namespace {
 
-constexpr std::string_view kBuiltin = "builtin:";
 // So many that the test can tell something (docs/compare.md), and each of two or three schedulers has had each place.
 constexpr std::size_t kRounds = 5;
 constexpr std::size_t kMostRounds = 50; // what mann_whitney_p() has ready in a moment
@@ -140,9 +139,9 @@ Result<ComparisonPlan> plan_of(const CompareArguments& arguments) {
     Result<std::chrono::nanoseconds> time = parse_duration(arguments.time);
     if (!time || time->count() <= 0)
         return fail(ErrorKind::kUsage, "--time: " + (time ? "expected a time above 0" : time.error().what));
-    if (arguments.workload.starts_with(kBuiltin)) {
+    if (arguments.workload.starts_with(kBuiltinWorkload)) {
         const BuiltinWorkload* found =
-            SCXHOST_TRY(find_builtin_workload(std::string_view(arguments.workload).substr(kBuiltin.size())));
+            SCXHOST_TRY(find_builtin_workload(std::string_view(arguments.workload).substr(kBuiltinWorkload.size())));
         plan.command = {"/proc/self/exe", std::string(kWorkloadCommand), std::string(found->name),
                         std::to_string(time->count())};
         plan.prints_figures = true;
@@ -263,7 +262,7 @@ CommandResult compare_schedulers(const CompareArguments& arguments) {
 std::string workload_list() {
     std::string text = "Built-in workloads:\n";
     for (const BuiltinWorkload& workload : builtin_workloads())
-        text += fmt::format("  {:<18} {}\n", fmt::format("{}{}", kBuiltin, workload.name), workload.summary);
+        text += fmt::format("  {:<18} {}\n", fmt::format("{}{}", kBuiltinWorkload, workload.name), workload.summary);
     return text;
 }
 
@@ -292,7 +291,7 @@ void add_compare(CommandLine line) {
     command
         ->add_option("--workload", arguments->workload,
                      "What is run: builtin:NAME, or a command in one word; or the command stands behind \"--\"")
-        ->type_name("COMMAND");
+        ->type_name("WORKLOAD");
     command->add_option("--workload-word", arguments->command)
         ->group("")
         ->allow_extra_args(false)
@@ -301,7 +300,7 @@ void add_compare(CommandLine line) {
     command
         ->add_option("--rounds", arguments->rounds,
                      fmt::format("How often each scheduler has its turn (default: {})", kRounds))
-        ->type_name("COUNT");
+        ->type_name("N");
     command->add_option("--time", arguments->time, "How long a built-in workload runs each time (default: 5s)")
         ->type_name("TIME");
     command

@@ -26,10 +26,9 @@ h1 { font-size: 1.4rem; margin: 0 0 .3rem; overflow-wrap: anywhere; }
 h2 { font-size: 1.05rem; margin: 1.6rem 0 .2rem; }
 h2 small, p, .scale { color: var(--soft); font-weight: normal; }
 p { margin: .2rem 0; }
-.of { display: grid; grid-template-columns: minmax(6rem, 12rem) 1fr; gap: .1rem .8rem; padding: .35rem 0;
-      border-top: 1px solid var(--line); }
+.of { display: grid; gap: .1rem .8rem; padding: .35rem 0; border-top: 1px solid var(--line); }
 .of b { font-weight: 600; overflow-wrap: anywhere; }
-.of .text { grid-column: 1 / 3; font-size: .92rem; }
+.of .text { font-size: .92rem; }
 .of svg { width: 100%; height: 1.4rem; display: block; overflow: visible; }
 .axis { stroke: var(--line); stroke-width: 1; }
 .median { stroke: var(--ink); stroke-width: 2; }
@@ -38,9 +37,8 @@ p { margin: .2rem 0; }
 .better { color: var(--good); } .worse { color: var(--bad); }
 .void { color: var(--bad); }
 @media (min-width: 40rem) {
-  .of { grid-template-columns: 12rem 1fr 17rem; }
-  .of .text { grid-column: 3; }
-  .scale { margin: 0 17.8rem 0 12.8rem; }
+  .of { grid-template-columns: 11rem 1fr 19rem; }
+  .scale { margin: 0 19.8rem 0 11.8rem; }
 }
 )";
 

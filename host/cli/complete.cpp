@@ -2,13 +2,16 @@
 #include "host/cli/complete.hpp"
 
 #include "host/cli/terminal.hpp"
+#include "host/compare/contender.hpp"
 #include "host/config/selection.hpp"
 #include "host/control/metrics.hpp"
+#include "host/measure/builtin_workloads.hpp"
 #include "host/plugins/plugin_directory.hpp"
 #include "host/supervisor/incidents.hpp"
 #include "host/supervisor/prepared_scheduler.hpp"
 
 #include <CLI/CLI.hpp>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <ranges>
@@ -190,8 +193,14 @@ void Completer::offer_positional() {
 void Completer::offer_value(const CLI::Option& option) {
     const std::string kind = option.get_positional() ? option.get_name(true) : option.get_type_name();
     if (kind == "WHAT") {
+        if (line_.command->get_name() == "compare")
+            offer(std::string(kKernelsOwn), "the kernel's own scheduler");
         offer_plugins();
         result_.files = OfferedFiles::kSchedulers;
+    } else if (kind == "WORKLOAD") {
+        for (const BuiltinWorkload& workload : builtin_workloads())
+            offer(fmt::format("{}{}", kBuiltinWorkload, workload.name), workload.summary);
+        result_.files = OfferedFiles::kAll;
     } else if (kind == "FILE" || kind == "PATH") {
         result_.files = OfferedFiles::kAll;
     } else if (kind == "DIR") {

@@ -14,6 +14,8 @@
 
 namespace scxhost {
 
+inline constexpr std::string_view kBuiltinWorkload = "builtin:"; // before its name
+
 struct BuiltinWorkload {
     std::string_view name;
     std::string_view summary; // one line, no full stop
