@@ -212,48 +212,45 @@ std::optional<WakeupTracer> start_tracer(const CompareArguments& arguments) {
     return std::nullopt;
 }
 
+// Whoever waits for this process learns what ended it.
+CommandResult end_by_signal() {
+    print_diagnostic(Severity::kNote, {.what = "interrupted; the machine is as it was found"});
+    (void)flush_stdout();
+    ::signal(Interruption::signal_number(), SIG_DFL);
+    ::raise(Interruption::signal_number());
+    return ExitStatus::kSchedulerFailed;
+}
+
 CommandResult compare_schedulers(const CompareArguments& arguments) {
     const ComparisonPlan plan = SCXHOST_TRY(plan_of(arguments));
     ::signal(SIGPIPE, SIG_IGN); // a reader of our output that goes away must not leave the machine as it is
     const auto interruption = SCXHOST_TRY(Interruption::catch_signals());
     const EventFd& stop = interruption->stop();
+    if (!SCXHOST_TRY(try_workload(plan, stop)))
+        return end_by_signal();
+    ComparedHost host = SCXHOST_TRY(ComparedHost::join({.socket = arguments.control.socket.empty()
+                                                                      ? Config::Control{}.socket
+                                                                      : std::filesystem::path(arguments.control.socket),
+                                                        .plugin_dirs = arguments.plugin_dirs},
+                                                       plan.contenders, stop));
+    for (const Contender& contender : plan.contenders)
+        SCXHOST_TRY(host.check(contender));
     Comparison comparison;
-    std::string kernel_release;
-    Result<> left;
     {
-        const bool tried = SCXHOST_TRY(try_workload(plan, stop));
-        comparison.interrupted = !tried;
-        if (tried) {
-            ComparedHost host = SCXHOST_TRY(ComparedHost::join(
-                {.socket = arguments.control.socket.empty() ? Config::Control{}.socket
-                                                            : std::filesystem::path(arguments.control.socket),
-                 .plugin_dirs = arguments.plugin_dirs},
-                plan.contenders, stop));
-            kernel_release = host.kernel_release();
-            for (const Contender& contender : plan.contenders)
-                SCXHOST_TRY(host.check(contender));
-            const std::optional<WakeupTracer> tracer = start_tracer(arguments);
-            Progress progress(plan);
-            comparison = SCXHOST_TRY(compare(plan, host, tracer ? &*tracer : nullptr, stop, progress));
-            left = host.leave();
-        }
+        const std::optional<WakeupTracer> tracer = start_tracer(arguments);
+        Progress progress(plan);
+        comparison = SCXHOST_TRY(compare(plan, host, tracer ? &*tracer : nullptr, stop, progress));
     }
     Result<> written;
     if (!comparison.runs.empty()) {
-        print_results(arguments, plan, comparison, kernel_release);
-        written = write_page(arguments, plan, comparison, kernel_release);
+        print_results(arguments, plan, comparison, host.kernel_release());
+        (void)flush_stdout(); // what ran before comes back only after its probation
+        written = write_page(arguments, plan, comparison, host.kernel_release());
     }
-    if (!left)
-        return fail(std::move(left).error());
-    if (!written)
-        return fail(std::move(written).error());
-    if (comparison.interrupted) {
-        print_diagnostic(Severity::kNote, {.what = "interrupted; the machine is as it was found"});
-        (void)flush_stdout();
-        // Whoever waits for this process learns what ended it.
-        ::signal(Interruption::signal_number(), SIG_DFL);
-        ::raise(Interruption::signal_number());
-    }
+    SCXHOST_TRY(host.leave());
+    SCXHOST_TRY(std::move(written));
+    if (comparison.interrupted)
+        return end_by_signal();
     const bool all_ran =
         std::ranges::none_of(comparison.runs, [](const ComparisonRun& run) { return run.failure.has_value(); });
     return all_ran ? ExitStatus::kDone : ExitStatus::kSchedulerFailed;

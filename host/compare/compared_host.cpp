@@ -3,6 +3,7 @@
 
 #include "host/base/error_json.hpp"
 #include "host/base/json_fields.hpp"
+#include "host/config/config.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -122,6 +123,11 @@ std::vector<std::string> host_arguments(const ComparedHost::Settings& settings, 
     return arguments;
 }
 
+Error wrong_name(const Contender& contender, const std::string& found) {
+    return {.kind = ErrorKind::kUsage,
+            .what = fmt::format("{}: the configuration runs {}, not {}", contender.label, found, contender.expected)};
+}
+
 Error interrupted() {
     return {.kind = ErrorKind::kBusy, .what = "interrupted before a host had come to run"};
 }
@@ -190,6 +196,11 @@ Result<nlohmann::json> ComparedHost::ask(const std::string& method, nlohmann::js
 Result<> ComparedHost::check(const Contender& contender) {
     if (contender.what.empty())
         return {};
+    if (!contender.expected.empty()) {
+        const Config config = SCXHOST_TRY(load_config(contender.what));
+        if (!config.scheduler.plugin.empty() && config.scheduler.plugin != contender.expected)
+            return fail(wrong_name(contender, config.scheduler.plugin));
+    }
     SCXHOST_TRY(ask("check", selection_params(contender, settings_.plugin_dirs)));
     return {};
 }
@@ -227,8 +238,7 @@ Result<ComparedHost::Installed> ComparedHost::confirm(const Contender& contender
         const std::string state = json_text(kernel, "state");
         const bool agrees = json_member(status, "agrees") == true;
         if (!contender.expected.empty() && json_text(scheduler, "name") != contender.expected)
-            return fail(ErrorKind::kUsage, fmt::format("{}: the configuration runs {}, not {}", contender.label,
-                                                       json_text(scheduler, "name"), contender.expected));
+            return fail(wrong_name(contender, json_text(scheduler, "name")));
         const bool runs = contender.what.empty() ? state == "disabled" && installed.ops.empty()
                                                  : state == "enabled" && agrees && !installed.title.empty();
         if (runs)

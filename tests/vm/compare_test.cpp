@@ -183,6 +183,10 @@ TEST_F(CompareVm, MistakesAreToldBeforeAnythingIsTouched) {
         EXPECT_THAT(compare.err(), HasSubstr(message));
     }
     EXPECT_EQ(kernel_status().enable_seq, enabled);
+    write_text("/root/other.toml", "[scheduler]\nplugin = \"simple\"\n");
+    HostProcess other({"compare", "simple", "interactive@/root/other.toml", "--workload", "true"});
+    EXPECT_EQ(other.wait(), 2);
+    EXPECT_THAT(other.err(), HasSubstr("the configuration runs simple, not interactive"));
     HostProcess unknown({"compare", "simple", "simpel", "--workload", "true"});
     EXPECT_EQ(unknown.wait(), 2);
     EXPECT_THAT(unknown.err(), HasSubstr("simpel"));
