@@ -56,6 +56,11 @@ TEST_F(CompareVm, AloneItStartsAHostAndEndsIt) {
         order += run.at("scheduler").get<std::string>() + " ";
         EXPECT_GT(run.at("figures").at("round trips").get<double>(), 0) << run;
         EXPECT_GT(run.at("figures").at("CPU time").get<double>(), 0) << run;
+        // Two processes that wake each other: the tracer has seen it, under the kernel's own scheduler as well.
+        EXPECT_GT(run.at("figures").at("wake-up delay, p50").get<double>(), 0) << run;
+        EXPECT_LT(run.at("figures").at("wake-up delay, p50").get<double>(), 1000) << run;
+        EXPECT_GT(run.at("figures").at("run queue, mean").get<double>(), 0) << run;
+        EXPECT_LT(run.at("figures").at("run queue, mean").get<double>(), 8) << run;
     }
     EXPECT_EQ(order, "kernel simple interactive interactive kernel simple ");
     EXPECT_FALSE(found.at("interrupted").get<bool>());
