@@ -98,7 +98,6 @@ public:
                                   : code == kPermission  ? ErrorKind::kPermission
                                                          : ErrorKind::kAttach,
                           .what = "the host that was started for the comparison did not come to run",
-                          .hint = "what it said stands below",
                           .detail = read_all(errors_.get())});
     }
 
