@@ -73,6 +73,7 @@ public:
 
     Result<> start(const std::vector<std::string>& arguments) {
         std::vector<char*> argv;
+        argv.reserve(arguments.size() + 1);
         for (const std::string& argument : arguments)
             argv.push_back(const_cast<char*>(argument.c_str())); // exec takes them so and does not write
         argv.push_back(nullptr);
@@ -147,7 +148,7 @@ Result<ComparedHost> ComparedHost::join(Settings settings, const std::vector<Con
                                         const EventFd& stop) {
     Result<ControlClient> client = ControlClient::connect(settings.socket);
     if (!client && client.error().kind == ErrorKind::kNoHost)
-        return start(std::move(settings), contenders, stop);
+        return start(settings, contenders, stop);
     if (!client)
         return fail(std::move(client).error());
     ComparedHost host(std::move(settings), *std::move(client));
@@ -156,7 +157,7 @@ Result<ComparedHost> ComparedHost::join(Settings settings, const std::vector<Con
     return host;
 }
 
-Result<ComparedHost> ComparedHost::start(Settings settings, const std::vector<Contender>& contenders,
+Result<ComparedHost> ComparedHost::start(const Settings& settings, const std::vector<Contender>& contenders,
                                          const EventFd& stop) {
     const auto first = std::ranges::find_if(contenders, [](const Contender& one) { return !one.what.empty(); });
     UniqueFd errors(::memfd_create("host-errors", MFD_CLOEXEC));

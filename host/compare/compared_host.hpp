@@ -60,7 +60,8 @@ private:
     ComparedHost(Settings settings, ControlClient client)
         : settings_(std::move(settings))
         , client_(std::move(client)) {}
-    static Result<ComparedHost> start(Settings settings, const std::vector<Contender>& contenders, const EventFd& stop);
+    static Result<ComparedHost> start(const Settings& settings, const std::vector<Contender>& contenders,
+                                      const EventFd& stop);
     Result<> read_release();
     Result<nlohmann::json> ask(const std::string& method, nlohmann::json params);
     [[nodiscard]] std::string reason_of_end(const std::string& title);

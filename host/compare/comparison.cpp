@@ -26,20 +26,20 @@ std::optional<double> number_in(std::string_view text) {
 }
 
 // The last place that matches, line by line: of it the first group, or all of it.
-Result<Figure> find_metric(const ComparisonPlan& plan, const std::string& output) {
+Result<Figure> find_metric(const std::regex& metric, const std::string& metric_text, const std::string& output) {
     std::optional<double> found;
     for (const auto line : output | std::views::split('\n')) {
         const std::string text(line.begin(), line.end());
-        for (std::sregex_iterator match(text.begin(), text.end(), *plan.metric), end; match != end; ++match)
+        for (std::sregex_iterator match(text.begin(), text.end(), metric), end; match != end; ++match)
             found = number_in((*match)[match->size() > 1 ? 1 : 0].str());
     }
     if (!found)
-        return fail(Error{
-            .kind = ErrorKind::kUsage,
-            .what = fmt::format("the workload printed no number where --metric {} looks for one", plan.metric_text),
-            .hint = "the number is what the first pair of parentheses matches, or else the whole match",
-            .detail = output.substr(output.size() - std::min<std::size_t>(output.size(), 2000))});
-    return Figure{.name = plan.metric_text, .unit = "", .better = Better::kUnknown, .value = *found};
+        return fail(
+            Error{.kind = ErrorKind::kUsage,
+                  .what = fmt::format("the workload printed no number where --metric {} looks for one", metric_text),
+                  .hint = "the number is what the first pair of parentheses matches, or else the whole match",
+                  .detail = output.substr(output.size() - std::min<std::size_t>(output.size(), 2000))});
+    return Figure{.name = metric_text, .unit = "", .better = Better::kUnknown, .value = *found};
 }
 
 // One run with all that belongs to it; nullopt: `stop` came.
@@ -135,7 +135,7 @@ Result<std::vector<Figure>> figures_of_output(const ComparisonPlan& plan, const 
     if (plan.prints_figures)
         figures = SCXHOST_TRY(parse_figures(output));
     if (plan.metric)
-        figures.push_back(SCXHOST_TRY(find_metric(plan, output)));
+        figures.push_back(SCXHOST_TRY(find_metric(*plan.metric, plan.metric_text, output)));
     return figures;
 }
 
@@ -162,18 +162,21 @@ Result<Comparison> compare(const ComparisonPlan& plan, ComparedHost& host, const
             if (done > 0)
                 left = (Clock::now() - start) / done * (runs - done);
             listener.on_run(round, contender, done, runs, left);
-            auto figures = run_under(plan, contender, host, tracer, stop);
-            if ((figures && !*figures) || stop.wait(Clock::now())) {
+            auto result = run_under(plan, contender, host, tracer, stop);
+            std::optional<std::vector<Figure>> figures;
+            if (result)
+                figures = *std::move(result);
+            if ((result && !figures) || stop.wait(Clock::now())) {
                 comparison.interrupted = true;
                 return comparison;
             }
             ComparisonRun run{.round = round, .contender = turn, .figures = {}, .failure = {}};
             if (figures)
-                run.figures = **std::move(figures);
+                run.figures = *std::move(figures);
             else {
                 SCXHOST_TRY(host.check_loan());
-                listener.on_void(round, contender, figures.error());
-                run.failure = std::move(figures).error();
+                listener.on_void(round, contender, result.error());
+                run.failure = std::move(result).error();
             }
             comparison.runs.push_back(std::move(run));
         }

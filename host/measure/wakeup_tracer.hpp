@@ -20,9 +20,11 @@ struct bpf_object;
 
 namespace scxhost {
 
+inline constexpr unsigned kWakeupBuckets = WAKEUPS_BUCKETS;
+
 // What was counted until a moment.
 struct WakeupCounts {
-    std::array<std::uint64_t, WAKEUPS_BUCKETS> delays{};     // wake-ups
+    std::array<std::uint64_t, kWakeupBuckets> delays{};      // wake-ups
     std::array<std::uint64_t, WAKEUPS_LENGTHS> lengths_ns{}; // of all CPUs together
     std::uint64_t migrations = 0;
 };
