@@ -75,6 +75,23 @@ Error unknown_key(const std::string& section, const std::string& name, const Sou
                  .where = where};
 }
 
+constexpr std::string_view kBelow = "below";
+
+Error unknown_branch_key(const TomlNode& node) {
+    std::vector<std::string> known = {"fallback", "probation"};
+    for (const KeySpec& spec : branch_keys())
+        known.emplace_back(spec.key.substr(kBelow.size() + 1));
+    for (std::string& name : names_in("scheduler"))
+        known.push_back(std::move(name));
+    std::string hint = suggest_word(node.name, known, "keys");
+    if (!nearest_word(node.name, known) && !section_of(node.name).empty())
+        hint = fmt::format("only the whole host has it, in the section [{}]", section_of(node.name));
+    return Error{.kind = ErrorKind::kConfig,
+                 .what = fmt::format("unknown key {} in [[below]]", quote_text(node.name)),
+                 .hint = std::move(hint),
+                 .where = node.key_where};
+}
+
 // The keys of which one says what is to run.
 constexpr std::array<std::string_view, 3> kSources = {"scheduler.plugin", "scheduler.object", "scheduler.program"};
 
@@ -90,7 +107,12 @@ public:
         for (TomlNode& node : table) {
             const bool known = std::ranges::find(config_sections(), node.name) != config_sections().end();
             auto* section = std::get_if<TomlTable>(&node.content);
-            if (std::holds_alternative<TomlTables>(node.content))
+            auto* tables = std::get_if<TomlTables>(&node.content);
+            if (node.name == kBelow && tables)
+                read_branches(std::move(*tables));
+            else if (node.name == kBelow)
+                errors_.push_back(not_an_array(node));
+            else if (tables)
                 errors_.push_back(table_in_array(node.name, node));
             else if (known && section)
                 read_section(node.name, std::move(*section));
@@ -103,7 +125,7 @@ public:
             if (node.name == "scheduler")
                 scheduler_where_ = node.key_where;
         }
-        check_selection();
+        check_selection(config_, scheduler_where_.value_or(SourceLocation{.file = config_.name}));
         if (!errors_.empty())
             return fail(all_errors());
         return std::move(config_);
@@ -117,27 +139,97 @@ private:
     void read_section(const std::string& section, TomlTable table) {
         for (TomlNode& node : table) {
             const std::string key = key_of(section, node.name);
-            const KeySpec* spec = find_key(key);
-            auto* inner = std::get_if<TomlTable>(&node.content);
-            auto* array = std::get_if<TomlTables>(&node.content);
-            const auto* settings = spec ? std::get_if<SettingsKey>(&spec->kind) : nullptr;
-            const auto* calls = spec ? std::get_if<CallsKey>(&spec->kind) : nullptr;
-            if (!spec)
+            if (const KeySpec* spec = find_key(key))
+                read_key(config_, *spec, key, std::move(node));
+            else
                 errors_.push_back(unknown_key(section, node.name, node.key_where));
-            else if (array && calls)
-                read_calls(std::move(*array), key, calls->at(config_));
-            else if (array)
-                errors_.push_back(table_in_array(key, node));
-            else if (inner && settings)
-                flatten(std::move(*inner), {}, settings->at(config_));
-            else if (inner)
-                errors_.push_back(
-                    Error{.kind = ErrorKind::kConfig,
-                          .what = fmt::format("{}: expected a value ({}), found a table", key, describe_kind(*spec)),
-                          .where = node.where});
-            else if (auto stored = store(config_, *spec, setting(key, node), folder_); !stored)
-                errors_.push_back(std::move(stored).error());
         }
+    }
+
+    // `key`: what diagnostics call it.
+    void read_key(Config& into, const KeySpec& spec, const std::string& key, TomlNode node) {
+        auto* inner = std::get_if<TomlTable>(&node.content);
+        auto* array = std::get_if<TomlTables>(&node.content);
+        const auto* settings = std::get_if<SettingsKey>(&spec.kind);
+        const auto* calls = std::get_if<CallsKey>(&spec.kind);
+        if (array && calls)
+            read_calls(std::move(*array), key, calls->at(into));
+        else if (array)
+            errors_.push_back(table_in_array(key, node));
+        else if (inner && settings)
+            flatten(std::move(*inner), {}, settings->at(into));
+        else if (inner)
+            errors_.push_back(
+                Error{.kind = ErrorKind::kConfig,
+                      .what = fmt::format("{}: expected a value ({}), found a table", key, describe_kind(spec)),
+                      .where = node.where});
+        else if (auto stored = store(into, spec, setting(key, node), folder_); !stored)
+            errors_.push_back(std::move(stored).error());
+    }
+
+    static Error not_an_array(const TomlNode& node) {
+        return Error{.kind = ErrorKind::kConfig,
+                     .what = fmt::format("{}: expected an array of tables", node.name),
+                     .hint = "write [[below]] with double brackets, once for each branch",
+                     .where = node.key_where};
+    }
+
+    void read_branches(TomlTables array) {
+        for (auto& [where, table] : array.tables) {
+            const std::string label = fmt::format("{}[{}]", kBelow, config_.below.size());
+            Config branch;
+            branch.name = config_.name;
+            branch.places[std::string(kBelow)] = where;
+            const std::size_t errors_before = errors_.size();
+            for (TomlNode& node : table) {
+                if (const KeySpec* spec = find_branch_key(node.name))
+                    read_key(branch, *spec, key_of(label, node.name), std::move(node));
+                else
+                    errors_.push_back(unknown_branch_key(node));
+            }
+            if (errors_.size() == errors_before)
+                check_branch(branch, where);
+            // Behind all that are as far up, or further: in the order in which they are attached.
+            const auto depth = [](const Config& one) { return std::ranges::count(one.branch.cgroup, '/'); };
+            config_.below.insert(std::ranges::upper_bound(config_.below, depth(branch), {}, depth), std::move(branch));
+        }
+    }
+
+    // What other errors of the branch would not explain.
+    void check_branch(Config& branch, const SourceLocation& where) {
+        const auto refuse = [&](std::string what, std::string hint, const SourceLocation& at) {
+            errors_.push_back(
+                Error{.kind = ErrorKind::kConfig, .what = std::move(what), .hint = std::move(hint), .where = at});
+        };
+        if (branch.branch.cgroup.empty())
+            return refuse("[[below]]: it does not say which cgroup", "write cgroup = \"/NAME\"", where);
+        if (branch.branch.name.empty())
+            branch.branch.name = name_from_cgroup(branch.branch.cgroup);
+        const SourceLocation cgroup_where = branch.where("below.cgroup");
+        if (branch.branch.name.empty())
+            return refuse(fmt::format("[[below]]: the cgroup {} makes no name", quote_text(branch.branch.cgroup)),
+                          "give it one: name = \"NAME\", of letters, digits, '_' and '-'", cgroup_where);
+        for (const Config& other : config_.below) {
+            if (other.branch.cgroup == branch.branch.cgroup)
+                return refuse(fmt::format("[[below]]: two branches are for the cgroup {}", branch.branch.cgroup),
+                              fmt::format("a cgroup has one scheduler; \"{}\" is for it too", other.branch.name),
+                              cgroup_where);
+            if (other.branch.name == branch.branch.name)
+                return refuse(fmt::format("[[below]]: two branches are called \"{}\"", branch.branch.name),
+                              "give each a name of its own: name = \"NAME\"",
+                              branch.places.contains("below.name") ? branch.where("below.name") : cgroup_where);
+        }
+        check_selection(branch, where);
+    }
+
+    // "/games.slice/shooters" -> "shooters", "/games.slice" -> "games"; empty: what is left is no name.
+    static std::string name_from_cgroup(const std::string& cgroup) {
+        std::string_view name(cgroup);
+        name.remove_prefix(name.rfind('/') + 1);
+        for (const std::string_view suffix : {".slice", ".scope", ".service"})
+            if (name.ends_with(suffix))
+                name.remove_suffix(suffix.size());
+        return is_key_part(name) && name != "machine" ? std::string(name) : std::string();
     }
 
     void read_calls(TomlTables array, const std::string& key, std::vector<Config::Call>& out) {
@@ -205,10 +297,11 @@ private:
         }
     }
 
-    void check_selection() {
+    // `where`: of what holds the keys that say what is to run.
+    void check_selection(const Config& config, const SourceLocation& where) {
         std::vector<std::pair<SourceLocation, std::string>> given;
         for (const std::string_view key : kSources)
-            if (const auto place = config_.places.find(std::string(key)); place != config_.places.end())
+            if (const auto place = config.places.find(std::string(key)); place != config.places.end())
                 given.emplace_back(place->second, key);
         if (given.size() > 1) {
             std::ranges::sort(given, {},
@@ -219,13 +312,15 @@ private:
                                     .where = given[1].first});
         } else if (given.empty() && errors_.empty()) {
             // After other errors this one may be their consequence.
-            errors_.push_back(Error{.kind = ErrorKind::kConfig,
-                                    .what = "no scheduler is selected",
-                                    .hint = "write plugin = \"NAME\", object = \"PATH\" or program = \"PATH\" in the "
-                                            "section [scheduler]",
-                                    .where = scheduler_where_.value_or(SourceLocation{.file = config_.name})});
+            errors_.push_back(
+                Error{.kind = ErrorKind::kConfig,
+                      .what = "no scheduler is selected",
+                      .hint = fmt::format("write plugin = \"NAME\", object = \"PATH\" or program = "
+                                          "\"PATH\" in {}",
+                                          config.branch.cgroup.empty() ? "the section [scheduler]" : "this table"),
+                      .where = where});
         } else if (!given.empty() && errors_.empty()) {
-            if (Result<> fits = check_source(config_); !fits)
+            if (Result<> fits = check_source(config); !fits)
                 errors_.push_back(std::move(fits).error());
         }
     }
@@ -303,6 +398,49 @@ Result<> override_host(Config& config, const std::string& section, const Setting
     return {};
 }
 
+Result<> override_key(Config& config, const std::string& key, std::string_view text, const SourceLocation& where);
+
+// "below.games.slice=1ms": a key for one branch, without "below.".
+Result<> override_branch(Config& config, const std::string& key, std::string_view text, const SourceLocation& where) {
+    const std::string name = key.substr(0, key.find('.'));
+    std::vector<std::string> names;
+    for (Config& branch : config.below) {
+        names.push_back(branch.branch.name);
+        if (branch.branch.name != name || name.size() == key.size())
+            continue;
+        const std::string own = key.substr(name.size() + 1);
+        const std::string section = own.substr(0, own.find('.'));
+        const bool of_host = std::ranges::find(config_sections(), section) != config_sections().end();
+        if (section == kBelow || (of_host && section.size() < own.size() && section != "scheduler" &&
+                                  own != "swap.probation" && own != "host.fallback"))
+            return fail(Error{.kind = ErrorKind::kConfig,
+                              .what = fmt::format("{}: a branch has no setting of this name", own),
+                              .hint = "only the whole host has it; a branch has its scheduler's, swap.probation and "
+                                      "host.fallback",
+                              .where = where});
+        return override_key(branch, own, text, where);
+    }
+    return fail(Error{.kind = ErrorKind::kConfig,
+                      .what = fmt::format("below.{}: expected below.NAME.KEY with the name of a branch", key),
+                      .hint = suggest_word(name, names, "branches"),
+                      .where = where});
+}
+
+Result<> override_key(Config& config, const std::string& key, std::string_view text, const SourceLocation& where) {
+    const std::string section = key.substr(0, key.find('.'));
+    const bool of_host =
+        section.size() < key.size() && std::ranges::find(config_sections(), section) != config_sections().end();
+    if (const auto [settings, name] = find_settings(key); settings)
+        set_or_append(settings->at(config), typed_setting(std::string(name), text, where));
+    else if (section == kBelow && section.size() < key.size())
+        return override_branch(config, key.substr(section.size() + 1), text, where);
+    else if (of_host)
+        return override_host(config, section, typed_setting(key, text, where));
+    else
+        set_or_append(config.scheduler.options, typed_setting(key, text, where));
+    return {};
+}
+
 // A configuration that cannot be read is a wrong one, unless it is a matter of rights.
 Error unreadable(Error error) {
     if (error.kind == ErrorKind::kIo)
@@ -322,6 +460,57 @@ Config Config::without_scheduler() const {
                place.first == "stats.variables";
     });
     return result;
+}
+
+Config branch_config(const Config& root, const Config& branch) {
+    Config result = root.without_scheduler();
+    result.below.clear();
+    result.scheduler = branch.scheduler;
+    result.branch = branch.branch;
+    result.host.fallback = branch.host.fallback;
+    if (branch.places.contains("swap.probation"))
+        result.swap.probation = branch.swap.probation;
+    std::erase_if(result.places, [](const auto& place) { return place.first == "host.fallback"; });
+    for (const auto& [key, place] : branch.places)
+        result.places[key] = place;
+    return result;
+}
+
+std::string branch_text(const Config& branch) {
+    Config own = branch;
+    std::string text;
+    const auto add_settings = [&text](const std::vector<Setting>& settings) {
+        for (const Setting& setting : settings)
+            text += fmt::format("{}={}\n", setting.key, format_value(setting.value));
+    };
+    const auto add = [&](const KeySpec& spec) {
+        text += fmt::format("{}: {}\n", spec.key, format_key_value(spec, own));
+        if (const auto* settings = std::get_if<SettingsKey>(&spec.kind))
+            add_settings(settings->at(own));
+    };
+    for (const KeySpec& spec : branch_keys())
+        add(spec);
+    for (const KeySpec& spec : config_keys())
+        if (spec.key.starts_with("scheduler.") || spec.key == "host.fallback" ||
+            (spec.key == "swap.probation" && own.places.contains("swap.probation")))
+            add(spec);
+    for (const Config::Call& call : own.scheduler.calls) {
+        text += fmt::format("{} {}\n", call.program, call.attached);
+        add_settings(call.context);
+    }
+    return text;
+}
+
+std::optional<std::size_t> find_branch_above(const std::vector<Config>& branches, std::size_t index) {
+    const std::string& cgroup = branches[index].branch.cgroup;
+    std::optional<std::size_t> nearest;
+    for (std::size_t i = 0; i < branches.size(); ++i) {
+        const std::string& other = branches[i].branch.cgroup;
+        if (i != index && cgroup.starts_with(other + "/") &&
+            (!nearest || other.size() > branches[*nearest].branch.cgroup.size()))
+            nearest = i;
+    }
+    return nearest;
 }
 
 SourceLocation Config::where(const std::string& key) const {
@@ -394,18 +583,7 @@ Result<> apply_override(Config& config, std::string_view assignment) {
                           .what = fmt::format("expected KEY=VALUE, found {}", quote_text(assignment)),
                           .hint = "such as slice=10ms or swap.probation=5s",
                           .where = where});
-    const std::string_view text = assignment.substr(equals + 1);
-
-    const std::string section = key.substr(0, key.find('.'));
-    const bool of_host =
-        section.size() < key.size() && std::ranges::find(config_sections(), section) != config_sections().end();
-    if (const auto [settings, name] = find_settings(key); settings)
-        set_or_append(settings->at(config), typed_setting(std::string(name), text, where));
-    else if (of_host)
-        return override_host(config, section, typed_setting(key, text, where));
-    else
-        set_or_append(config.scheduler.options, typed_setting(key, text, where));
-    return {};
+    return override_key(config, key, assignment.substr(equals + 1), where);
 }
 
 std::filesystem::path installation_prefix() {

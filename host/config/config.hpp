@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -93,6 +94,13 @@ struct Config {
         std::uint64_t limit = 64ULL << 20; // bytes; beyond it the oldest records go
     };
 
+    // Which branch of a tree this is for: a scheduler below another one, for the tasks of a cgroup ([[below]]).
+    struct Branch {
+        std::string name;    // what commands call it; empty: none, this is for the machine
+        std::string cgroup;  // "/games.slice": as in /proc/PID/cgroup, without a slash at the end
+        bool create = false; // made when it is missing, and removed at the end
+    };
+
     Scheduler scheduler;
     Program program;
     Host host;
@@ -102,15 +110,27 @@ struct Config {
     Log log;
     Control control;
     Incidents incidents;
+    Branch branch;
+    // The branches, each after those above it; of each only what it has itself. branch_config() makes the whole.
+    std::vector<Config> below;
 
     std::string name;                             // of the file, as it was given; empty when there is none
     std::map<std::string, SourceLocation> places; // where each key of the host ("host.fallback") was set
 
-    // The same without what is about one scheduler and no other: which one, its settings, what to show of it.
+    // The same without what is about one scheduler and no other: which one, its settings, what to show of it. Where it
+    // runs, and what is below it, stays.
     [[nodiscard]] Config without_scheduler() const;
     // Where the value of `key` was set; the file as a whole when it was not.
     [[nodiscard]] SourceLocation where(const std::string& key) const;
 };
+
+// All that holds for one of root.below: its scheduler, place, fallback and probation, and the rest from `root`. Without
+// a fallback of its own it has none: the scheduler above it takes the cgroup's tasks.
+[[nodiscard]] Config branch_config(const Config& root, const Config& branch);
+// What one of root.below has itself, as text: equal for two that say the same, wherever it stands.
+[[nodiscard]] std::string branch_text(const Config& branch);
+// The index in `branches` of the one that the one at `index` is directly below; nullopt: it is below the machine's.
+[[nodiscard]] std::optional<std::size_t> find_branch_above(const std::vector<Config>& branches, std::size_t index);
 
 // Reads and checks a file. kPermission: it may not be read, or the process is root and somebody else could change the
 // file (host/base/file_trust.hpp); kConfig: everything else that is wrong with it. All problems of the content are
@@ -121,7 +141,8 @@ struct Config {
 [[nodiscard]] Result<Config> parse_config(std::string_view text, const std::string& name);
 
 // Applies one `--set KEY=VALUE` on top of what was read. A key that starts with a section ("host.", "swap.", ...) is a
-// setting of the host; any other is an option of the scheduler. VALUE is a TOML value if it reads as one, otherwise a
+// setting of the host, one that starts with "below.NAME." is a key for that branch; any other is an option of the
+// scheduler. VALUE is a TOML value if it reads as one, otherwise a
 // string; a relative path is relative to the current folder. `config` is untouched when it fails.
 [[nodiscard]] Result<> apply_override(Config& config, std::string_view assignment);
 

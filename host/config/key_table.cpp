@@ -94,6 +94,25 @@ constexpr Grammar kWayBack{
     .accepts = [](std::string_view text) { return text == "standby" || text == "restart"; },
 };
 
+constexpr Grammar kBranchName{
+    .noun = "a name for a branch",
+    .hint = "a name is made of letters, digits, '_' and '-'; \"machine\" is the scheduler that is above all",
+    .accepts = [](std::string_view text) { return is_key_part(text) && text != "machine"; },
+};
+constexpr Grammar kCgroup{
+    .noun = "a cgroup that a scheduler can be for",
+    .hint =
+        "write it as /proc/PID/cgroup shows it, such as \"/games.slice\": without /sys/fs/cgroup, \"..\" and a slash "
+        "at the end; what is in \"/\" itself stays with the scheduler of the machine",
+    .accepts =
+        [](std::string_view text) {
+            const std::filesystem::path path(text);
+            return text.size() > 1 && text.starts_with('/') && !text.ends_with('/') &&
+                   text.find('\0') == std::string_view::npos && path.lexically_normal() == path &&
+                   !text.starts_with("/sys/fs/cgroup") && std::ranges::find(path, "..") == path.end();
+        },
+};
+
 // Indexed by LogLevel.
 const std::vector<std::string>& level_names() {
     static const std::vector<std::string> names{"error", "warning", "info", "debug", "trace"};
@@ -189,6 +208,19 @@ constexpr std::array kKeys{
             SizeKey{at<&Config::incidents, &Config::Incidents::limit>, kMinIncidentBytes, kMaxIncidentBytes},
             "What the records may take altogether; the oldest ones go first"},
 };
+
+constexpr std::array kBranchKeys{
+    KeySpec{"below.name", WordKey{at<&Config::branch, &Config::Branch::name>, &kBranchName},
+            "What commands and events call the branch; without it the last part of its cgroup, without `.slice`",
+            "the cgroup's"},
+    KeySpec{"below.cgroup", WordKey{at<&Config::branch, &Config::Branch::cgroup>, &kCgroup},
+            "The cgroup whose tasks it has, as in `/proc/PID/cgroup`; one that is missing is waited for", "none"},
+    KeySpec{"below.create", BoolKey{at<&Config::branch, &Config::Branch::create>},
+            "Make the cgroup when it is missing, and remove it at the end if it is empty then"},
+};
+
+// Of other tables. Every key of [scheduler] is one of [[below]] too.
+constexpr std::array<std::string_view, 2> kSharedBranchKeys = {"host.fallback", "swap.probation"};
 
 Result<std::string> checked_word(const Setting& setting, const Grammar& grammar) {
     std::string word = SCXHOST_TRY(setting.as_string());
@@ -294,6 +326,20 @@ std::span<const KeySpec> config_keys() {
 const KeySpec* find_key(std::string_view key) {
     const auto* const found = std::ranges::find(kKeys, key, &KeySpec::key);
     return found == kKeys.end() ? nullptr : found;
+}
+
+std::span<const KeySpec> branch_keys() {
+    return kBranchKeys;
+}
+
+const KeySpec* find_branch_key(std::string_view name) {
+    const std::string own = "below." + std::string(name);
+    if (const auto* const found = std::ranges::find(kBranchKeys, own, &KeySpec::key); found != kBranchKeys.end())
+        return found;
+    for (const std::string_view shared : kSharedBranchKeys)
+        if (shared.substr(shared.find('.') + 1) == name)
+            return find_key(shared);
+    return find_key("scheduler." + std::string(name));
 }
 
 const std::vector<std::string>& config_sections() {

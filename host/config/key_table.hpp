@@ -83,6 +83,11 @@ struct KeySpec {
 };
 
 [[nodiscard]] std::span<const KeySpec> config_keys();
+// Of a table [[below]], those that no other table has: "below.cgroup". They are no settings of the host: no section,
+// and not to be overridden.
+[[nodiscard]] std::span<const KeySpec> branch_keys();
+// The key of the host's that the key `name` of a table [[below]] stands for; nullptr: there is none.
+[[nodiscard]] const KeySpec* find_branch_key(std::string_view name);
 [[nodiscard]] const KeySpec* find_key(std::string_view key);     // nullptr: unknown
 [[nodiscard]] const std::vector<std::string>& config_sections(); // "scheduler", "host", ...
 

@@ -36,14 +36,31 @@ std::string default_cell(const KeySpec& spec) {
     return text.empty() ? "empty" : "`" + text + "`";
 }
 
+void begin_table(std::string& out, std::string_view title) {
+    fmt::format_to(std::back_inserter(out), "### {}\n\n| Key | Value | Default | Meaning |\n|---|---|---|---|\n",
+                   title);
+}
+
+void add_row(std::string& out, const KeySpec& spec, std::string_view default_text) {
+    fmt::format_to(std::back_inserter(out), "| `{}` | {} | {} | {}. |\n", spec.key.substr(spec.key.find('.') + 1),
+                   describe_kind(spec), default_text, spec.help);
+}
+
 void add_table(std::string& out, const std::string& section) {
-    fmt::format_to(std::back_inserter(out), "### [{}]\n\n| Key | Value | Default | Meaning |\n|---|---|---|---|\n",
-                   section);
+    begin_table(out, "[" + section + "]");
     for (const KeySpec& spec : config_keys())
         if (spec.key.starts_with(section + "."))
-            fmt::format_to(std::back_inserter(out), "| `{}` | {} | {} | {}. |\n", spec.key.substr(section.size() + 1),
-                           describe_kind(spec), default_cell(spec), spec.help);
+            add_row(out, spec, default_cell(spec));
     out += '\n';
+}
+
+void add_branch_table(std::string& out) {
+    begin_table(out, "[[below]]");
+    for (const KeySpec& spec : branch_keys())
+        add_row(out, spec, spec.default_text.empty() ? default_cell(spec) : spec.default_text);
+    add_row(out, *find_branch_key("fallback"), "none: the scheduler above");
+    add_row(out, *find_branch_key("probation"), "that of `[swap]`");
+    out += "\nEvery key of `[scheduler]` is a key of `[[below]]` too.\n\n";
 }
 
 // Every key with its default. A key whose default cannot be written down stands in a comment.
@@ -79,6 +96,7 @@ std::string config_reference_markdown() {
     std::string out;
     for (const std::string& section : config_sections())
         add_table(out, section);
+    add_branch_table(out);
     add_sample(out);
     return out;
 }

@@ -73,17 +73,43 @@ Result<Config> select_config(const Selection& selection, const Config& base) {
     return config;
 }
 
-Result<Config> fallback_config(const std::string& name, const Config& base) {
-    const bool is_program =
-        name.starts_with('/') && !name.ends_with(".toml") && !name.ends_with(".o") && !name.ends_with(".so");
-    Selection selection;
-    (is_program ? selection.program : selection.what) = name;
-    Config named = SCXHOST_TRY(select_config(selection, base));
+namespace {
+
+Config with_scheduler_of(const Config& base, Config named) {
     Config config = base.without_scheduler();
     config.scheduler = std::move(named.scheduler);
     config.program = std::move(named.program);
     config.stats.variables = std::move(named.stats.variables);
     config.host.plugin_dirs = std::move(named.host.plugin_dirs); // it is found as it is by itself
+    return config;
+}
+
+} // namespace
+
+Result<Config> fallback_config(const std::string& name, const Config& base) {
+    const bool is_program =
+        name.starts_with('/') && !name.ends_with(".toml") && !name.ends_with(".o") && !name.ends_with(".so");
+    Selection selection;
+    (is_program ? selection.program : selection.what) = name;
+    return with_scheduler_of(base, SCXHOST_TRY(select_config(selection, base)));
+}
+
+Result<Config> select_scheduler(const Selection& selection, const Config& base) {
+    Selection without_settings = selection;
+    without_settings.assignments.clear();
+    Config named = SCXHOST_TRY(select_config(without_settings, base));
+    if (!named.name.empty() && !named.below.empty())
+        return fail(Error{
+            .kind = ErrorKind::kConfig,
+            .what = fmt::format("{} is for a whole tree, and what is asked for is one scheduler of it", selection.what),
+            .hint = "name a configuration without [[below]], or swap the whole tree",
+            .where = named.below.front().where("below")});
+    std::string name = named.name;
+    Config config = with_scheduler_of(base, std::move(named));
+    config.name = std::move(name);
+    for (const std::string& assignment : selection.assignments)
+        SCXHOST_TRY(apply_override(config, assignment));
+    SCXHOST_TRY(check_source(config));
     return config;
 }
 

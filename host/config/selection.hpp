@@ -38,4 +38,8 @@ bool names_a_file(std::string_view what);
 // configuration that is named gives its scheduler and nothing else. Errors: as select_config().
 [[nodiscard]] Result<Config> fallback_config(const std::string& name, const Config& base);
 
+// The same with all that a selection can say, for the seat whose configuration `base` is: a file gives its scheduler
+// alone, and what is set on top is for this seat. kConfig too when the file has branches of its own.
+[[nodiscard]] Result<Config> select_scheduler(const Selection& selection, const Config& base);
+
 } // namespace scxhost
