@@ -30,6 +30,8 @@ std::string_view to_string(Phase phase) {
         return "recovering";
     case Phase::kStopped:
         return "stopped";
+    case Phase::kWaiting:
+        return "waiting";
     case Phase::kStoodDown:
         break;
     }
@@ -144,6 +146,7 @@ void Lifecycle::on(const event::Requested& requested) {
 // In the place of a recovery that is under way: the operator knows better. What is on probation stays there, and its
 // outcome open, until the new one takes its place.
 void Lifecycle::begin_request(SchedulerId id, bool force) {
+    let_go();
     pending_.reset();
     waiting_ = false;
     if (!running_)
@@ -172,9 +175,10 @@ void Lifecycle::on(const event::Prepared& prepared) {
         pending_.reset();
         return;
     }
-    before_switch_ = phase_;
-    phase_ = Phase::kSwitching;
-    add_action(action::Switch{id});
+    if (place_)
+        switch_to(*pending_);
+    else
+        hold(*pending_, true);
 }
 
 void Lifecycle::on(const event::PrepareFailed& failed) {
@@ -208,12 +212,13 @@ void Lifecycle::on(const event::Switched& switched) {
     const SchedulerId id = pending_->id;
     if (pending_->purpose == Purpose::kRequest)
         last_request_ = id;
+    const bool was_proven = pending_->proven;
     pending_.reset();
     const std::optional<SchedulerId> previous = std::exchange(running_, id);
     stand_down_.reset();
     // Going back to one that has proven itself is no trial.
     const bool back = kept_ == id;
-    const bool proven = back && kept_is_good_;
+    const bool proven = was_proven || (back && kept_is_good_);
     if (back) {
         kept_.reset();
         kept_loaded_ = false;
@@ -350,6 +355,8 @@ void Lifecycle::on(const event::DelayOver&) {
 }
 
 void Lifecycle::on(const event::StopRequested&) {
+    if (held_)
+        last_request_ = pending_->id;
     drop_pending(SwapOutcome::kSuperseded);
     settle_all(SwapOutcome::kSuperseded);
     if (running_) {
@@ -368,7 +375,8 @@ void Lifecycle::on(const event::ResumeRequested&) {
     quarantine_.clear();
     tried_.clear();
     attempts_ = 0;
-    if (!last_request_ || running_ == last_request_ || (pending_ && pending_->purpose == Purpose::kRequest))
+    if (!last_request_ || running_ == last_request_ || held_ ||
+        (pending_ && pending_->purpose == Purpose::kRequest))
         return;
     begin_request(*last_request_, false);
 }
@@ -384,10 +392,66 @@ void Lifecycle::on(const event::TopologyChanged&) {
         start({.id = *kept_, .purpose = Purpose::kRefresh});
 }
 
+// What ran is held as it is. A request that was being prepared is given up: it was made for what ran.
+void Lifecycle::on(const event::PlaceLost& lost) {
+    place_ = false;
+    if (!lost.detached)
+        return;
+    const bool proven = phase_ == Phase::kGood;
+    drop_pending(SwapOutcome::kSuperseded);
+    const SchedulerId id = *std::exchange(running_, std::nullopt);
+    hold({.id = id, .purpose = Purpose::kRestart, .was_attached = true, .proven = proven}, true);
+}
+
+void Lifecycle::on(const event::PlaceFound&) {
+    place_ = true;
+    if (!std::exchange(held_, false))
+        return;
+    phase_ = Phase::kRecovering;
+    if (!std::exchange(held_loaded_, false))
+        return start(*pending_);
+    if (!pending_->stale)
+        return switch_to(*pending_);
+    release_held();
+    start(*pending_);
+}
+
+// Until there is a place for it.
+void Lifecycle::hold(Pending pending, bool loaded) {
+    pending.ticket = 0;
+    pending_ = pending;
+    held_ = true;
+    held_loaded_ = loaded;
+    if (!running_)
+        phase_ = Phase::kWaiting;
+}
+
+void Lifecycle::let_go() {
+    if (std::exchange(held_, false) && std::exchange(held_loaded_, false))
+        release_held();
+}
+
+// The kept one stays what there is to go back to.
+void Lifecycle::release_held() {
+    if (kept_ != pending_->id || !kept_loaded_)
+        add_action(action::Release{pending_->id});
+}
+
+void Lifecycle::switch_to(Pending pending) {
+    pending_ = pending;
+    before_switch_ = phase_;
+    phase_ = Phase::kSwitching;
+    add_action(action::Switch{pending.id});
+}
+
 void Lifecycle::start(Pending pending) {
     pending.stale = false;
-    pending.ticket = ++last_ticket_;
+    pending.was_attached = false;
+    pending.proven = false;
     waiting_ = false;
+    if (!place_)
+        return hold(pending, false);
+    pending.ticket = ++last_ticket_;
     if (kept_ == pending.id && std::exchange(kept_loaded_, false))
         add_action(action::Release{pending.id}); // it is loaded anew
     pending_ = pending;
@@ -420,6 +484,7 @@ void Lifecycle::stop_waiting() {
 void Lifecycle::drop_pending(SwapOutcome outcome) {
     if (pending_)
         settle(pending_->id, outcome);
+    let_go();
     pending_.reset();
     waiting_ = false;
 }
@@ -451,10 +516,8 @@ void Lifecycle::recover() {
     if (kept_ && kept_loaded_ && usable(*kept_)) {
         // A request that is still being prepared is not lost: the operator hears that it was overtaken.
         drop_pending(SwapOutcome::kSuperseded);
-        pending_ = Pending{.id = *kept_, .purpose = Purpose::kRecovery, .was_attached = true};
-        before_switch_ = phase_;
-        phase_ = Phase::kSwitching;
-        return add_action(action::Switch{*kept_});
+        const Pending back{.id = *kept_, .purpose = Purpose::kRecovery, .was_attached = true};
+        return place_ ? switch_to(back) : hold(back, true);
     }
     if (pending_ && pending_->purpose == Purpose::kRefresh) {
         pending_->purpose = Purpose::kRecovery;

@@ -58,8 +58,9 @@ enum class Phase {
     kRecovering, // nothing of ours runs; the next one is being prepared or waited for
     kStopped,    // the operator stopped it
     kStoodDown,  // nothing of ours runs until somebody asks
+    kWaiting,    // nothing of ours runs: the place for it is not there
 };
-inline constexpr std::size_t kPhases = 7;
+inline constexpr std::size_t kPhases = 8;
 [[nodiscard]] std::string_view to_string(Phase phase);
 
 enum class StandDownReason {
@@ -137,11 +138,16 @@ struct DelayOver {};
 struct StopRequested {};
 struct ResumeRequested {}; // forgets failures and quarantine, and wants the last request again
 struct TopologyChanged {}; // loaded objects are out of date
+struct PlaceLost {         // of a branch: its cgroup, or the scheduler above it, is not there
+    bool detached = false; // what ran was detached for that, and stays loaded
+};
+struct PlaceFound {}; // it is there again
 } // namespace event
 
 using Event = std::variant<event::Requested, event::Prepared, event::PrepareFailed, event::Unchanged, event::Switched,
                            event::SwitchFailed, event::Left, event::Replaced, event::ProbationOver, event::DelayOver,
-                           event::StopRequested, event::ResumeRequested, event::TopologyChanged>;
+                           event::StopRequested, event::ResumeRequested, event::TopologyChanged, event::PlaceLost,
+                           event::PlaceFound>;
 
 namespace action {
 struct Prepare { // load it, in the background; answer with the ticket. Earlier tickets of it are not waited for any
@@ -229,7 +235,8 @@ private:
         bool force = false;
         PreparationTicket ticket = 0; // 0: it is not being prepared
         bool stale = false;
-        bool was_attached = false; // it is the kept one, to be attached as it is a second time
+        bool was_attached = false; // it is loaded still, to be attached as it is a second time
+        bool proven = false;       // it was good when its place went
         unsigned reloads = 0;      // because the topology changed meanwhile
     };
 
@@ -246,6 +253,8 @@ private:
     void on(const event::StopRequested& request);
     void on(const event::ResumeRequested& request);
     void on(const event::TopologyChanged& change);
+    void on(const event::PlaceLost& lost);
+    void on(const event::PlaceFound& found);
 
     void add_action(Action action) { actions_.push_back(std::move(action)); }
     void begin_request(SchedulerId id, bool force);
@@ -254,6 +263,10 @@ private:
     void start_after(Pending pending, std::chrono::nanoseconds delay);
     void start_again(Pending pending);
     void stop_waiting();
+    void hold(Pending pending, bool loaded);
+    void let_go();
+    void release_held();
+    void switch_to(Pending pending);
     void drop_pending(SwapOutcome outcome);
     void release_kept();
     void become_good();
@@ -283,6 +296,9 @@ private:
     bool kept_is_good_ = false;               // it had proven itself
     std::optional<Pending> pending_;          // being prepared, waited for, or switched to
     bool waiting_ = false;                    // pending_ waits for DelayOver
+    bool place_ = true;                       // there is one
+    bool held_ = false;                       // pending_ waits for PlaceFound
+    bool held_loaded_ = false;                // and is loaded, of its own or as the kept one
     std::set<SchedulerId> unsettled_;         // whose outcome is still to be told
     std::optional<SchedulerId> last_request_; // the last request
     std::vector<SchedulerId> good_;           // the latest first

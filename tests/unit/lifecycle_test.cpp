@@ -88,6 +88,15 @@ public:
         now += *std::exchange(delay, std::nullopt);
         tell(event::DelayOver{});
     }
+    // The scheduler above leaves, or the cgroup goes: the seat detaches what runs first, unless it had left.
+    void lose_place() {
+        has_place = false;
+        tell(event::PlaceLost{.detached = std::exchange(running, std::nullopt).has_value()});
+    }
+    void find_place() {
+        has_place = true;
+        tell(event::PlaceFound{});
+    }
     void start(SchedulerId id) {
         tell(event::Requested{id});
         prepared();
@@ -116,6 +125,7 @@ public:
     std::map<SchedulerId, std::vector<Refusal>> refusals; // attach failures to come
     std::optional<event::Left> leaves_in_switch;          // what runs has left when the next switch begins
     bool restore_works = true;
+    bool has_place = true;
 
 private:
     void finish_switch(SchedulerId to) {
@@ -145,6 +155,7 @@ private:
     void carry_out(const action::Switch& step) {
         EXPECT_TRUE(loaded.contains(step.to)) << "switch to " << step.to << ", which is not loaded";
         EXPECT_FALSE(switch_to);
+        EXPECT_TRUE(has_place) << "switch to " << step.to << ", for which there is no place";
         switch_to = step.to;
     }
     void carry_out(const action::Detach&) {
@@ -887,6 +898,104 @@ TEST(LifecycleTest, OneThatSomebodyDetachedComesBackWithoutBlame) {
     EXPECT_EQ(world.lifecycle.stand_down_reason(), StandDownReason::kNothingLeft);
 }
 
+// A branch: its cgroup, or the scheduler above it, goes and comes again.
+
+TEST(LifecycleTest, WhatRanIsAttachedAgainAsItIsWhenItsPlaceIsBack) {
+    World world;
+    world.start(kA);
+    world.lose_place();
+    EXPECT_EQ(world.lifecycle.phase(), Phase::kWaiting);
+    EXPECT_THAT(world.loaded, ElementsAre(kA)) << "nothing need be loaded when it is back";
+    world.find_place();
+    EXPECT_EQ(world.lifecycle.phase(), Phase::kGood) << "it has proven itself";
+    EXPECT_THAT(world.log, ElementsAre("run 1"));
+    EXPECT_EQ(world.lifecycle.recent_failures(), 0U);
+}
+
+TEST(LifecycleTest, OneThatHadNotProvenItselfIsOnProbationAgain) {
+    World world;
+    world.tell(event::Requested{kA});
+    world.prepared();
+    world.lose_place();
+    EXPECT_FALSE(world.settled.contains(kA));
+    world.find_place();
+    EXPECT_EQ(world.lifecycle.phase(), Phase::kProbation);
+    world.tell(event::ProbationOver{});
+    EXPECT_EQ(world.settled[kA], SwapOutcome::kGood);
+}
+
+TEST(LifecycleTest, WithoutAPlaceNothingIsPrepared) {
+    World world;
+    world.lose_place();
+    world.tell(event::Requested{kA});
+    EXPECT_EQ(world.lifecycle.phase(), Phase::kWaiting);
+    EXPECT_THAT(world.log, IsEmpty());
+    world.find_place();
+    world.prepared();
+    EXPECT_EQ(world.running, kA);
+}
+
+TEST(LifecycleTest, WhatIsPreparedWhenThePlaceIsGoneWaitsForIt) {
+    World world;
+    world.tell(event::Requested{kA});
+    world.lose_place();
+    world.prepared();
+    EXPECT_EQ(world.lifecycle.phase(), Phase::kWaiting);
+    world.find_place();
+    EXPECT_EQ(world.running, kA);
+}
+
+TEST(LifecycleTest, OneThatCannotBeAttachedAgainIsLoadedAnewBeforeItIsBlamed) {
+    World world;
+    world.start(kA);
+    world.lose_place();
+    world.refusals[kA] = {LeaveClass::kError};
+    world.find_place();
+    EXPECT_FALSE(world.quarantined(kA));
+    world.prepared();
+    EXPECT_EQ(world.running, kA);
+    EXPECT_EQ(world.lifecycle.phase(), Phase::kProbation);
+}
+
+TEST(LifecycleTest, ACpuThatCameMeanwhileHasItLoadedAnew) {
+    World world;
+    world.start(kA);
+    world.lose_place();
+    world.tell(event::TopologyChanged{});
+    world.find_place();
+    EXPECT_THAT(world.loaded, IsEmpty());
+    world.prepared();
+    EXPECT_EQ(world.running, kA);
+}
+
+TEST(LifecycleTest, StopWhileItWaitsIsForgottenByResumeOnly) {
+    World world;
+    world.start(kA);
+    world.lose_place();
+    world.tell(event::StopRequested{});
+    EXPECT_THAT(world.loaded, IsEmpty());
+    world.find_place();
+    EXPECT_EQ(world.lifecycle.phase(), Phase::kStopped);
+    world.tell(event::ResumeRequested{});
+    world.prepared();
+    EXPECT_EQ(world.running, kA);
+}
+
+TEST(LifecycleTest, ItsOwnFailureIsBlamedAlsoWhenThePlaceGoesWithIt) {
+    World world;
+    world.start(kA);
+    world.lifecycle.set_fallbacks({kFallback});
+    world.running.reset();
+    world.has_place = false;
+    world.tell(event::PlaceLost{});
+    world.tell(event::Left{LeaveClass::kError, false, "it failed"});
+    EXPECT_TRUE(world.quarantined(kA));
+    EXPECT_EQ(world.lifecycle.phase(), Phase::kWaiting);
+    world.find_place();
+    world.prepared();
+    EXPECT_EQ(world.running, kFallback);
+}
+
 // Long random lives: whatever happens, and in whatever order, the promise holds.
 TEST(LifecycleTest, PromiseHoldsInRandomLives) {
     for (unsigned seed = 0; seed < 400; ++seed) {
@@ -910,6 +1019,8 @@ TEST(LifecycleTest, PromiseHoldsInRandomLives) {
                 world.leaves_in_switch = event::Left{static_cast<LeaveClass>(pick(6)), false, "it left"};
             else
                 world.leaves_in_switch.reset();
+            if (pick(12) == 0)
+                world.has_place ? world.lose_place() : world.find_place();
             switch (pick(9)) {
             case 0:
                 asked.insert(++next);
@@ -954,7 +1065,7 @@ TEST(LifecycleTest, PromiseHoldsInRandomLives) {
                 EXPECT_TRUE(phase == Phase::kGood || phase == Phase::kProbation) << to_string(phase);
             } else {
                 EXPECT_TRUE(phase == Phase::kEmpty || phase == Phase::kStopped || phase == Phase::kStoodDown ||
-                            world.preparing() || world.delay)
+                            (phase == Phase::kWaiting && !world.has_place) || world.preparing() || world.delay)
                     << "nothing runs, nothing is on its way: " << to_string(phase);
             }
             // What is loaded is what runs and at most one to go back to.
