@@ -10,10 +10,12 @@
 #include "host/cli/log.hpp"
 #include "host/cli/standard_output.hpp"
 #include "host/cli/terminal.hpp"
+#include "host/kernel/cgroup.hpp"
 #include "host/kernel/kernel_release.hpp"
 #include "host/kernel/preflight.hpp"
 #include "host/supervisor/prepared_scheduler.hpp"
 #include "host/supervisor/scheduler_pool.hpp"
+#include "host/supervisor/tree_check.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -42,14 +44,16 @@ struct Item {
 
 class Report {
 public:
-    void passed(std::string name, std::string text) {
-        items_.push_back({std::move(name), Outcome::kPassed, std::move(text), {}});
+    // What comes now is about this branch.
+    void speak_of(const std::string& branch) { prefix_ = branch + ": "; }
+    void passed(const std::string& name, std::string text) {
+        items_.push_back({prefix_ + name, Outcome::kPassed, std::move(text), {}});
     }
-    void skipped(std::string name, std::string why) {
-        items_.push_back({std::move(name), Outcome::kNotChecked, std::move(why), {}});
+    void skipped(const std::string& name, std::string why) {
+        items_.push_back({prefix_ + name, Outcome::kNotChecked, std::move(why), {}});
     }
-    void failed(std::string name, Error error) {
-        items_.push_back({std::move(name), Outcome::kFailed, error.what, std::move(error)});
+    void failed(const std::string& name, Error error) {
+        items_.push_back({prefix_ + name, Outcome::kFailed, error.what, std::move(error)});
     }
     // Adds the outcome of one step; true when it passed.
     template <typename T>
@@ -107,6 +111,7 @@ public:
     }
 
 private:
+    std::string prefix_;
     std::vector<Item> items_;
 };
 
@@ -161,7 +166,21 @@ void add_unsized_arrays(Report& report, const PreparedScheduler& scheduler, cons
                                           names.size() == 1 ? "it" : "them"));
 }
 
-void check_scheduler(Report& report, const Config& config, const PreflightReport& preflight, const KernelBtf* kernel) {
+// Where a branch would be, and whether it could be there now.
+std::string describe_place(const Config& root, std::size_t branch) {
+    const Config::Branch& place = root.below[branch].branch;
+    const std::optional<std::size_t> above = find_branch_above(root.below, branch);
+    std::string text =
+        fmt::format("{}, below {}", place.cgroup, above ? root.below[*above].branch.name : "the machine's");
+    if (!find_cgroup(place.cgroup))
+        text += place.create ? "; the host makes this cgroup" : "; there is no such cgroup yet: it is waited for";
+    return text;
+}
+
+// One of root.below, or the machine's scheduler.
+void check_scheduler(Report& report, const Config& root, std::optional<std::size_t> branch,
+                     const PreflightReport& preflight, const KernelBtf* kernel) {
+    const Config config = branch ? branch_config(root, root.below[*branch]) : root;
     Result<std::unique_ptr<PreparedScheduler>> scheduler = PreparedScheduler::open(config);
     if (!report.step("plugin or object", scheduler, scheduler ? (*scheduler)->path().string() : ""))
         return;
@@ -169,6 +188,8 @@ void check_scheduler(Report& report, const Config& config, const PreflightReport
     if (!report.step("options", bound,
                      fmt::format("{} set, {} known", config.scheduler.options.size(),
                                  (*scheduler)->object().declarations().options.size())))
+        return;
+    if (branch && !report.step("place", (*scheduler)->check_branch(config, kernel), describe_place(root, *branch)))
         return;
     for (const auto& [key, value] : (*scheduler)->setup_texts())
         report.passed("setup", fmt::format("{} = {}", key, value));
@@ -182,6 +203,8 @@ void check_scheduler(Report& report, const Config& config, const PreflightReport
             return;
         for (const std::string& note : (*scheduler)->notes())
             report.passed("note", note);
+        if (!root.below.empty() && !report.step("what is below it", check_above(**scheduler, root, branch), ""))
+            return;
     }
     if (!(*scheduler)->plugin_info()) { // a plugin's user-space half may see to both
         add_programs_for_nobody(report, **scheduler);
@@ -229,6 +252,25 @@ void check_program(Report& report, const Config& config, const PreflightReport& 
         report.passed("note", note);
 }
 
+// From the top down.
+void check_tree(Report& report, const Config& config, const PreflightReport& preflight, const KernelBtf* kernel) {
+    if (!config.scheduler.program.empty())
+        check_program(report, config, preflight, kernel);
+    else
+        check_scheduler(report, config, std::nullopt, preflight, kernel);
+    if (config.below.empty())
+        return;
+    report.step("depth of the tree", check_depth(config), fmt::format("{} branches", config.below.size()));
+    for (std::size_t i = 0; i < config.below.size(); ++i) {
+        report.speak_of(config.below[i].branch.name);
+        const Config branch = branch_config(config, config.below[i]);
+        if (!branch.scheduler.program.empty())
+            check_program(report, branch, preflight, kernel);
+        else
+            check_scheduler(report, config, i, preflight, kernel);
+    }
+}
+
 CommandResult check(const CheckArguments& arguments) {
     Report report;
     const Result<Config> config = select_config(arguments.selection);
@@ -236,10 +278,8 @@ CommandResult check(const CheckArguments& arguments) {
         "configuration", config, arguments.selection.what + arguments.selection.object + arguments.selection.program);
     const PreflightReport preflight = preflight_report();
     const KernelBtf* kernel = add_preflight(report, preflight);
-    if (has_config && !config->scheduler.program.empty())
-        check_program(report, *config, preflight, kernel);
-    else if (has_config)
-        check_scheduler(report, *config, preflight, kernel);
+    if (has_config)
+        check_tree(report, *config, preflight, kernel);
     if (arguments.json)
         report.print_as_json();
     else

@@ -17,8 +17,15 @@ std::string duration(const nlohmann::json& event, const char* key) {
     return human_duration(duration_in(event, key, std::chrono::milliseconds(1)));
 }
 
-std::string or_kernel(const std::string& title) {
-    return title.empty() ? "the kernel's own scheduler" : title;
+bool is_of_branch(const nlohmann::json& event) {
+    const std::string seat = text_in(event, "seat");
+    return !seat.empty() && seat != "machine";
+}
+
+std::string or_other(const nlohmann::json& event, const std::string& title) {
+    if (!title.empty())
+        return title;
+    return is_of_branch(event) ? "the scheduler above" : "the kernel's own scheduler";
 }
 
 std::string describe_enabled(const nlohmann::json& event, bool colour) {
@@ -32,13 +39,15 @@ std::string describe_enabled(const nlohmann::json& event, bool colour) {
                               number_in(event, "probation_ms") > 0
                                   ? fmt::format("; on probation for {}", duration(event, "probation_ms"))
                                   : "");
+    else if (is_of_branch(event) && event.contains("away_ms"))
+        result += fmt::format("  its tasks were with the scheduler above for {}\n", duration(event, "away_ms"));
     return result;
 }
 
 std::string describe_settled(const nlohmann::json& event, bool colour) {
     const std::string outcome = text_in(event, "outcome");
     const std::string to = text_in(event, "to");
-    const std::string running = or_kernel(text_in(event, "running"));
+    const std::string running = or_other(event, text_in(event, "running"));
     if (outcome == "good")
         return fmt::format("{} {}\n", paint("good:", kGreen, colour), to);
     if (outcome == "unchanged")
@@ -63,9 +72,7 @@ std::string describe_output(const nlohmann::json& event, bool colour) {
     return result;
 }
 
-} // namespace
-
-std::string describe_event(const nlohmann::json& event, bool colour) {
+std::string describe(const nlohmann::json& event, bool colour) {
     const std::string name = text_in(event, "event");
     if (name == "enabled")
         return describe_enabled(event, colour);
@@ -83,6 +90,10 @@ std::string describe_event(const nlohmann::json& event, bool colour) {
     if (name == "starving")
         return fmt::format("{} {}: {}\n", paint("starving:", kYellow, colour), text_in(event, "title"),
                            text_in(event, "message"));
+    if (name == "waiting-for-cgroup" || name == "suspended")
+        return fmt::format("{} {}\n", paint("waiting:", kYellow, colour), text_in(event, "message"));
+    if (name == "removed")
+        return fmt::format("removed: {}\n", text_in(event, "message"));
     if (name == "stopped" || name == "resumed")
         return text_in(event, "message") + "\n";
     if (name == "rcu-restored")
@@ -93,7 +104,7 @@ std::string describe_event(const nlohmann::json& event, bool colour) {
         return fmt::format("a new build: {}\n", text_in(event, "file"));
     if (name == "config-refused")
         return fmt::format("{} the changed configuration; {} goes on\n", paint("refused:", kYellow, colour),
-                           or_kernel(text_in(event, "running")));
+                           or_other(event, text_in(event, "running")));
     if (name == "plugin-returned")
         return fmt::format("returned: the plugin of {} hangs no longer\n", text_in(event, "title"));
     if (name == "output")
@@ -104,6 +115,15 @@ std::string describe_event(const nlohmann::json& event, bool colour) {
     if (name == "incident")
         return fmt::format("incident recorded: {}\n", text_in(event, "path"));
     return {};
+}
+
+} // namespace
+
+std::string describe_event(const nlohmann::json& event, bool colour) {
+    std::string text = describe(event, colour);
+    if (!text.empty() && is_of_branch(event))
+        text.insert(0, text_in(event, "seat") + ": ");
+    return text;
 }
 
 } // namespace scxhost

@@ -17,6 +17,7 @@
 #include "host/kernel/preflight.hpp"
 #include "host/supervisor/prepared_scheduler.hpp"
 #include "host/supervisor/supervisor.hpp"
+#include "host/supervisor/tree_check.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -24,7 +25,9 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <list>
 
 namespace scxhost {
 namespace {
@@ -54,6 +57,9 @@ public:
             server_->publish(event);
         if (arguments_.json)
             return print(event);
+        // What runs no more has no numbers.
+        if (const std::string name = event.at("event"); name == "left" || name == "suspended" || name == "removed")
+            std::erase_if(tables_, [&](const Table& table) { return table.seat == event.value("seat", ""); });
         // The first preparation is what `run` is expected to do.
         const bool expected = event.at("event") == "preparing" && !std::exchange(started_, true);
         if (expected)
@@ -76,30 +82,35 @@ public:
 
     void on_config(const Config& config) override { log_.set_level(config.log.level); }
 
-    bool on_sample(const StatisticsSample& taken) override {
+    bool on_sample(std::string_view seat, const StatisticsSample& taken) override {
         const auto& declared = *taken.declared;
         const Sample& sample = taken.sample;
+        Table& table = table_of(seat);
         // The view refers to the declarations, which a program may change while it runs. Rates need a base of the same.
-        if (!view_ || previous_.run != taken.run || previous_.declared != taken.declared)
-            view_.emplace(declared, terminal_);
+        if (!table.view || table.previous.run != taken.run || table.previous.declared != taken.declared)
+            table.view.emplace(declared, terminal_);
         if (arguments_.json) {
             nlohmann::json values = nlohmann::json::object();
-            const std::vector<double> rates = view_->rates(sample);
+            const std::vector<double> rates = table.view->rates(sample);
             for (std::size_t i = 0; i < declared.size(); ++i) {
                 nlohmann::json& entry = values[declared[i].name];
                 entry["value"] = sample.values[i];
                 if (declared[i].kind == StatisticKind::kCounter)
                     entry["rate"] = rates[i];
             }
-            print(
-                {{"event", "statistics"}, {"seconds", seconds(sample.since_start)}, {"statistics", std::move(values)}},
-                Output::Worth::kSample);
+            print({{"event", "statistics"},
+                   {"seat", seat},
+                   {"seconds", seconds(sample.since_start)},
+                   {"statistics", std::move(values)}},
+                  Output::Worth::kSample);
         } else if (!arguments_.quiet) {
-            const std::string text = view_->render(sample);
-            output_.put(STDOUT_FILENO, terminal_ ? table_.draw(text) : text, Output::Worth::kSample);
+            table.text =
+                (tables_.size() > 1 ? fmt::format("{}: {}{}", seat, taken.title, terminal_ ? "\n" : "  ") : "") +
+                table.view->render(sample);
+            output_.put(STDOUT_FILENO, terminal_ ? table_.draw(all_tables()) : table.text, Output::Worth::kSample);
         }
-        view_->remember(sample);
-        previous_ = taken; // with the declarations that the view refers to
+        table.view->remember(sample);
+        table.previous = taken; // with the declarations that the view refers to
         return !output_.reader_gone(STDOUT_FILENO);
     }
 
@@ -122,6 +133,28 @@ public:
     }
 
 private:
+    struct Table {
+        std::string seat;
+        StatisticsSample previous;
+        std::optional<StatisticsView> view;
+        std::string text;
+    };
+
+    // In the order in which their schedulers have come.
+    Table& table_of(std::string_view seat) {
+        const auto found = std::ranges::find(tables_, seat, &Table::seat);
+        if (found != tables_.end())
+            return *found;
+        return tables_.emplace_back(Table{.seat = std::string(seat), .previous = {}, .view = {}, .text = {}});
+    }
+
+    [[nodiscard]] std::string all_tables() const {
+        std::string all;
+        for (const Table& table : tables_)
+            all += table.text;
+        return all;
+    }
+
     static std::string_view end_word(RunEnd end) {
         switch (end) {
         case RunEnd::kRequested:
@@ -155,8 +188,7 @@ private:
     LiveTable table_{STDOUT_FILENO};
     ControlServer* server_ = nullptr;
     bool started_ = false;
-    StatisticsSample previous_;
-    std::optional<StatisticsView> view_;
+    std::list<Table> tables_; // a view cannot be moved
 };
 
 // When the scheduler that is in the way is a host's, the way out is another one than for a stranger's.
@@ -200,6 +232,7 @@ CommandResult run(const RunArguments& arguments) {
     if (!checked)
         return fail(name_the_host(std::move(checked).error(), config));
     const KernelBtf kernel = *std::move(checked);
+    SCXHOST_TRY(check_tree(config, kernel));
 
     settings.stay = arguments.stay;
     settings.watch = arguments.watch;

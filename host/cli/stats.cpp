@@ -18,6 +18,7 @@ namespace {
 
 struct StatsArguments {
     ControlArguments control;
+    std::string at;
     bool watch = false;
     std::string interval = "1s";
 };
@@ -43,9 +44,12 @@ CommandResult stats(const StatsArguments& arguments) {
     ControlClient client = SCXHOST_TRY(connect_to_host(arguments.control));
     const bool in_place = arguments.watch && ::isatty(STDOUT_FILENO) == 1;
     LiveTable live(STDOUT_FILENO);
+    nlohmann::json params = nlohmann::json::object();
+    if (!arguments.at.empty())
+        params["at"] = arguments.at;
     for (;;) {
-        nlohmann::json answer = SCXHOST_TRY(
-            client.call("stats", nlohmann::json::object(), ControlClient::Clock::now() + std::chrono::seconds(10)));
+        nlohmann::json answer =
+            SCXHOST_TRY(client.call("stats", params, ControlClient::Clock::now() + std::chrono::seconds(10)));
         if (arguments.control.json) {
             answer["schema"] = kJsonSchema;
             print_json(answer);
@@ -64,6 +68,7 @@ void add_stats(CommandLine line) {
     CLI::App* command = line.app.add_subcommand("stats", "Show the running scheduler's statistics");
     const auto arguments = std::make_shared<StatsArguments>();
     add_control(*command, arguments->control);
+    command->add_option("--at", arguments->at, "Of a branch; without it the scheduler above all")->type_name("NAME");
     command->add_flag("-w,--watch", arguments->watch, "Again and again, until Ctrl-C");
     command->add_option("--interval", arguments->interval, "Pause between two readings with --watch (default: 1s)")
         ->type_name("TIME");

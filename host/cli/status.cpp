@@ -29,6 +29,36 @@ void add_swap(Rows& rows, const nlohmann::json& swap) {
         rows.push_back({"", error});
 }
 
+std::string describe_scheduler(const nlohmann::json& seat) {
+    const nlohmann::json& scheduler = member(seat, "scheduler");
+    const std::string phase = text_in(seat, "phase");
+    if (!scheduler.is_object())
+        return fmt::format("none of this host's ({})", phase);
+    return fmt::format("{} ({}), for {}", text_in(scheduler, "title"), phase,
+                       human_duration(duration_in(scheduler, "running_seconds", std::chrono::seconds(1))));
+}
+
+// The tree, each branch below what it is below: one row for each.
+void add_branches(Rows& rows, const nlohmann::json& below, const std::string& above, std::size_t depth) {
+    for (const nlohmann::json& branch : below) {
+        if (text_in(branch, "above") != above || depth > below.size()) // it may come from anybody
+            continue;
+        const std::string name = text_in(branch, "seat");
+        std::string line = describe_scheduler(branch) + ", " + text_in(branch, "cgroup");
+        if (const nlohmann::json& tasks = member(branch, "tasks"); tasks.is_number_unsigned())
+            line += fmt::format(", {} tasks", tasks.get<std::uint64_t>());
+        rows.push_back({std::string(2 * depth, ' ') + name, line});
+        for (const std::string& why : {text_in(branch, "waits_for"), text_in(member(branch, "stood_down"), "message")})
+            if (!why.empty())
+                rows.push_back({"", why});
+        if (const nlohmann::json& quarantine = member(branch, "quarantine"); quarantine.is_array())
+            for (const nlohmann::json& build : quarantine)
+                rows.push_back(
+                    {"", fmt::format("quarantined: {}: {}", text_in(build, "title"), text_in(build, "reason"))});
+        add_branches(rows, below, name, depth + 1);
+    }
+}
+
 CommandResult status(const ControlArguments& arguments) {
     nlohmann::json answer = SCXHOST_TRY(ask_host(arguments, "status"));
     if (arguments.json) {
@@ -39,13 +69,10 @@ CommandResult status(const ControlArguments& arguments) {
     const bool colour = wants_colour(STDOUT_FILENO);
     const nlohmann::json& scheduler = member(answer, "scheduler");
     const nlohmann::json& kernel = member(answer, "kernel");
-    const std::string phase = text_in(answer, "phase");
     Rows rows;
-    rows.push_back({"scheduler", scheduler.is_object()
-                                     ? fmt::format("{} ({}), for {}", text_in(scheduler, "title"), phase,
-                                                   human_duration(duration_in(scheduler, "running_seconds",
-                                                                              std::chrono::seconds(1))))
-                                     : fmt::format("none of this host's ({})", phase)});
+    rows.push_back({"scheduler", describe_scheduler(answer)});
+    if (const nlohmann::json& below = member(answer, "below"); below.is_array())
+        add_branches(rows, below, text_in(answer, "seat"), 1);
     rows.push_back({"kernel", fmt::format("{}{}, Linux {}", text_in(kernel, "state"),
                                           text_in(kernel, "ops").empty() ? "" : ": " + text_in(kernel, "ops"),
                                           text_in(kernel, "release"))});

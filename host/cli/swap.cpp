@@ -21,6 +21,7 @@ namespace {
 struct SwapArguments {
     ControlArguments control;
     Selection selection;
+    std::string at;
     bool no_wait = false;
     bool force = false;
 };
@@ -57,6 +58,8 @@ void print_error_of(const nlohmann::json& report) {
 
 CommandResult swap(const SwapArguments& arguments) {
     nlohmann::json params = {{"wait", !arguments.no_wait}, {"force", arguments.force}};
+    if (!arguments.at.empty())
+        params["at"] = arguments.at;
     if (!arguments.selection.what.empty() || !arguments.selection.object.empty() ||
         !arguments.selection.program.empty()) {
         const bool is_path = arguments.selection.what.find_first_of("/.") != std::string::npos;
@@ -110,6 +113,8 @@ void add_swap(CommandLine line) {
                   "Configuration (x.toml), compiled sched_ext object (x.bpf.o), plugin library (x.so)\n"
                   "or the name of an installed plugin; without it the host reads its configuration again",
                   /*required=*/false, /*with_program=*/true);
+    command->add_option("--at", arguments->at, "The branch to swap at; without it the scheduler above all")
+        ->type_name("NAME");
     command->add_flag("--no-wait", arguments->no_wait, "Do not wait for the outcome");
     command->add_flag("--force", arguments->force, "Even if this build failed before and is quarantined");
     add_control(*command, arguments->control);
@@ -121,6 +126,7 @@ status 0 for good, 1 when it failed, that of its cause when it was refused befor
 Examples:
   scxhost swap qmap
   scxhost swap qmap --set slice=5ms
+  scxhost swap qmap --at games --set slice=1ms
   scxhost swap --program /usr/bin/scx_lavd -- --performance
   scxhost swap /etc/scxhost/night.toml --no-wait
   scxhost swap)");

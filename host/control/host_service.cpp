@@ -110,16 +110,22 @@ Result<> check_open_to_all(const std::vector<std::filesystem::path>& paths) {
     return {};
 }
 
+// For a branch, a file gives its scheduler alone.
+Result<Config> select(const Selection& selection, const Config& base) {
+    return base.branch.cgroup.empty() ? select_config(selection, base) : select_scheduler(selection, base);
+}
+
 // What the host says about a file tells of its content: the wrong line of a configuration, the options of an object,
 // the plugins in a folder. The host may read what its callers may not, so these get only what everybody may read.
 Result<Config> config_of(const Selection& selection, const Peer& caller, const Config& base) {
     if (caller.uid == 0 || caller.uid == ::geteuid())
-        return select_config(selection, base);
+        return select(selection, base);
     // A program is run as root, with any argument: what a member of control.group may choose is a configuration that
     // root has written.
     const auto chooses_program = [](std::string_view assignment) {
         return assignment.starts_with("scheduler.program") || assignment.starts_with("scheduler.args") ||
-               assignment.starts_with("scheduler.env") || assignment.starts_with("program.");
+               assignment.starts_with("scheduler.env") || assignment.starts_with("program.") ||
+               assignment.starts_with("below."); // each of these, for a branch
     };
     const auto only_root = [] {
         return fail(ErrorKind::kPermission,
@@ -133,7 +139,7 @@ Result<Config> config_of(const Selection& selection, const Peer& caller, const C
     if (selection.what.starts_with('/'))
         named.emplace_back(selection.what);
     SCXHOST_TRY(check_open_to_all(named)); // before it is read
-    Config config = SCXHOST_TRY(select_config(selection, base));
+    Config config = SCXHOST_TRY(select(selection, base));
     // As it is after parsing: "\u002f" is a slash too.
     const auto sets_fallback = [](std::string_view assignment) { return assignment.starts_with("host.fallback"); };
     if (std::ranges::any_of(selection.assignments, sets_fallback) &&
@@ -147,8 +153,24 @@ Result<Config> config_of(const Selection& selection, const Peer& caller, const C
     for (const std::filesystem::path& folder : config.host.plugin_dirs)
         if (std::ranges::find(base.host.plugin_dirs, folder) == base.host.plugin_dirs.end())
             named.push_back(folder);
+    for (const Config& branch : config.below) {
+        if (!branch.scheduler.program.empty())
+            named.push_back(branch.scheduler.program);
+        if (!branch.scheduler.object.empty())
+            named.push_back(branch.scheduler.object);
+    }
     SCXHOST_TRY(check_open_to_all(named));
     return config;
+}
+
+// The seat that a call is about; empty: the machine's.
+Result<std::string> seat_of(const json& params) {
+    const auto found = params.find("at");
+    if (found == params.end() || found->is_null())
+        return std::string();
+    if (!is_text(*found))
+        return fail(wrong_parameter("at", "a branch's name"));
+    return found->get<std::string>();
 }
 
 } // namespace
@@ -158,12 +180,12 @@ const HostService::Method* HostService::find(std::string_view name) {
     static constexpr std::string_view kSelection = "what object program args set plugin_dirs";
     static constexpr std::array<Method, 9> kMethods = {{
         {"status", false, kNone, &HostService::status},
-        {"stats", false, kNone, &HostService::stats},
+        {"stats", false, "at", &HostService::stats},
         {"metrics", false, kNone, &HostService::metrics},
         {"check", true, kSelection, &HostService::check}, // loads into the kernel
-        {"swap", true, "what object program args set plugin_dirs wait force", &HostService::swap},
-        {"stop", true, kNone, &HostService::stop},
-        {"resume", true, kNone, &HostService::resume},
+        {"swap", true, "what object program args set plugin_dirs wait force at", &HostService::swap},
+        {"stop", true, "at", &HostService::stop},
+        {"resume", true, "at", &HostService::resume},
         {"borrow", true, kNone, &HostService::borrow},
         {"return", true, kNone, &HostService::give_back},
     }};
@@ -199,11 +221,17 @@ void HostService::call(const std::string& method, const json& params, const Peer
 void HostService::status(const json&, const Peer&, const Reply& reply) {
     json answer = status_json(supervisor_.status());
     answer["borrowed"] = loan_.has_value();
+    answer["below"] = json::array();
+    for (const SeatStatus& branch : supervisor_.branches())
+        answer["below"].push_back(branch_json(branch));
     reply(std::move(answer));
 }
 
-void HostService::stats(const json&, const Peer&, const Reply& reply) {
-    const Result<StatisticsReport> statistics = supervisor_.statistics();
+void HostService::stats(const json& params, const Peer&, const Reply& reply) {
+    const Result<std::string> seat = seat_of(params);
+    if (!seat)
+        return reply(fail(seat.error()));
+    const Result<StatisticsReport> statistics = supervisor_.statistics(*seat);
     reply(statistics ? Result<json>(statistics_json(*statistics)) : fail(statistics.error()));
 }
 
@@ -223,41 +251,50 @@ void HostService::swap(const json& params, const Peer& caller, // NOLINT(bugpron
     const auto ask = [&]() -> Result<> {
         const bool wait = SCXHOST_TRY(flag(params, "wait", true));
         const bool force = SCXHOST_TRY(flag(params, "force", false));
+        const std::string seat = SCXHOST_TRY(seat_of(params));
+        SCXHOST_TRY(supervisor_.check_seat(seat));
         const std::optional<Selection> selection = SCXHOST_TRY(selection_of(params));
         Supervisor::OutcomeCallback done;
         if (wait)
             done = [reply](const SwapReport& report) { reply(to_json(report)); };
-        const auto asked = [this, reply, wait, caller](const Result<>& result) {
+        const auto asked = [this, seat, reply, wait, caller](const Result<>& result) {
             if (!result)
                 return reply(fail(result.error()));
             end_loan_of_others(caller);
             if (!wait)
-                reply(json{{"outcome", "accepted"}, {"phase", to_string(supervisor_.phase())}});
+                reply(json{{"outcome", "accepted"}, {"phase", to_string(supervisor_.phase(seat))}});
         };
         if (selection)
-            supervisor_.request(reading(*selection, caller), force, asked, std::move(done));
+            supervisor_.request(seat, reading(seat, *selection, caller), force, asked, std::move(done));
         else
-            supervisor_.reload(force, asked, std::move(done));
+            supervisor_.reload(seat, force, asked, std::move(done));
         return {};
     };
     if (const Result<> asked = ask(); !asked)
         reply(fail(asked.error()));
 }
 
-ConfigReader::Read HostService::reading(const Selection& selection, const Peer& caller) const {
-    return [selection, caller, base = supervisor_.base_config()] { return config_of(selection, caller, base); };
+ConfigReader::Read HostService::reading(const std::string& seat, const Selection& selection, const Peer& caller) const {
+    return [selection, caller, base = supervisor_.base_config(seat)] { return config_of(selection, caller, base); };
 }
 
-void HostService::stop(const json&, const Peer& caller, const Reply& reply) {
-    end_loan_of_others(caller);
-    supervisor_.stop();
-    reply(json{{"phase", to_string(supervisor_.phase())}});
+void HostService::stop(const json& params, const Peer& caller, const Reply& reply) {
+    order(params, caller, reply, &Supervisor::stop);
 }
 
-void HostService::resume(const json&, const Peer& caller, const Reply& reply) {
-    end_loan_of_others(caller);
-    supervisor_.resume();
-    reply(json{{"phase", to_string(supervisor_.phase())}});
+void HostService::resume(const json& params, const Peer& caller, const Reply& reply) {
+    order(params, caller, reply, &Supervisor::resume);
+}
+
+void HostService::order(const json& params, const Peer& caller, const Reply& reply,
+                        Result<> (Supervisor::*what)(const std::string&)) {
+    const Result<std::string> seat = seat_of(params);
+    if (!seat)
+        return reply(fail(seat.error()));
+    const Result<> done = (supervisor_.*what)(*seat);
+    if (done)
+        end_loan_of_others(caller);
+    reply(done ? Result<json>(json{{"phase", to_string(supervisor_.phase(*seat))}}) : fail(done.error()));
 }
 
 void HostService::borrow(const json&, const Peer& caller, const Reply& reply) {
@@ -302,7 +339,7 @@ void HostService::check(const json& params, const Peer& caller, const Reply& rep
         if (checking_)
             return fail(ErrorKind::kBusy, "another check is going on", "ask again when it has its answer");
         checking_ = true;
-        supervisor_.check(reading(*selection, caller), [this, reply](Result<std::vector<std::string>> notes) {
+        supervisor_.check(reading({}, *selection, caller), [this, reply](Result<std::vector<std::string>> notes) {
             checking_ = false;
             reply(notes ? Result<json>(json{{"ok", true}, {"notes", *notes}}) : fail(notes.error()));
         });

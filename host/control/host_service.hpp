@@ -34,7 +34,10 @@ private:
 
     // Somebody who has not borrowed the machine decides what runs: then that stays.
     void end_loan_of_others(const Peer& caller);
-    [[nodiscard]] ConfigReader::Read reading(const Selection& selection, const Peer& caller) const;
+    void order(const nlohmann::json& params, const Peer& caller, const Reply& reply,
+               Result<> (Supervisor::*what)(const std::string&));
+    [[nodiscard]] ConfigReader::Read reading(const std::string& seat, const Selection& selection,
+                                             const Peer& caller) const;
 
     struct Method {
         std::string_view name;

@@ -60,6 +60,17 @@ nlohmann::json status_json(const SeatStatus& status) {
             {"recent_failures", status.recent_failures}};
 }
 
+nlohmann::json branch_json(const SeatStatus& status) {
+    nlohmann::json result = status_json(status);
+    for (const char* of_host : {"protocol", "pid", "version"})
+        result.erase(of_host);
+    result.update({{"above", status.above},
+                   {"cgroup", status.cgroup},
+                   {"tasks", status.tasks ? nlohmann::json(*status.tasks) : nlohmann::json(nullptr)},
+                   {"waits_for", or_null(status.waits_for)}});
+    return result;
+}
+
 nlohmann::json statistics_json(const StatisticsReport& report) {
     const StatisticsSample& now = report.now;
     nlohmann::json entries = nlohmann::json::array();

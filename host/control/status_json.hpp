@@ -11,6 +11,8 @@
 namespace scxhost {
 
 [[nodiscard]] nlohmann::json status_json(const SeatStatus& status);
+// The same of a branch, without what is the host's, and with where it is.
+[[nodiscard]] nlohmann::json branch_json(const SeatStatus& status);
 [[nodiscard]] nlohmann::json statistics_json(const StatisticsReport& report);
 // Without what status and statistics say.
 [[nodiscard]] nlohmann::json totals_json(const SeatTotals& totals);

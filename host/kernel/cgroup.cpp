@@ -14,6 +14,9 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
 
 namespace scxhost {
 namespace {
@@ -35,6 +38,34 @@ std::string_view below_root(std::string_view name) {
 }
 
 } // namespace
+
+std::optional<std::size_t> count_threads(std::string_view name) {
+    constexpr int kMaxCgroups = 256;
+    std::error_code error;
+    const std::filesystem::path top = std::filesystem::path(kCgroupRoot) / below_root(name);
+    // Where the controller counts them, that is one number.
+    std::size_t threads = 0;
+    if (std::ifstream current(top / "pids.current"); current >> threads)
+        return threads;
+    std::vector<std::filesystem::path> cgroups = {top};
+    for (auto entry = std::filesystem::recursive_directory_iterator(top, error);
+         !error && entry != std::filesystem::recursive_directory_iterator(); entry.increment(error)) {
+        if (!entry->is_directory(error))
+            continue;
+        if (cgroups.size() == kMaxCgroups)
+            return std::nullopt;
+        cgroups.push_back(entry->path());
+    }
+    if (error)
+        return std::nullopt;
+    threads = 0;
+    for (const std::filesystem::path& cgroup : cgroups) {
+        std::ifstream file(cgroup / "cgroup.threads");
+        for (std::string line; std::getline(file, line);)
+            ++threads;
+    }
+    return threads;
+}
 
 Result<std::uint64_t> find_cgroup(std::string_view name) {
     const std::string hint = fmt::format("give a folder below {}, such as \"/work\"", kCgroupRoot);

@@ -5,7 +5,9 @@
 
 #include "host/base/result.hpp"
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 namespace scxhost {
@@ -17,5 +19,8 @@ inline constexpr std::string_view kCgroupRoot = "/sys/fs/cgroup";
 // cgroup namespace, or under another mount, it is the folder that is seen there; the id is the kernel's in any case.
 // Errors: kConfig: no such folder, one outside of the cgroups' file system, or ".." in the name.
 [[nodiscard]] Result<std::uint64_t> find_cgroup(std::string_view name);
+
+// Threads in the cgroup and those below it. nullopt: there is no such cgroup, or it has too many parts to look at.
+[[nodiscard]] std::optional<std::size_t> count_threads(std::string_view name);
 
 } // namespace scxhost

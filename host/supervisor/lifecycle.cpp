@@ -182,7 +182,9 @@ void Lifecycle::on(const event::Prepared& prepared) {
 }
 
 void Lifecycle::on(const event::PrepareFailed& failed) {
-    if (awaits(failed.ticket))
+    if (awaits(failed.ticket) && !place_)
+        hold(*pending_, false); // no wonder
+    else if (awaits(failed.ticket))
         could_not_prepare(*std::exchange(pending_, std::nullopt));
 }
 
@@ -375,8 +377,7 @@ void Lifecycle::on(const event::ResumeRequested&) {
     quarantine_.clear();
     tried_.clear();
     attempts_ = 0;
-    if (!last_request_ || running_ == last_request_ || held_ ||
-        (pending_ && pending_->purpose == Purpose::kRequest))
+    if (!last_request_ || running_ == last_request_ || held_ || (pending_ && pending_->purpose == Purpose::kRequest))
         return;
     begin_request(*last_request_, false);
 }

@@ -5,6 +5,8 @@
 #include "host/base/file_trust.hpp"
 #include "host/base/regular_file.hpp"
 #include "host/bpf/kernel_fit.hpp"
+#include "host/kernel/cgroup.hpp"
+#include "host/kernel/features.hpp"
 #include "host/plugins/plugin_directory.hpp"
 
 #include <fmt/format.h>
@@ -28,7 +30,17 @@ std::optional<std::chrono::milliseconds> watchdog_timeout_of(const SchedulerObje
     return timeout == 0 ? std::nullopt : std::optional(std::chrono::milliseconds(timeout));
 }
 
+// Where the configuration says what runs.
+SourceLocation source_place(const Config& config) {
+    return config.where(config.scheduler.object.empty() ? "scheduler.plugin" : "scheduler.object");
+}
+
 } // namespace
+
+bool has_branches(const KernelBtf& kernel) {
+    return probe(kernel, ProbeKind::kMember, "sched_ext_ops_cid.sub_attach") == Availability::kPresent &&
+           probe(kernel, ProbeKind::kKfunc, "scx_bpf_sub_grant") == Availability::kPresent;
+}
 
 std::filesystem::path scheduler_file(const Config& config) {
     if (!config.scheduler.object.empty())
@@ -113,6 +125,8 @@ Result<std::unique_ptr<PreparedScheduler>> PreparedScheduler::prepare(const Conf
 Result<std::unique_ptr<PreparedScheduler>> PreparedScheduler::select(const Config& config, const KernelBtf& kernel) {
     std::unique_ptr<PreparedScheduler> scheduler = SCXHOST_TRY(open(config));
     SCXHOST_TRY(scheduler->bind_options(config, &kernel));
+    SCXHOST_TRY(scheduler->check_branch(config, &kernel));
+    SCXHOST_TRY(scheduler->take_place(config));
     return scheduler;
 }
 
@@ -152,6 +166,46 @@ Result<> PreparedScheduler::bind_options(const Config& config, const KernelBtf* 
         facts_.options.emplace_back("ops." + setting.key, format_value(setting.value));
     const std::vector<std::pair<std::string, std::string>> texts = setup_texts();
     facts_.options.insert(facts_.options.end(), texts.begin(), texts.end());
+    return {};
+}
+
+Result<> PreparedScheduler::check_branch(const Config& config, const KernelBtf* kernel) const {
+    if (config.branch.cgroup.empty())
+        return {};
+    const auto refuse = [&](ErrorKind kind, std::string_view what, std::string hint) {
+        return fail(Error{
+            .kind = kind,
+            .what = fmt::format("'{}' cannot be the branch \"{}\": {}", object_->name(), config.branch.name, what),
+            .hint = std::move(hint),
+            .where = source_place(config)});
+    };
+    if (kernel != nullptr && !has_branches(*kernel))
+        return refuse(ErrorKind::kUnsupported, "this kernel has no capabilities of sub-schedulers (scx_bpf_sub_grant)",
+                      "leave [[below]] away, or boot a kernel that has them (docs/kernel-support.md says since when)");
+    if (!object_->has_ops_member("sub_cgroup_id"))
+        return refuse(ErrorKind::kUnsupported, "it was built for kernels without sub-schedulers",
+                      "build it against the headers of a kernel that has them");
+    // 7.3.4, scx_sub_enable_workfn.
+    if (object_->ops_type_name() != kCidOpsType)
+        return refuse(ErrorKind::kUnsupported,
+                      "it is written for CPU numbers, and the kernel has only schedulers in cid form below another one",
+                      "choose one that has this form, qmap for example (docs/plugin-guide.md)");
+    if (facts_.sub_cgroup != 0)
+        return refuse(ErrorKind::kConfig, "its own options say where it is to be attached, and so does the branch",
+                      "leave that option out: the host sets the place of a branch");
+    return {};
+}
+
+Result<> PreparedScheduler::take_place(const Config& config) {
+    if (config.branch.cgroup.empty())
+        return {};
+    Result<std::uint64_t> id = find_cgroup(config.branch.cgroup);
+    if (!id) {
+        id.error().where = config.where("below.cgroup");
+        return fail(std::move(id).error());
+    }
+    SCXHOST_TRY(object_->set_ops_member("sub_cgroup_id", *id));
+    facts_.sub_cgroup = *id;
     return {};
 }
 

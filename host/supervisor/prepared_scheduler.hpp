@@ -34,6 +34,9 @@ inline constexpr std::size_t kMaxObjectBytes = 64U << 20U;
 // one. Without one, where the first folder would have it.
 [[nodiscard]] std::filesystem::path scheduler_file(const Config& config);
 
+// Whether the kernel can have schedulers below others, with capabilities that these give.
+[[nodiscard]] bool has_branches(const KernelBtf& kernel);
+
 class PreparedScheduler : public Scheduler {
 public:
     // Finds the plugin or object that the configuration names and opens it. No code of it runs.
@@ -74,6 +77,13 @@ public:
     // Binds the options, and what is to be done beside them. `kernel` may be null where there is none to ask. notes()
     // says what was tolerated, here and below.
     Result<> bind_options(const Config& config, const KernelBtf* kernel);
+    // Whether it can run below another scheduler, in a kernel that can have that; `kernel` as above. Of a branch's
+    // configuration; of any other it asks nothing. kUnsupported, kConfig.
+    Result<> check_branch(const Config& config, const KernelBtf* kernel) const;
+    // Sets the place that the configuration gives it: the cgroup's id. kConfig: there is no such cgroup now.
+    Result<> take_place(const Config& config);
+    // Others can be attached below it.
+    [[nodiscard]] bool takes_branches() const { return object_->is_ops_callback("sub_attach"); }
     // Fits the object to the kernel.
     Result<> fit(const KernelBtf& kernel);
     // Loads the plugin's library, if there is one, and lets it check the options.

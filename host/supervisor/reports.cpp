@@ -48,6 +48,8 @@ nlohmann::json to_json(const SwapReport& report) {
                        {"confirm_ms", milliseconds(report.window.confirm)},
                        {"tasks", report.tasks},
                        {"rcu_expedited", report.window.rcu_expedited}});
+    if (report.away.count() > 0)
+        result["away_ms"] = milliseconds(report.away);
     return result;
 }
 

@@ -32,8 +32,10 @@ struct SwapReport {
     bool switched = false;              // the kernel confirmed it
     std::chrono::nanoseconds prepare{};
     WindowTimes window;
-    std::size_t tasks = 0; // on the machine when the window began: each is moved
-    std::string running;   // title of what runs after it; empty: the kernel's own scheduler
+    std::size_t tasks = 0; // on the machine, or in its cgroup, when the window began: each is moved
+    // How long the tasks of a branch were with the scheduler above it before this one had them; 0: they were not.
+    std::chrono::nanoseconds away{};
+    std::string running; // title of what runs after it; empty: the kernel's own scheduler
     std::optional<Error> error;
     std::shared_ptr<const std::string> incident; // path of the error's record; empty or nullptr: there is none
 };
@@ -57,7 +59,10 @@ struct SeatStatus {
         std::string message;
     };
 
-    std::string seat; // its name
+    std::string seat;                 // its name
+    std::string above;                // the name of the seat that it is below; empty: none
+    std::string cgroup;               // of a branch
+    std::optional<std::size_t> tasks; // in its cgroup; nullopt: not known, or the machine's
     Phase phase{};
     std::optional<Running> running;
     SchedExtProbe::Reading kernel; // what the kernel says
@@ -68,6 +73,7 @@ struct SeatStatus {
     std::vector<Quarantined> quarantine;
     std::optional<StoodDown> stood_down;
     std::string preparing;
+    std::string waits_for; // why a branch is waiting
     std::optional<SwapReport> last_swap;
     std::size_t recent_failures = 0;
 };

@@ -2,6 +2,7 @@
 #include "host/supervisor/scheduler_pool.hpp"
 
 #include "host/base/units.hpp"
+#include "host/kernel/cgroup.hpp"
 #include "host/supervisor/prepared_scheduler.hpp"
 
 #include <fmt/format.h>
@@ -86,6 +87,15 @@ SchedulerPool::~SchedulerPool() = default;
 
 Result<std::unique_ptr<Scheduler>> SchedulerPool::checked(const Order& order,
                                                           Result<std::unique_ptr<Scheduler>> scheduler) {
+    if (scheduler && *scheduler != nullptr && !order.config.branch.cgroup.empty() &&
+        (*scheduler)->facts().sub_cgroup != find_cgroup(order.config.branch.cgroup).value_or(0)) {
+        dispose(*std::move(scheduler));
+        return fail(Error{.kind = ErrorKind::kConfig,
+                          .what = fmt::format("'{}' would not run where the branch \"{}\" is",
+                                              source_name(order.config), order.config.branch.name),
+                          .hint = "a program says itself for which cgroup it is: give it the argument for that",
+                          .where = order.config.where("scheduler.program")});
+    }
     if (!order.only_below_cgroup || !scheduler || *scheduler == nullptr || (*scheduler)->facts().sub_cgroup != 0)
         return scheduler;
     dispose(*std::move(scheduler));

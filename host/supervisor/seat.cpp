@@ -3,6 +3,7 @@
 
 #include "host/base/error_json.hpp"
 #include "host/config/selection.hpp"
+#include "host/kernel/cgroup.hpp"
 #include "host/kernel/kernel_release.hpp"
 #include "host/kernel/scheduler_links.hpp"
 
@@ -25,6 +26,8 @@ constexpr auto kCanaryPatience = std::chrono::seconds(1);
 constexpr std::size_t kDescriptorsInLoop = 10'000;
 // How long the process of a scheduler that is unregistered may take to be gone, when its death is the reason.
 constexpr auto kProcessPatience = std::chrono::milliseconds(500);
+// No cgroup has this id.
+constexpr std::uint64_t kNoCgroup = ~0ULL;
 // Between its two answers.
 constexpr auto kCanaryPause = std::chrono::milliseconds(100);
 
@@ -83,8 +86,8 @@ std::string reason_text(StandDownReason reason, const std::string& other) {
 
 } // namespace
 
-Seat::Seat(std::string name, SeatServices services, SeatListener& listener)
-    : name_(std::move(name))
+Seat::Seat(SeatPlace place, SeatServices services, SeatListener& listener)
+    : place_(std::move(place))
     , services_(services)
     , listener_(listener)
     , lifecycle_({}, random_source()) {}
@@ -94,6 +97,10 @@ Seat::~Seat() = default;
 void Seat::start(const Config& config) {
     hotplug_seq_ = services_.probe.hotplug_seq();
     base_ = std::make_shared<Config>(config);
+    if (is_branch()) {
+        has_place_ = false;
+        handle(event::PlaceLost{});
+    }
     const SchedulerId id = add_spec(config);
     adopt(id);
     arm_interval();
@@ -121,7 +128,7 @@ void Seat::adopt(SchedulerId id) {
         specs_.at(fallbacks_.back()).settings_of = settings_of_; // they are the same but for the scheduler
     }
     lifecycle_.set_fallbacks(fallbacks_);
-    listener_.on_seat_adopted(config);
+    listener_.on_seat_adopted(*this, config);
 }
 
 SchedulerId Seat::add_spec(Config config) {
@@ -141,8 +148,8 @@ Result<> Seat::request(Config config, bool force, OutcomeCallback done, std::sha
         return fail(ErrorKind::kBusy, fmt::format("{} is being prepared just now", pending->label),
                     "ask again when its outcome is known, or stop it first: scxhost stop");
     // Who asks and stops in turn must not fill the memory with what nobody waits for any more.
-    if (const std::size_t under_way = services_.pool.under_way(); under_way >= kMaxPreparing)
-        return fail(ErrorKind::kBusy, fmt::format("{} earlier requests are still being prepared", under_way),
+    if (preparing_ >= kMaxPreparing)
+        return fail(ErrorKind::kBusy, fmt::format("{} earlier requests are still being prepared", preparing_),
                     "ask again in a moment");
     const SchedulerId id = add_spec(std::move(config));
     Spec& spec = specs_.at(id);
@@ -172,7 +179,7 @@ bool Seat::join(SchedulerId request, OutcomeCallback done) {
 
 void Seat::stop() {
     handle(event::StopRequested{});
-    emit("stopped", {{"message", "stopped by the operator; the kernel's own scheduler runs"}});
+    emit("stopped", {{"message", fmt::format("stopped by the operator; {}", instead())}});
 }
 
 void Seat::resume() {
@@ -188,6 +195,12 @@ void Seat::detach() {
     end_running(spec, true);
     outcome_.exit = spec.scheduler->read_exit_record().value_or(ExitReport{});
     running_.reset();
+}
+
+void Seat::end() {
+    emit("removed", {{"message", fmt::format("the configuration names it no longer; {}", instead())}});
+    handle(event::StopRequested{});
+    ended_ = true;
 }
 
 // Events that come up while actions are carried out wait for their turn; the answer to a switch comes first.
@@ -208,7 +221,7 @@ void Seat::handle(const Event& event) {
     forget_unused();
     if (running_ && !waiting_ && !lifecycle_.pending())
         specs_.at(running_->id).scheduler->drop_way_back();
-    listener_.on_seat_settled();
+    listener_.on_seat_settled(*this);
     continue_prepared();
 }
 
@@ -233,8 +246,10 @@ void Seat::order(SchedulerId id, PreparationTicket ticket, bool may_be_unchanged
     SchedulerPool::Order order{.config = spec.config,
                                .unless = may_be_unchanged ? unchanged_would_be(spec) : std::nullopt,
                                .only_below_cgroup = owner != nullptr && owner->below_cgroup};
+    ++preparing_;
     services_.pool.prepare(std::move(order),
                            [this, id, ticket, run = running_ ? running_->number : 0](SchedulerPool::Prepared result) {
+                               --preparing_;
                                prepared(id, ticket, run, std::move(result));
                            });
 }
@@ -264,6 +279,10 @@ void Seat::prepared(SchedulerId id, PreparationTicket ticket, std::uint64_t run,
         return;
     }
     spec.report.prepare = result.time;
+    if (!result.scheduler)
+        look_at_place();
+    if (!result.scheduler && !has_place_)
+        return handle(event::PrepareFailed{ticket}); // there was no cgroup for it
     if (!result.scheduler) {
         spec.report.error = std::move(result.scheduler).error();
         emit("prepare-failed", {{"scheduler", spec.label}, {"error", to_json(*spec.report.error)}});
@@ -336,13 +355,14 @@ void Seat::carry_out(const action::Switch& step) {
     Spec* from = running_ ? &specs_.at(running_->id) : nullptr;
     to.report.from = from == nullptr ? "" : title_beside(*from, &to);
     // The kernel would refuse it; and nothing need be touched to find out.
-    if (to.hotplug_seq != services_.probe.hotplug_seq() || !to.scheduler->can_attach()) {
+    if (to.hotplug_seq != services_.probe.hotplug_seq() || !to.scheduler->can_attach() || is_out_of_place(to)) {
         events_.push_front(
             event::SwitchFailed{.cause = event::SwitchFailed::Cause::kTopology, .restored = running_.has_value()});
         return;
     }
     std::optional<event::Left> previous;
     if (from != nullptr) {
+        listener_.on_seat_leaving(*this);
         warn_if_failed(from->scheduler->before_detach());
         running_->knows_of_end = true;
         // It may have left meanwhile, or a moment ago with its uevent still to come.
@@ -363,7 +383,7 @@ void Seat::carry_out(const action::Switch& step) {
     std::optional<Attached> from_attached;
     if (from != nullptr)
         from_attached = std::move(running_->attached);
-    to.report.tasks = count_tasks();
+    to.report.tasks = is_branch() ? count_threads(place_.cgroup).value_or(0) : count_tasks();
 
     // Where the kernel refuses without a reason, its log has one; and what is dead must not end what comes.
     if (services_.kernel_log != nullptr)
@@ -389,6 +409,8 @@ void Seat::enabled(SchedulerId id, Attached attached, std::optional<event::Left>
     spec.report.switched = true;
     spec.report.running = spec.report.to;
     spec.report.error.reset();
+    if (const auto since = std::exchange(away_since_, std::nullopt))
+        spec.report.away = Clock::now() - *since;
     if (!spec.report.from.empty()) {
         ++totals_.gaps;
         totals_.gap_time += spec.report.window.gap;
@@ -412,7 +434,7 @@ void Seat::enabled(SchedulerId id, Attached attached, std::optional<event::Left>
     emit("enabled", std::move(fields));
     arm_interval();
     ever_enabled_ = true;
-    listener_.on_seat_enabled();
+    listener_.on_seat_enabled(*this);
     events_.push_front(event::Switched{std::move(previous)});
 }
 
@@ -487,6 +509,7 @@ void Seat::switch_failed(SchedulerId id, WindowResult& result, std::optional<eve
 }
 
 void Seat::carry_out(const action::Detach&) {
+    listener_.on_seat_leaving(*this);
     Spec& spec = specs_.at(running_->id);
     end_running(spec, true);
     outcome_.exit = spec.scheduler->read_exit_record().value_or(ExitReport{});
@@ -505,7 +528,8 @@ void Seat::end_running(Spec& spec, bool by_us) {
 }
 
 void Seat::carry_out(const action::StartProbation&) {
-    services_.canary.forget();
+    if (!is_branch())
+        services_.canary.forget();
     patience_timer_.reset();
     Result<EventLoop::Watch> timer =
         services_.loop.timer(specs_.at(running_->id).config.swap.probation, [this] { probation_over(); });
@@ -519,6 +543,10 @@ void Seat::carry_out(const action::StartProbation&) {
 void Seat::probation_over() {
     if (!running_ || lifecycle_.phase() != Phase::kProbation)
         return;
+    if (is_branch()) { // no thread of the host is in its cgroup
+        check_kernel();
+        return handle(event::ProbationOver{});
+    }
     probe_scheduler(running_->number, /*again=*/true);
     Result<EventLoop::Watch> timer = services_.loop.timer(kCanaryPatience, [this, run = running_->number] {
         if (running_ && running_->number == run)
@@ -596,13 +624,81 @@ void Seat::carry_out(const action::StandDown& step) {
     stand_down_message_ = reason_text(step.reason, outcome_.other_name);
     std::string message = stand_down_message_;
     if (!foreign)
-        message += ": the kernel's own scheduler runs";
-    if (listener_.stays_after(step.reason))
+        message += ": " + instead();
+    if (listener_.stays_after(*this, step.reason))
         message += foreign ? "; when it is gone: scxhost resume or swap" : " until scxhost resume or swap";
     emit("stood-down", {{"reason", to_string(step.reason)},
                         {"message", message},
                         {"running", or_null(foreign ? outcome_.other_name : "")}});
-    listener_.on_seat_stood_down(step.reason);
+    listener_.on_seat_stood_down(*this, step.reason);
+}
+
+void Seat::look_at_place() {
+    if (!is_branch() || ended_)
+        return;
+    const bool has_cgroup = find_cgroup(place_.cgroup).has_value();
+    const bool there = has_cgroup && place_.above->offers_place();
+    if (!has_cgroup && place_.above->offers_place() && !std::exchange(cgroup_told_, true))
+        emit("waiting-for-cgroup", {{"cgroup", place_.cgroup}, {"message", missing_place()}});
+    cgroup_told_ = cgroup_told_ && !has_cgroup;
+    if (there && !std::exchange(has_place_, true))
+        handle(event::PlaceFound{});
+    else if (!there)
+        lose_place();
+}
+
+void Seat::lose_place() {
+    if (!is_branch() || ended_ || !std::exchange(has_place_, false))
+        return;
+    if (!running_)
+        return handle(event::PlaceLost{});
+    Spec& spec = specs_.at(running_->id);
+    // Its own failure is its own, whatever happens above it.
+    if (const auto exit = spec.scheduler->read_exit_record(); exit && exit->is_error()) {
+        const event::Left left = note_leaving("");
+        handle(event::PlaceLost{});
+        return handle(left);
+    }
+    away_since_ = Clock::now();
+    listener_.on_seat_leaving(*this);
+    end_running(spec, true);
+    outcome_.exit = spec.scheduler->read_exit_record().value_or(ExitReport{});
+    running_.reset();
+    ran_below_cgroup_ = spec.below_cgroup;
+    emit("suspended",
+         {{"title", spec.label},
+          {"message", find_cgroup(place_.cgroup) ? "the scheduler above it leaves; it comes back below the next one"
+                                                 : missing_place()}});
+    handle(event::PlaceLost{.detached = true});
+}
+
+bool Seat::offers_place() const {
+    return running_ && (phase() == Phase::kProbation || phase() == Phase::kGood);
+}
+
+std::string Seat::missing_place() const {
+    if (!find_cgroup(place_.cgroup))
+        return fmt::format("there is no cgroup {} now", place_.cgroup);
+    if (!place_.above->offers_place())
+        return fmt::format("no scheduler runs above it (at {})", place_.above->name());
+    return {};
+}
+
+// It was loaded for a cgroup that is none any more, or for one that has another id by now.
+bool Seat::is_out_of_place(const Spec& spec) {
+    if (!is_branch())
+        return false;
+    const Result<std::uint64_t> id = find_cgroup(place_.cgroup);
+    if (id && *id == spec.scheduler->facts().sub_cgroup)
+        return false;
+    if (!id && std::exchange(has_place_, false))
+        events_.push_back(event::PlaceLost{});
+    return true;
+}
+
+// Who has the tasks when nothing of ours runs here.
+std::string Seat::instead() const {
+    return is_branch() ? "the scheduler above has its tasks" : "the kernel's own scheduler runs";
 }
 
 void Seat::read_news(SchedulerId id) {
@@ -641,7 +737,7 @@ void Seat::check_hang() {
     nlohmann::json fields = to_json(*hang);
     fields.update({{"title", spec.label}, {"error", to_json(hang->error)}});
     emit("plugin-hangs", std::move(fields));
-    listener_.on_seat_error(hang->error);
+    report(hang->error);
 }
 
 void Seat::on_interval() {
@@ -688,7 +784,7 @@ void Seat::check_running() {
 void Seat::check_for_others() {
     // While ours is on its way back, somebody else may take the machine; for a sub-scheduler that is none of its
     // business.
-    if (lifecycle_.phase() != Phase::kRecovering || !ever_enabled_ || ran_below_cgroup_)
+    if (lifecycle_.phase() != Phase::kRecovering || !ever_enabled_ || ran_below_cgroup_ || is_branch())
         return;
     const SchedExtProbe::Reading kernel = services_.probe.read();
     if (kernel.state != SchedExtState::kEnabled)
@@ -731,6 +827,8 @@ event::Left Seat::note_leaving(const std::string& other) {
             services_.recorder.record(*spec.scheduler, spec.config, running_->statistics.latest(), fields);
     ran_below_cgroup_ = spec.below_cgroup;
     running_.reset();
+    away_since_ = Clock::now();
+    listener_.on_seat_leaving(*this);
     outcome_.exit = std::move(exit);
     outcome_.other_name = other;
     emit("left", std::move(fields));
@@ -739,7 +837,9 @@ event::Left Seat::note_leaving(const std::string& other) {
 }
 
 void Seat::left(const std::string& other) {
-    handle(note_leaving(other));
+    const event::Left left = note_leaving(other);
+    look_at_place(); // it may have gone with it
+    handle(left);
 }
 
 void Seat::replaced(const std::string& other) {
@@ -755,6 +855,7 @@ void Seat::replaced(const std::string& other) {
     outcome_.exit = spec.scheduler->read_exit_record().value_or(ExitReport{});
     outcome_.other_name = other;
     running_.reset();
+    listener_.on_seat_leaving(*this);
     emit("replaced", {{"title", spec.label}, {"by", or_null(other)}, {"error", to_json(error)}});
     report(error);
     handle(event::Replaced{});
@@ -805,14 +906,14 @@ void Seat::sample() {
     if (!taken)
         return listener_.on_seat_warning(taken.error());
     running_->statistics.remember(*std::move(taken));
-    listener_.on_seat_sample(*running_->statistics.latest());
+    listener_.on_seat_sample(*this, *running_->statistics.latest());
 }
 
 Result<StatisticsReport> Seat::statistics() {
     if (!running_)
         return fail(ErrorKind::kUsage, "no scheduler of this host runs", "scxhost status says why");
     StatisticsReport report;
-    report.seat = name_;
+    report.seat = name();
     report.now =
         SCXHOST_TRY(take_sample(*specs_.at(running_->id).scheduler, running_->number, Clock::now() - running_->start));
     if (const StatisticsSample* base = running_->statistics.base())
@@ -822,9 +923,16 @@ Result<StatisticsReport> Seat::statistics() {
 
 SeatStatus Seat::status() const {
     SeatStatus status;
-    status.seat = name_;
+    status.seat = name();
     status.phase = lifecycle_.phase();
     status.kernel = services_.probe.read();
+    if (is_branch()) {
+        status.above = place_.above->name();
+        status.cgroup = place_.cgroup;
+        status.tasks = count_threads(place_.cgroup);
+        // Of what is below a cgroup the kernel shows the name alone.
+        status.kernel = services_.probe.read(find_cgroup(place_.cgroup).value_or(kNoCgroup));
+    }
     if (running_) {
         const Spec& spec = specs_.at(running_->id);
         const SchedulerFacts& facts = spec.scheduler->facts();
@@ -840,6 +948,9 @@ SeatStatus Seat::status() const {
                                              .process = spec.scheduler->process()};
         status.agrees = check_presence(*spec.scheduler, services_.probe, running_->attached.enable_seq).presence ==
                         Presence::kRunning;
+    } else if (is_branch()) {
+        status.agrees = status.kernel.ops_name().empty() || lifecycle_.stand_down_reason() == StandDownReason::kForeign;
+        status.waits_for = lifecycle_.phase() == Phase::kWaiting ? missing_place() : "";
     } else {
         status.agrees = status.kernel.state != SchedExtState::kEnabled ||
                         lifecycle_.stand_down_reason() == StandDownReason::kForeign;
@@ -864,7 +975,7 @@ SeatTotals Seat::totals() const {
 }
 
 void Seat::emit(std::string_view event, nlohmann::json fields) {
-    fields["seat"] = name_;
+    fields["seat"] = name();
     listener_.on_seat_event(event, std::move(fields));
 }
 
@@ -874,7 +985,7 @@ void Seat::warn_if_failed(const Result<>& result) {
 }
 
 void Seat::report(const Error& error) {
-    listener_.on_seat_error(error);
+    listener_.on_seat_error(*this, error);
 }
 
 SchedulerIdentity Seat::identity_of(const Spec& spec) const {

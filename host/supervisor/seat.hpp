@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// A place where a scheduler runs: the machine. Carries out what its Lifecycle decides: has schedulers prepared,
-// switches, watches what runs, keeps what may come back, and tells what happens. What exists once for all seats belongs
-// to the Supervisor, which lends it (SeatServices).
+// A place where a scheduler runs: the machine, or a cgroup below another seat (a branch). Carries out what its
+// Lifecycle decides: has schedulers prepared, switches, watches what runs, keeps what may come back, and tells what
+// happens. What exists once for all seats belongs to the Supervisor, which lends it (SeatServices).
 //
 // All of it on the event loop's thread. It waits in three places: in the swap window, for the kernel; for the
 // user-space half of what it detaches, a second at most; and for the process of a program whose link is gone, half a
@@ -50,24 +50,35 @@ struct SeatServices {
     KernelLogMark* kernel_log = nullptr; // nullptr: it may not be read
 };
 
+class Seat;
+
 class SeatListener {
 public:
     virtual ~SeatListener() = default;
     // None of these comes from inside the swap window.
     virtual void on_seat_event(std::string_view event, nlohmann::json fields) = 0;
-    virtual void on_seat_error(const Error& error) = 0;
+    virtual void on_seat_error(const Seat& seat, const Error& error) = 0;
     virtual void on_seat_warning(const Error& error) = 0;
     virtual void on_seat_note(std::string_view scheduler, std::string_view note) = 0;
-    virtual void on_seat_sample(const StatisticsSample& sample) = 0;
+    virtual void on_seat_sample(const Seat& seat, const StatisticsSample& sample) = 0;
     // The kernel has confirmed a scheduler.
-    virtual void on_seat_enabled() = 0;
-    // The configuration that the host follows from now on.
-    virtual void on_seat_adopted(const Config& config) = 0;
+    virtual void on_seat_enabled(const Seat& seat) = 0;
+    // The configuration that the seat follows from now on.
+    virtual void on_seat_adopted(const Seat& seat, const Config& config) = 0;
+    // What runs is about to be detached, or has left: what is below it is to lose its place, from the bottom up.
+    virtual void on_seat_leaving(const Seat& seat) = 0;
     // Nothing of ours runs any more. Returns whether the host stays nevertheless.
-    virtual bool stays_after(StandDownReason reason) = 0;
-    virtual void on_seat_stood_down(StandDownReason reason) = 0;
+    virtual bool stays_after(const Seat& seat, StandDownReason reason) = 0;
+    virtual void on_seat_stood_down(const Seat& seat, StandDownReason reason) = 0;
     // One of the seat's events has been dealt with, with all that followed from it.
-    virtual void on_seat_settled() = 0;
+    virtual void on_seat_settled(const Seat& seat) = 0;
+};
+
+// Where a seat is.
+struct SeatPlace {
+    std::string name;
+    std::string cgroup = {};     // of a branch; empty: the machine
+    const Seat* above = nullptr; // of a branch; outlives it
 };
 
 // Statistics as a caller gets them: with the base of their rates.
@@ -88,7 +99,7 @@ public:
         std::string other_name;
     };
 
-    Seat(std::string name, SeatServices services, SeatListener& listener);
+    Seat(SeatPlace place, SeatServices services, SeatListener& listener);
     Seat(const Seat&) = delete;
     Seat& operator=(const Seat&) = delete;
     ~Seat();
@@ -102,8 +113,17 @@ public:
     bool join(SchedulerId request, OutcomeCallback done);
     void stop();
     void resume();
-    // At the host's end.
+    // Nothing runs here any more, and nothing is told: the seat itself goes.
+    void end();
+    // At the host's end, or the seat's.
     void detach();
+
+    // Of a branch. Whether its cgroup is there, and a scheduler above it: what waits for that is then attached.
+    void look_at_place();
+    // Of a branch: the scheduler above it is about to go, or has gone. What runs is detached and stays loaded.
+    void lose_place();
+    // Whether a branch can be attached below what runs here.
+    [[nodiscard]] bool offers_place() const;
 
     // After the kernel's uevents, and every interval: whether what should run still does, on the CPUs that it was
     // loaded for.
@@ -111,6 +131,13 @@ public:
     // The user-space half of what runs: whether it hangs.
     void check_hang();
 
+    [[nodiscard]] const SeatPlace& place() const { return place_; }
+    [[nodiscard]] const std::string& name() const { return place_.name; }
+    [[nodiscard]] bool is_branch() const { return place_.above != nullptr; }
+    // Why a branch is waiting, in half a sentence.
+    [[nodiscard]] std::string missing_place() const;
+    // Something that was ordered of the pool is still to come back: the seat has to live that long.
+    [[nodiscard]] bool is_preparing() const { return preparing_ > 0; }
     [[nodiscard]] Phase phase() const { return lifecycle_.phase(); }
     [[nodiscard]] std::optional<SchedulerId> pending() const { return lifecycle_.pending(); }
     [[nodiscard]] std::string running_title() const;
@@ -185,6 +212,8 @@ private:
     void switch_failed(SchedulerId id, WindowResult& result, std::optional<event::Left> previous);
     [[nodiscard]] event::SwitchFailed cause_of(const Spec& to, const Error& error, const ExitReport& exit) const;
     void end_running(Spec& spec, bool by_us);
+    [[nodiscard]] bool is_out_of_place(const Spec& spec);
+    [[nodiscard]] std::string instead() const;
     event::Left note_leaving(const std::string& other);
     void left(const std::string& other);
     void replaced(const std::string& other);
@@ -209,7 +238,7 @@ private:
     [[nodiscard]] const Spec* find(std::optional<SchedulerId> id) const;
     [[nodiscard]] std::string label_of(std::optional<SchedulerId> id) const;
 
-    std::string name_;
+    SeatPlace place_;
     SeatServices services_;
     SeatListener& listener_;
     Lifecycle lifecycle_;
@@ -231,7 +260,11 @@ private:
     bool ever_enabled_ = false;
     bool ran_below_cgroup_ = false; // what left last was a sub-scheduler
     bool ended_ = false;
-    std::uint64_t hotplug_seq_ = 0; // as of the last look
+    bool has_place_ = true;
+    bool cgroup_told_ = false; // that it is waited for
+    std::size_t preparing_ = 0;
+    std::optional<Clock::time_point> away_since_; // of a branch: the scheduler above has its tasks
+    std::uint64_t hotplug_seq_ = 0;               // as of the last look
     Outcome outcome_;
     EventLoop::Watch probation_timer_;
     EventLoop::Watch patience_timer_; // for the canary's answer

@@ -2,6 +2,7 @@
 #include "host/supervisor/supervisor.hpp"
 
 #include "host/base/error_json.hpp"
+#include "host/base/suggest.hpp"
 #include "host/base/units.hpp"
 #include "host/programs/program_cgroup.hpp"
 
@@ -43,6 +44,10 @@ void rise_above_sched_ext() {
     (void)::sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &parameter);
 }
 
+bool is_machine(std::string_view seat) {
+    return seat.empty() || seat == kMachineSeat;
+}
+
 Result<> stopped_in_between() {
     return fail(ErrorKind::kBusy, "stop came in between", "scxhost resume goes on");
 }
@@ -65,6 +70,7 @@ Result<RunOutcome> Supervisor::run(const Config& config) {
     Result<> ran;
     if (!ended_)
         ran = loop_.run();
+    branches_->detach();
     seat_->detach();
     notifier_.stopping();
     worker_->drain(); // incident records are still to be written
@@ -85,8 +91,10 @@ Result<> Supervisor::start(const Config& config) {
     SCXHOST_TRY(take_signals());
     SCXHOST_TRY(loop_.keep_service_alive());
     SCXHOST_TRY(loop_.every(PluginAllowances::of_contract().running, [this] {
-        if (!ended_)
-            seat_->check_hang();
+        if (ended_)
+            return;
+        seat_->check_hang();
+        branches_->check_hang();
     }));
     if (!settings_.runtime_dir.empty())
         open_rcu(config.swap.expedite_rcu);
@@ -108,16 +116,16 @@ Result<> Supervisor::start(const Config& config) {
     rise_above_sched_ext();
 
     SeatListener& listener = *this; // a private base, which make_unique could not name
-    seat_ = std::make_unique<Seat>(kMachineSeat,
-                                   SeatServices{.loop = loop_,
-                                                .probe = *probe_,
-                                                .pool = *pool_,
-                                                .recorder = *recorder_,
-                                                .canary = *canary_,
-                                                .kernel = kernel_,
-                                                .rcu = rcu_ ? &*rcu_ : nullptr,
-                                                .kernel_log = kernel_log_ ? &*kernel_log_ : nullptr},
-                                   listener);
+    const SeatServices services{.loop = loop_,
+                                .probe = *probe_,
+                                .pool = *pool_,
+                                .recorder = *recorder_,
+                                .canary = *canary_,
+                                .kernel = kernel_,
+                                .rcu = rcu_ ? &*rcu_ : nullptr,
+                                .kernel_log = kernel_log_ ? &*kernel_log_ : nullptr};
+    seat_ = std::make_unique<Seat>(SeatPlace{.name = kMachineSeat}, services, listener);
+    branches_.emplace(services, listener, *seat_);
     seat_->start(config);
     return {};
 }
@@ -163,27 +171,56 @@ void Supervisor::open_rcu(bool wanted) {
               {"message", "a host that died in its swap window had left RCU expedited; it is put back"}});
 }
 
-const Config& Supervisor::base_config() const {
-    static const Config none;
-    return seat_ ? seat_->base_config() : none;
+// nullptr: there is none of this name.
+Seat* Supervisor::find_seat(const std::string& name) const {
+    if (is_machine(name))
+        return seat_.get();
+    return branches_ ? branches_->find(name) : nullptr;
 }
 
-void Supervisor::request(ConfigReader::Read read, bool force, AskedCallback asked, OutcomeCallback done) {
+Result<> Supervisor::check_seat(const std::string& seat) const {
+    if (is_machine(seat) || find_seat(seat) != nullptr)
+        return {};
+    std::vector<std::string> names = {kMachineSeat};
+    if (branches_)
+        for (const Seat* branch : branches_->seats())
+            names.push_back(branch->name());
+    return fail(ErrorKind::kUsage, fmt::format("there is no branch {}", quote_text(seat)),
+                suggest_word(seat, names, "branches"));
+}
+
+const Config& Supervisor::base_config(const std::string& seat) const {
+    static const Config none;
+    const Seat* found = find_seat(seat);
+    return found != nullptr ? found->base_config() : none;
+}
+
+void Supervisor::request(const std::string& seat, ConfigReader::Read read, bool force, AskedCallback asked,
+                         OutcomeCallback done) {
     const auto shared_asked = std::make_shared<AskedCallback>(std::move(asked));
-    const Result<> reading = reader_.read(
-        std::move(read), [this, force, shared_asked, done = std::move(done), stops = stops_](Result<Config> config) {
-            (*shared_asked)(stops == stops_ ? submit(std::move(config), force, done) : stopped_in_between());
-        });
+    const Result<> reading = reader_.read(std::move(read), [this, seat, force, shared_asked, done = std::move(done),
+                                                            stops = stops_](Result<Config> config) {
+        const auto submit_there = [&]() -> Result<> {
+            SCXHOST_TRY(check_seat(seat)); // it may have gone meanwhile
+            return submit(*find_seat(seat), std::move(config), force, done);
+        };
+        (*shared_asked)(stops == stops_ ? submit_there() : stopped_in_between());
+    });
     if (!reading)
         (*shared_asked)(reading);
 }
 
-Result<> Supervisor::submit(Result<Config> config, bool force, OutcomeCallback done) {
+Result<> Supervisor::submit(Seat& seat, Result<Config> config, bool force, OutcomeCallback done) {
     Config wanted = SCXHOST_TRY(std::move(config));
-    return seat_->request(std::move(wanted), force, std::move(done));
+    if (seat.phase() == Phase::kWaiting)
+        return fail(ErrorKind::kUsage, fmt::format("the branch \"{}\" waits: {}", seat.name(), seat.missing_place()),
+                    "ask again when it is there; scxhost status shows that");
+    return seat.request(std::move(wanted), force, std::move(done));
 }
 
-void Supervisor::reload(bool force, AskedCallback asked, OutcomeCallback done) {
+void Supervisor::reload(const std::string& seat, bool force, AskedCallback asked, OutcomeCallback done) {
+    if (Seat* branch = find_seat(seat); branch != nullptr && branch->is_branch())
+        return asked(submit(*branch, *branches_->configured(seat), force, std::move(done)));
     if (!settings_.reload)
         return asked(fail(ErrorKind::kUsage, "this host was not started from a configuration file",
                           "name what to swap to: scxhost swap CONFIG|PLUGIN"));
@@ -222,7 +259,7 @@ Result<> Supervisor::submit_reload(Result<Config> config, const std::optional<Fi
     if (content != nullptr && *content && *content == reloading_content_ && reloading_ != 0 && !force &&
         seat_->join(reloading_, done))
         return {};
-    Result<> asked = submit(std::move(config), force, done);
+    Result<> asked = submit(*seat_, std::move(config), force, done);
     // Whoever asked has the answer; what the watcher is about to notice is the same file.
     if (config_watcher_ && content != nullptr && (asked || asked.error().kind != ErrorKind::kBusy))
         config_watcher_->known(*content);
@@ -245,13 +282,17 @@ void Supervisor::check(ConfigReader::Read read, std::function<void(Result<std::v
         (*shared_done)(fail(reading.error()));
 }
 
-void Supervisor::stop() {
+Result<> Supervisor::stop(const std::string& seat) {
+    SCXHOST_TRY(check_seat(seat));
     ++stops_;
-    seat_->stop();
+    find_seat(seat)->stop();
+    return {};
 }
 
-void Supervisor::resume() {
-    seat_->resume();
+Result<> Supervisor::resume(const std::string& seat) {
+    SCXHOST_TRY(check_seat(seat));
+    find_seat(seat)->resume();
+    return {};
 }
 
 Result<Supervisor::Remembered> Supervisor::remember() const {
@@ -267,18 +308,18 @@ Result<Supervisor::Remembered> Supervisor::remember() const {
 
 void Supervisor::restore(const Remembered& remembered, std::function<void(const SwapReport*)> done) {
     if (!remembered.running || seat_->pending())
-        stop();
+        (void)stop();
     if (!remembered.running)
         return done(nullptr);
     // Also when it failed meanwhile, and is in quarantine: somebody wanted it, and it ran.
     const auto ended = [this, done](const SwapReport& report) {
         if (report.outcome == SwapOutcome::kRefused || report.outcome == SwapOutcome::kRolledBack)
-            stop();
+            (void)stop();
         done(&report);
     };
     if (const Result<> asked = seat_->request(*remembered.running, true, ended, remembered.base); !asked) {
         report(asked.error());
-        stop();
+        (void)stop();
         done(nullptr);
     }
 }
@@ -287,23 +328,35 @@ SeatStatus Supervisor::status() const {
     return seat_->status();
 }
 
+std::vector<SeatStatus> Supervisor::branches() const {
+    std::vector<SeatStatus> result;
+    for (const Seat* seat : branches_->seats())
+        result.push_back(seat->status());
+    return result;
+}
+
 SeatTotals Supervisor::totals() const {
     return seat_->totals();
 }
 
-Result<StatisticsReport> Supervisor::statistics() {
+Result<StatisticsReport> Supervisor::statistics(const std::string& seat) {
     if (!seat_)
         return fail(ErrorKind::kUsage, "no scheduler of this host runs", "scxhost status says why");
-    return seat_->statistics();
+    SCXHOST_TRY(check_seat(seat));
+    return find_seat(seat)->statistics();
 }
 
-Phase Supervisor::phase() const {
-    return seat_ ? seat_->phase() : Phase::kEmpty;
+Phase Supervisor::phase(const std::string& seat) const {
+    const Seat* found = find_seat(seat);
+    return found != nullptr ? found->phase() : Phase::kEmpty;
 }
 
+// From the top down: what leaves with the one above it has not failed by itself.
 void Supervisor::check_kernel() {
-    if (!ended_ && seat_)
-        seat_->check_kernel();
+    if (ended_ || !branches_)
+        return;
+    seat_->check_kernel();
+    branches_->check_kernel();
 }
 
 void Supervisor::on_hangup() {
@@ -325,16 +378,17 @@ void Supervisor::config_changed() {
         emit("config-refused", {{"error", to_json(accepted.error())}, {"running", or_null(seat_->running_title())}});
         report(accepted.error());
     };
-    reload(false, asked, {});
+    reload({}, false, asked, {});
 }
 
-void Supervisor::watch_build(const Config& config) {
-    watched_config_ = config;
+void Supervisor::watch_build(const Seat& seat, const Config& config) {
+    Build& build = builds_[seat.name()];
+    build.config = config;
     SourceFile source = source_file(config);
-    if (source.path == watched_build_)
+    if (source.path == build.file)
         return;
-    watched_build_ = std::move(source.path);
-    build_watcher_ = follow(watched_build_, source.limit, [this] { build_changed(); });
+    build.file = std::move(source.path);
+    build.watcher = follow(build.file, source.limit, [this, name = seat.name()] { build_changed(name); });
 }
 
 std::unique_ptr<FileWatcher> Supervisor::follow(const std::filesystem::path& file, std::size_t limit,
@@ -350,16 +404,18 @@ std::unique_ptr<FileWatcher> Supervisor::follow(const std::filesystem::path& fil
 }
 
 // A file that is gone is on its way, in a build or an installation that has just begun.
-void Supervisor::build_changed() {
+void Supervisor::build_changed(const std::string& name) {
+    Build& build = builds_.at(name);
+    Seat* seat = find_seat(name);
     std::error_code ignored;
-    if (!std::filesystem::exists(watched_build_, ignored))
+    if (seat == nullptr || !std::filesystem::exists(build.file, ignored))
         return;
-    emit("build-changed", {{"file", watched_build_.string()}});
-    const Result<> asked = submit(watched_config_, false, {});
+    emit("build-changed", {{"file", build.file.string()}, {"seat", name}});
+    const Result<> asked = submit(*seat, build.config, false, {});
     if (!asked && asked.error().kind == ErrorKind::kBusy)
-        rebuild_due_ = true;
+        build.due = true;
     else if (!asked)
-        report(asked.error());
+        on_seat_error(*seat, asked.error());
 }
 
 void Supervisor::program_ended(Scheduler& ended) {
@@ -405,8 +461,12 @@ void Supervisor::on_seat_event(std::string_view event, nlohmann::json fields) {
     emit(event, std::move(fields));
 }
 
-void Supervisor::on_seat_error(const Error& error) {
-    report(error);
+void Supervisor::on_seat_error(const Seat& seat, const Error& error) {
+    if (!seat.is_branch())
+        return report(error);
+    Error named = error;
+    named.what = fmt::format("{}: {}", seat.name(), error.what);
+    listener_.on_error(named);
 }
 
 void Supervisor::on_seat_warning(const Error& error) {
@@ -417,13 +477,13 @@ void Supervisor::on_seat_note(std::string_view scheduler, std::string_view note)
     listener_.on_note(scheduler, note);
 }
 
-void Supervisor::on_seat_sample(const StatisticsSample& sample) {
-    if (!listener_.on_sample(sample))
+void Supervisor::on_seat_sample(const Seat& seat, const StatisticsSample& sample) {
+    if (!listener_.on_sample(seat.name(), sample))
         finish(RunEnd::kRequested);
 }
 
-void Supervisor::on_seat_enabled() {
-    if (std::exchange(ever_enabled_, true))
+void Supervisor::on_seat_enabled(const Seat& seat) {
+    if (seat.is_branch() || std::exchange(ever_enabled_, true))
         return;
     start_ = Clock::now();
     notifier_.ready();
@@ -433,39 +493,51 @@ void Supervisor::on_seat_enabled() {
         listener_.on_warning(timer.error());
 }
 
-void Supervisor::on_seat_adopted(const Config& config) {
-    listener_.on_config(config);
+void Supervisor::on_seat_adopted(const Seat& seat, const Config& config) {
     if (settings_.watch)
-        watch_build(config);
+        watch_build(seat, config);
+    if (seat.is_branch())
+        return;
+    listener_.on_config(config);
+    branches_->follow(config);
 }
 
-// Who watches a build waits for the next one, also when the first did not even start.
-bool Supervisor::stays_after(StandDownReason reason) {
-    if (settings_.watch && (ever_enabled_ || reason != StandDownReason::kForeign))
+void Supervisor::on_seat_leaving(const Seat& seat) {
+    branches_->lose_places_below(seat);
+}
+
+// Who watches a build waits for the next one, also when the first did not even start. Without a branch, the scheduler
+// above it has its tasks.
+bool Supervisor::stays_after(const Seat& seat, StandDownReason reason) {
+    if (seat.is_branch() || (settings_.watch && (ever_enabled_ || reason != StandDownReason::kForeign)))
         return true;
     return settings_.stay && ever_enabled_;
 }
 
-void Supervisor::on_seat_stood_down(StandDownReason reason) {
-    if (stays_after(reason))
+void Supervisor::on_seat_stood_down(const Seat& seat, StandDownReason reason) {
+    if (stays_after(seat, reason))
         return;
     if (!ever_enabled_)
         return finish(RunEnd::kFailed);
     finish(reason == StandDownReason::kForeign ? RunEnd::kReplaced : RunEnd::kLeft);
 }
 
-void Supervisor::on_seat_settled() {
+void Supervisor::on_seat_settled(const Seat& seat) {
     if (reloading_ != 0)
         end_reload();
+    branches_->look_at_places();
+    if (const auto build = builds_.find(seat.name());
+        build != builds_.end() && build->second.due && !ended_ && !seat.pending()) {
+        build->second.due = false;
+        build_changed(seat.name());
+    }
+    if (seat.is_branch())
+        return;
     // For the service manager's own status display.
     const std::string title = seat_->running_title();
     notifier_.status(fmt::format("{}{}{}", to_string(seat_->phase()), title.empty() ? "" : ": ", title));
-    if (ended_ || seat_->pending())
-        return;
-    if (std::exchange(reload_due_, false))
+    if (!ended_ && !seat_->pending() && std::exchange(reload_due_, false))
         config_changed();
-    else if (std::exchange(rebuild_due_, false))
-        build_changed();
 }
 
 } // namespace scxhost

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // The host: owns what exists once (worker, uevents, RCU setting, real-time priority, service state, the files that are
-// followed) and the seat in which a scheduler runs. All of it on the event loop's thread but preparing and unloading,
-// which take long and have a thread of their own.
+// followed) and the seats in which schedulers run: the machine's, and its branches. All of it on the event loop's
+// thread but preparing and unloading, which take long and have a thread of their own.
 //
 // Code of plugins runs on threads of their own. The loop asks for calls and hears of their outcome; it waits for one of
 // them only, detaching(), for a second at most.
@@ -19,6 +19,7 @@
 #include "host/kernel/rcu_expediting.hpp"
 #include "host/kernel/sched_ext_sysfs.hpp"
 #include "host/kernel/uevent_monitor.hpp"
+#include "host/supervisor/branches.hpp"
 #include "host/supervisor/canary.hpp"
 #include "host/supervisor/config_reader.hpp"
 #include "host/supervisor/incident_recorder.hpp"
@@ -33,6 +34,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -59,7 +61,7 @@ public:
     // The configuration that the host follows from now on: how much is logged, for one.
     virtual void on_config(const Config& config) = 0;
     // Returns false to end the run: nobody reads the output any more.
-    virtual bool on_sample(const StatisticsSample& sample) = 0;
+    virtual bool on_sample(std::string_view seat, const StatisticsSample& sample) = 0;
 };
 
 struct SupervisorSettings {
@@ -109,20 +111,26 @@ public:
 
     // The following only while run() goes on, on its thread.
 
+    // Each speaks of a seat by its name; empty: the machine's. kUsage: there is none of this name.
+    [[nodiscard]] Result<> check_seat(const std::string& seat) const;
     // What a scheduler starts from that is asked for by its name alone: the configuration of the last file, or of
-    // run(), without what a single request has set on top of it.
-    [[nodiscard]] const Config& base_config() const;
+    // run(), without what a single request has set on top of it. Of a branch: the same for its seat.
+    [[nodiscard]] const Config& base_config(const std::string& seat = {}) const;
     // Asks for another scheduler, once its configuration is read. The configuration is followed, fallbacks and all,
     // while the scheduler runs. One that is just what runs already is not touched, unless forced. `asked` comes first,
     // and always: with the errors of reading, or kBusy, where another request is being prepared or stop() came in
     // between. `done` comes once, if what was asked for is under way: after probation, or when it failed.
-    void request(ConfigReader::Read read, bool force, AskedCallback asked, OutcomeCallback done);
-    // Likewise with the configuration that the host was started from.
-    void reload(bool force, AskedCallback asked, OutcomeCallback done);
+    void request(const std::string& seat, ConfigReader::Read read, bool force, AskedCallback asked,
+                 OutcomeCallback done);
+    // Likewise with the configuration that the host was started from; of a branch, with what the last configuration
+    // says of it.
+    void reload(const std::string& seat, bool force, AskedCallback asked, OutcomeCallback done);
     // Prepares a scheduler as for a swap, up to the verifier, and unloads it again. The callback gets the notes.
     void check(ConfigReader::Read read, std::function<void(Result<std::vector<std::string>>)> done);
-    void stop();
-    void resume();
+    // A branch's tasks are then with the scheduler above it. Of the machine's, with the kernel's own; the branches
+    // wait.
+    Result<> stop(const std::string& seat = {});
+    Result<> resume(const std::string& seat = {});
     // What runs, to come back to it later.
     struct Remembered {
         std::optional<Config> running; // nullopt: nothing of the host's does
@@ -135,11 +143,13 @@ public:
     void restore(const Remembered& remembered, std::function<void(const SwapReport*)> done);
     // What the host believes and what the kernel says.
     [[nodiscard]] SeatStatus status() const;
+    // Each after those above it.
+    [[nodiscard]] std::vector<SeatStatus> branches() const;
     [[nodiscard]] SeatTotals totals() const;
     [[nodiscard]] std::chrono::nanoseconds uptime() const { return std::chrono::steady_clock::now() - began_; }
     // The running scheduler's statistics now. kUsage: nothing runs.
-    [[nodiscard]] Result<StatisticsReport> statistics();
-    [[nodiscard]] Phase phase() const;
+    [[nodiscard]] Result<StatisticsReport> statistics(const std::string& seat = {});
+    [[nodiscard]] Phase phase(const std::string& seat = {}) const;
 
 private:
     using Clock = std::chrono::steady_clock;
@@ -151,14 +161,15 @@ private:
     void check_kernel();
     void on_hangup();
     void config_changed();
-    Result<> submit(Result<Config> config, bool force, OutcomeCallback done);
+    [[nodiscard]] Seat* find_seat(const std::string& name) const;
+    Result<> submit(Seat& seat, Result<Config> config, bool force, OutcomeCallback done);
     // `content`: what was read; null when the reading was given up.
     Result<> submit_reload(Result<Config> config, const std::optional<FileVersion>* content, bool force,
                            const OutcomeCallback& done);
-    void watch_build(const Config& config);
+    void watch_build(const Seat& seat, const Config& config);
     std::unique_ptr<FileWatcher> follow(const std::filesystem::path& file, std::size_t limit,
                                         std::function<void()> on_change);
-    void build_changed();
+    void build_changed(const std::string& seat);
     void program_ended(Scheduler& ended);
     void finish(RunEnd end);
     void end_reload();
@@ -166,15 +177,24 @@ private:
     void report(const Error& error);
 
     void on_seat_event(std::string_view event, nlohmann::json fields) override;
-    void on_seat_error(const Error& error) override;
+    void on_seat_error(const Seat& seat, const Error& error) override;
     void on_seat_warning(const Error& error) override;
     void on_seat_note(std::string_view scheduler, std::string_view note) override;
-    void on_seat_sample(const StatisticsSample& sample) override;
-    void on_seat_enabled() override;
-    void on_seat_adopted(const Config& config) override;
-    bool stays_after(StandDownReason reason) override;
-    void on_seat_stood_down(StandDownReason reason) override;
-    void on_seat_settled() override;
+    void on_seat_sample(const Seat& seat, const StatisticsSample& sample) override;
+    void on_seat_enabled(const Seat& seat) override;
+    void on_seat_adopted(const Seat& seat, const Config& config) override;
+    void on_seat_leaving(const Seat& seat) override;
+    bool stays_after(const Seat& seat, StandDownReason reason) override;
+    void on_seat_stood_down(const Seat& seat, StandDownReason reason) override;
+    void on_seat_settled(const Seat& seat) override;
+
+    // The file that a seat's scheduler comes from, followed.
+    struct Build {
+        std::unique_ptr<FileWatcher> watcher;
+        std::filesystem::path file;
+        Config config;    // what to ask for when it has changed
+        bool due = false; // it changed while a request was being prepared
+    };
 
     EventLoop& loop_;
     const KernelBtf& kernel_;
@@ -199,16 +219,14 @@ private:
     SchedulerId reloading_ = 0;                    // the request that a reload has made, while it is under way
     std::optional<FileVersion> reloading_content_; // of the file that it is for
     bool reload_due_ = false;                      // the configuration changed while a request was being prepared
-    bool rebuild_due_ = false;                     // the watched build did
     std::unique_ptr<FileWatcher> config_watcher_;
-    std::unique_ptr<FileWatcher> build_watcher_;
-    std::filesystem::path watched_build_;
-    Config watched_config_; // what to ask for when it has changed
+    std::map<std::string, Build, std::less<>> builds_; // by the seat's name
 
     std::unique_ptr<Canary> canary_;
     std::optional<SchedulerPool> pool_;
     std::optional<IncidentRecorder> recorder_;
-    std::unique_ptr<Seat> seat_;
+    std::unique_ptr<Seat> seat_; // the machine's
+    std::optional<Branches> branches_;
     std::unique_ptr<BackgroundWorker> worker_; // last: it ends first
 };
 

@@ -27,7 +27,7 @@ class NobodyListens : public SupervisorListener {
     void on_warning(const Error&) override {}
     void on_note(std::string_view, std::string_view) override {}
     void on_config(const Config&) override {}
-    bool on_sample(const StatisticsSample&) override { return true; }
+    bool on_sample(std::string_view, const StatisticsSample&) override { return true; }
 };
 
 class HostServiceTest : public testing::Test {

@@ -1,0 +1,415 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Several schedulers at once from one configuration: a root and its branches, in one host. Runs as root in a guest.
+#include "tests/vm/children.hpp"
+#include "tests/vm/guest_test.hpp"
+#include "tests/vm/host_commands.hpp"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <memory>
+#include <sstream>
+#include <string>
+#include <vector>
+
+namespace scxhost {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+
+constexpr const char* kGames = "/sys/fs/cgroup/games";
+constexpr const char* kShooters = "/sys/fs/cgroup/games/shooters";
+constexpr const char* kWork = "/sys/fs/cgroup/work";
+constexpr const char* kConfig = "/root/tree.toml";
+
+// A root and three branches, one of them below another one.
+constexpr const char* kTree = R"([scheduler]
+plugin = "qmap"
+[swap]
+probation = "0s"
+[[below]]
+cgroup = "/games"
+plugin = "qmap"
+options = { slice = "5ms" }
+[[below]]
+cgroup = "/games/shooters"
+plugin = "qmap"
+options = { slice = "2ms" }
+[[below]]
+cgroup = "/work"
+plugin = "qmap"
+)";
+
+class Tree : public PolicyTest {
+protected:
+    void SetUp() override {
+        PolicyTest::SetUp();
+        if (IsSkipped())
+            return;
+        SCX_SKIP_WITHOUT("sub-capabilities");
+        for (const char* cgroup : {kGames, kShooters, kWork})
+            ASSERT_EQ(::mkdir(cgroup, 0755), 0) << cgroup;
+    }
+    void TearDown() override {
+        for (const char* cgroup : {kShooters, kGames, kWork})
+            remove_cgroup(cgroup);
+        PolicyTest::TearDown();
+    }
+
+    static std::uint64_t id_of(const char* cgroup) {
+        struct stat file{};
+        return ::stat(cgroup, &file) == 0 ? file.st_ino : 0;
+    }
+    // What the kernel shows below a cgroup; empty: nothing.
+    static std::string name_at(const std::vector<const char*>& cgroups) {
+        std::string folder = "/sys/kernel/sched_ext/root";
+        for (const char* cgroup : cgroups)
+            folder += fmt::format("/sub/sub-{}", id_of(cgroup));
+        std::string name = std::filesystem::exists(folder + "/ops") ? read_text(folder + "/ops") : "";
+        return name.substr(0, name.find('\n'));
+    }
+
+    static std::unique_ptr<HostProcess> start(const std::string& config, std::vector<std::string> more = {}) {
+        write_text(kConfig, config);
+        more.insert(more.begin(), {"run", kConfig, "--json"});
+        return std::make_unique<HostProcess>(more);
+    }
+    // The next time that the branch is enabled.
+    static json enabled_at(HostProcess& host, const std::string& seat) { return next_of(host, "enabled", seat); }
+    static json next_of(HostProcess& host, const std::string& event, const std::string& seat) {
+        for (;;) {
+            const std::optional<json> next = host.next_event(event);
+            if (!next) {
+                ADD_FAILURE() << "no " << event << " of " << seat << ": " << host.err();
+                return json::object();
+            }
+            if (next->value("seat", "") == seat)
+                return *next;
+        }
+    }
+    static void wait_for_all(HostProcess& host) {
+        for (const char* seat : {"machine", "games", "work", "shooters"})
+            enabled_at(host, seat);
+    }
+    // How often it happened in a seat so far, by what the host remembers.
+    static int count(const std::string& event, const std::string& seat) {
+        HostProcess events({"events", "--json"});
+        EXPECT_EQ(events.wait(), 0) << events.err();
+        int found = 0;
+        std::istringstream lines(events.out());
+        for (std::string line; std::getline(lines, line);) {
+            const json one = json::parse(line, nullptr, false);
+            found += !one.is_discarded() && one.value("event", "") == event && one.value("seat", "") == seat ? 1 : 0;
+        }
+        return found;
+    }
+    static bool reaches(const std::string& seat, const std::string& phase) {
+        return wait_until([&] { return branch(seat).value("phase", "") == phase; });
+    }
+    static void expect_done(const std::vector<std::string>& command) {
+        HostProcess process(command);
+        EXPECT_EQ(process.wait(), 0) << process.out() << process.err();
+    }
+    static void put(pid_t pid, const std::string& cgroup) { write_text(cgroup + "/cgroup.procs", std::to_string(pid)); }
+    static std::string replaced(std::string text, const std::string& from, const std::string& to) {
+        const std::size_t at = text.find(from);
+        EXPECT_NE(at, std::string::npos) << from;
+        return text.replace(at, from.size(), to);
+    }
+
+    static json branch(const std::string& name) {
+        for (const json& one : status().at("below"))
+            if (one.at("seat") == name)
+                return one;
+        ADD_FAILURE() << "status shows no branch " << name;
+        return json::object();
+    }
+    static std::int64_t statistic_at(const std::string& seat, const std::string& name) {
+        HostProcess command({"stats", "--json", "--at", seat});
+        EXPECT_EQ(command.wait(), 0) << command.err();
+        for (const json& entry : json::parse(command.out(), nullptr, false).value("statistics", json::array()))
+            if (entry.at("name") == name)
+                return entry.at("value").get<std::int64_t>();
+        ADD_FAILURE() << "no statistic " << name << " at " << seat;
+        return -1;
+    }
+};
+
+TEST_F(Tree, OneConfigurationOneProcessSeveralSchedulers) {
+    const auto host = start(kTree);
+    wait_for_all(*host);
+    expect_runs("qmap");
+    EXPECT_THAT(name_at({kGames}), HasSubstr("qmap"));
+    EXPECT_THAT(name_at({kGames, kShooters}), HasSubstr("qmap"));
+    EXPECT_THAT(name_at({kWork}), HasSubstr("qmap"));
+
+    // Each has the tasks of its cgroup, and no others.
+    Children crowd;
+    for (const char* cgroup : {kGames, kShooters, kWork}) {
+        const pid_t pid = crowd.spinner();
+        write_text(std::string(cgroup) + "/cgroup.procs", std::to_string(pid));
+    }
+    fill_cpus(crowd, 0);
+    for (const char* seat : {"games", "shooters", "work"}) {
+        EXPECT_EQ(statistic_at(seat, "in_use"), 1) << seat;
+        const std::int64_t before = statistic_at(seat, "enqueued");
+        EXPECT_TRUE(wait_until([&] { return statistic_at(seat, "enqueued") >= before + 20; })) << seat;
+    }
+
+    const json all = status();
+    EXPECT_EQ(all.at("seat"), "machine");
+    ASSERT_EQ(all.at("below").size(), 3U) << all.dump(1);
+    EXPECT_EQ(branch("shooters").at("above"), "games");
+    EXPECT_EQ(branch("games").at("above"), "machine");
+    for (const char* seat : {"games", "shooters", "work"}) {
+        EXPECT_EQ(branch(seat).at("phase"), "good") << seat;
+        EXPECT_EQ(branch(seat).at("agrees"), true) << seat;
+    }
+    EXPECT_EQ(branch("games").at("tasks"), 2);
+    EXPECT_EQ(branch("work").at("tasks"), 1);
+    crowd.end_all();
+    end(*host);
+    EXPECT_EQ(name_at({kGames}), "");
+}
+
+// Another scheduler in one branch: the root and the other branches do not notice. What is below it comes again.
+TEST_F(Tree, ASwapAtABranchTouchesNoOther) {
+    const auto host = start(kTree);
+    wait_for_all(*host);
+    const std::string work = name_at({kWork});
+    const std::uint64_t enable_seq = kernel_status().enable_seq;
+    const Answer answer = swap({"qmap", "--at", "games", "--set", "slice=1ms"});
+    EXPECT_EQ(answer.status, 0) << answer.report << answer.err;
+    EXPECT_EQ(answer.report.value("outcome", ""), "good") << answer.report;
+    EXPECT_EQ(branch("games").at("scheduler").at("options").at("slice"), "1ms");
+    EXPECT_EQ(kernel_status().enable_seq, enable_seq);
+    const json back = enabled_at(*host, "games");
+    EXPECT_GT(back.value("away_ms", 0.0) + back.value("gap_ms", 0.0), 0.0) << back.dump(1);
+    enabled_at(*host, "shooters");
+    EXPECT_THAT(name_at({kGames, kShooters}), HasSubstr("qmap"));
+    EXPECT_EQ(branch("shooters").at("phase"), "good");
+    EXPECT_EQ(name_at({kWork}), work);
+    EXPECT_EQ(count("enabled", "work"), 1);
+    EXPECT_EQ(count("enabled", "machine"), 1);
+    EXPECT_EQ(count("suspended", "work"), 0);
+    EXPECT_EQ(count("preparing", "shooters"), 1) << "it stayed loaded";
+
+    const Answer unknown = swap({"qmap", "--at", "gmaes"});
+    EXPECT_EQ(unknown.status, 2);
+    EXPECT_THAT(unknown.err, HasSubstr("games"));
+    end(*host);
+}
+
+// Another root: every branch is attached again as it is, right after it.
+TEST_F(Tree, ASwapOfTheRootBringsTheBranchesBack) {
+    const auto host = start(kTree);
+    wait_for_all(*host);
+    for (const char* slice : {"slice=3ms", "slice=4ms"}) {
+        const Answer answer = swap({"qmap", "--set", slice});
+        EXPECT_EQ(answer.status, 0) << answer.report << answer.err;
+        for (const char* seat : {"games", "work", "shooters"})
+            EXPECT_GT(enabled_at(*host, seat).value("away_ms", 0.0), 0.0) << seat;
+    }
+    EXPECT_THAT(name_at({kGames, kShooters}), HasSubstr("qmap"));
+    for (const char* seat : {"games", "work", "shooters"}) {
+        EXPECT_EQ(count("preparing", seat), 1) << seat << " stayed loaded";
+        EXPECT_EQ(branch(seat).at("phase"), "good") << seat;
+        EXPECT_EQ(branch(seat).at("recent_failures"), 0) << seat;
+    }
+    // One that does not come up: the old root is back, and the branches too.
+    const Answer refused = swap({"qmap", "--set", "max_tasks=1"});
+    EXPECT_EQ(refused.status, 1) << refused.report;
+    EXPECT_EQ(refused.report.value("outcome", ""), "rolled-back") << refused.report;
+    for (const char* seat : {"games", "work", "shooters"})
+        enabled_at(*host, seat);
+    end(*host);
+}
+
+// A branch fails: the one that was there before comes back, below the same root.
+TEST_F(Tree, ABranchThatFailsGoesBackToItsLastGoodOne) {
+    const auto host = start(kTree);
+    wait_for_all(*host);
+    Children crowd;
+    put(crowd.spinner(), kWork);
+    fill_cpus(crowd, 1);
+    const std::uint64_t enable_seq = kernel_status().enable_seq;
+    const Answer answer = swap({"qmap", "--at", "work", "--set", "swap.probation=1m", "--set", "error_after=20"});
+    EXPECT_EQ(answer.status, 1) << answer.report << answer.err;
+    EXPECT_EQ(answer.report.value("outcome", ""), "rolled-back") << answer.report;
+    EXPECT_EQ(branch("work").at("quarantine").size(), 1U);
+    EXPECT_EQ(branch("games").at("quarantine").size(), 0U) << "quarantine goes by place too";
+    EXPECT_THAT(name_at({kWork}), HasSubstr("qmap"));
+    EXPECT_EQ(kernel_status().enable_seq, enable_seq);
+    EXPECT_EQ(count("enabled", "machine"), 1);
+    EXPECT_EQ(count("enabled", "games"), 1);
+    EXPECT_EQ(count("enabled", "shooters"), 1);
+    crowd.end_all();
+    end(*host);
+}
+
+// With nothing to go back to, the scheduler above has the tasks, and the host goes on.
+TEST_F(Tree, ABranchWithNothingLeftLeavesItsTasksToTheOneAbove) {
+    const auto host = start(replaced(kTree, "cgroup = \"/work\"\nplugin = \"qmap\"\n",
+                                     "cgroup = \"/work\"\nplugin = \"qmap\"\noptions = { error_after = 20 }\n"
+                                     "probation = \"1m\"\n"));
+    Children crowd;
+    const pid_t task = crowd.spinner();
+    put(task, kWork);
+    fill_cpus(crowd, 1);
+    EXPECT_TRUE(next_of(*host, "stood-down", "work").contains("message")) << host->err();
+    EXPECT_EQ(name_at({kWork}), "");
+    expect_runs("qmap");
+    const std::uint64_t work = crowd.board().work[0].load();
+    EXPECT_TRUE(wait_until([&] { return crowd.board().work[0].load() > work; })) << "the root has its task";
+    EXPECT_EQ(branch("work").at("phase"), "stood-down");
+    EXPECT_EQ(branch("shooters").at("phase"), "good");
+    EXPECT_THAT(host->err(), HasSubstr("work: "));
+    crowd.end_all();
+    end(*host);
+}
+
+TEST_F(Tree, StopAndResumeOfABranchAndOfAll) {
+    const auto host = start(kTree);
+    wait_for_all(*host);
+    expect_done({"stop", "games"});
+    EXPECT_EQ(branch("games").at("phase"), "stopped");
+    EXPECT_EQ(branch("shooters").at("phase"), "waiting") << "nothing runs that it could be below";
+    EXPECT_EQ(name_at({kGames}), "");
+    EXPECT_THAT(name_at({kWork}), HasSubstr("qmap"));
+    expect_done({"resume", "games"});
+    enabled_at(*host, "shooters");
+
+    expect_done({"stop"});
+    EXPECT_TRUE(on_its_own_scheduler());
+    for (const char* seat : {"games", "work", "shooters"})
+        EXPECT_EQ(branch(seat).at("phase"), "waiting") << seat;
+    HostProcess refused({"swap", "qmap", "--at", "work"});
+    EXPECT_EQ(refused.wait(), 2);
+    EXPECT_THAT(refused.err(), HasSubstr("no scheduler runs above it"));
+    expect_done({"resume"});
+    enabled_at(*host, "shooters");
+    EXPECT_TRUE(reaches("work", "good"));
+    end(*host);
+}
+
+// A cgroup that is not there is waited for; one that goes is no failure.
+TEST_F(Tree, ABranchWaitsForItsCgroup) {
+    remove_cgroup(kShooters);
+    remove_cgroup(kGames);
+    const auto host = start(kTree);
+    enabled_at(*host, "work");
+    EXPECT_TRUE(reaches("games", "waiting"));
+    EXPECT_THAT(branch("games").at("waits_for").get<std::string>(), HasSubstr("/games"));
+    for (int round = 0; round < 3; ++round) {
+        ASSERT_EQ(::mkdir(kGames, 0755), 0);
+        enabled_at(*host, "games");
+        ASSERT_EQ(::mkdir(kShooters, 0755), 0);
+        enabled_at(*host, "shooters");
+        remove_cgroup(kShooters);
+        EXPECT_TRUE(reaches("shooters", "waiting"));
+        remove_cgroup(kGames);
+        EXPECT_TRUE(reaches("games", "waiting"));
+    }
+    EXPECT_EQ(branch("games").at("recent_failures"), 0);
+    EXPECT_EQ(count("enabled", "work"), 1);
+    end(*host);
+}
+
+TEST_F(Tree, ACgroupIsMadeAndRemovedWhereTheConfigurationSaysSo) {
+    remove_cgroup(kShooters);
+    remove_cgroup(kGames);
+    const auto host =
+        start(replaced(kTree, "cgroup = \"/games/shooters\"\n", "cgroup = \"/games/shooters\"\ncreate = true\n"));
+    wait_for_all(*host);
+    EXPECT_THAT(name_at({kGames, kShooters}), HasSubstr("qmap"));
+    end(*host);
+    EXPECT_FALSE(std::filesystem::exists(kGames)) << "it was made on the way";
+}
+
+// The smallest set of changes makes a changed file true.
+TEST_F(Tree, AChangedFileIsFollowedBranchByBranch) {
+    const auto host = start(kTree);
+    wait_for_all(*host);
+    const std::uint64_t enable_seq = kernel_status().enable_seq;
+    write_text(kConfig, replaced(kTree, "slice = \"2ms\"", "slice = \"1ms\""));
+    enabled_at(*host, "shooters");
+    EXPECT_EQ(branch("shooters").at("scheduler").at("options").at("slice"), "1ms");
+    EXPECT_EQ(count("enabled", "games"), 1);
+
+    const std::string without_work = replaced(kTree, "[[below]]\ncgroup = \"/work\"\nplugin = \"qmap\"\n", "");
+    write_text(kConfig, without_work);
+    next_of(*host, "removed", "work");
+    EXPECT_TRUE(wait_until([] { return status().at("below").size() == 2; }));
+    EXPECT_EQ(name_at({kWork}), "");
+
+    write_text(kConfig, kTree);
+    enabled_at(*host, "work");
+    EXPECT_TRUE(reaches("shooters", "good"));
+    EXPECT_EQ(count("enabled", "games"), 1);
+    EXPECT_EQ(count("enabled", "machine"), 1);
+    EXPECT_EQ(kernel_status().enable_seq, enable_seq);
+    end(*host);
+}
+
+// What cannot be is told with its place before anything is attached.
+TEST_F(Tree, WhatTheKernelOrTheOneAboveCannotIsRefusedBeforehand) {
+    struct Case {
+        const char* description;
+        std::string config;
+        const char* place;
+        const char* message;
+    };
+    const std::string deep =
+        "[scheduler]\nplugin = \"qmap\"\n[[below]]\ncgroup = \"/a\"\nplugin = \"qmap\"\n[[below]]\n"
+        "cgroup = \"/a/b\"\nplugin = \"qmap\"\n[[below]]\ncgroup = \"/a/b/c\"\nplugin = \"qmap\"\n"
+        "[[below]]\ncgroup = \"/a/b/c/d\"\nplugin = \"qmap\"\n";
+    for (const Case& test : std::vector<Case>{
+             {"a root that takes none",
+              "[scheduler]\nplugin = \"simple\"\n[[below]]\ncgroup = \"/work\"\n"
+              "plugin = \"qmap\"\n",
+              "tree.toml:3:", "takes no schedulers below it"},
+             {"a branch by CPU number",
+              "[scheduler]\nplugin = \"qmap\"\n[[below]]\ncgroup = \"/work\"\n"
+              "plugin = \"simple\"\n",
+              "tree.toml:5:", "cid form"},
+             {"its own place",
+              "[scheduler]\nplugin = \"qmap\"\n[[below]]\ncgroup = \"/work\"\nplugin = \"qmap\"\n"
+              "options = { sub_cgroup = \"/games\" }\n",
+              "tree.toml:5:", "its own options say where"},
+             {"too deep", deep, "tree.toml:13:", "4 levels below the root"},
+         }) {
+        SCOPED_TRACE(test.description);
+        write_text(kConfig, test.config);
+        HostProcess check({"check", kConfig});
+        EXPECT_NE(check.wait(), 0) << check.out();
+        EXPECT_THAT(check.err(), HasSubstr(test.place));
+        EXPECT_THAT(check.err(), HasSubstr(test.message));
+        HostProcess run({"run", kConfig, "--json"});
+        EXPECT_NE(run.wait(), 0) << run.out();
+        EXPECT_THAT(run.err(), HasSubstr(test.message));
+        EXPECT_FALSE(run.wait_for_event("enabled")) << run.out();
+    }
+    write_text(kConfig, kTree);
+    expect_done({"check", kConfig});
+}
+
+// The kernel detaches all of them with their host, and the next one starts as the first did.
+TEST_F(Tree, NothingIsLeftOfAKilledHost) {
+    for (int round = 0; round < 2; ++round) {
+        const auto host = start(kTree);
+        wait_for_all(*host);
+        host->signal(SIGKILL);
+        EXPECT_EQ(host->wait(), 128 + SIGKILL);
+        EXPECT_TRUE(wait_until([] { return on_its_own_scheduler(); }));
+        EXPECT_EQ(name_at({kGames}), "");
+    }
+}
+
+} // namespace
+} // namespace scxhost
