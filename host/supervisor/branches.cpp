@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/supervisor/branches.hpp"
 
-#include "host/base/suggest.hpp"
 #include "host/kernel/cgroup.hpp"
 
 #include <fmt/format.h>
@@ -20,6 +19,13 @@ namespace {
 
 std::filesystem::path folder_of(const std::string& cgroup) {
     return std::filesystem::path(std::string(kCgroupRoot) + cgroup);
+}
+
+bool is_below(const Seat& branch, const Seat& seat) {
+    for (const Seat* above = branch.place().above; above != nullptr; above = above->place().above)
+        if (above == &seat)
+            return true;
+    return false;
 }
 
 } // namespace
@@ -53,10 +59,12 @@ void Branches::follow(const Config& root) {
                 return true;
         return false;
     };
-    for (std::unique_ptr<Branch>& branch : branches_ | std::views::reverse)
-        if (!is_kept(*branch))
-            end(*branch);
-    std::erase_if(branches_, [](const auto& branch) { return branch->seat == nullptr; });
+    for (std::size_t i = branches_.size(); i-- > 0;) {
+        if (is_kept(*branches_[i]))
+            continue;
+        end(*branches_[i]);
+        branches_.erase(branches_.begin() + static_cast<std::ptrdiff_t>(i));
+    }
 
     for (std::size_t i = 0; i < root.below.size(); ++i) {
         const Config& own = root.below[i];
@@ -94,7 +102,6 @@ void Branches::end(Branch& branch) {
     remove_cgroups(branch);
     if (branch.seat->is_preparing())
         ended_.push_back(std::move(branch.seat));
-    branch.seat.reset();
 }
 
 // With those above it that are missing too.
@@ -153,9 +160,13 @@ void Branches::ask_for_due() {
 
 void Branches::lose_places_below(const Seat& seat) {
     for (const auto& branch : branches_ | std::views::reverse)
-        for (const Seat* above = branch->seat->place().above; above != nullptr; above = above->place().above)
-            if (above == &seat)
-                branch->seat->lose_place();
+        if (is_below(*branch->seat, seat))
+            branch->seat->lose_place();
+}
+
+bool Branches::run_below(const Seat& seat) const {
+    return std::ranges::any_of(
+        branches_, [&seat](const auto& branch) { return branch->seat->is_running() && is_below(*branch->seat, seat); });
 }
 
 void Branches::check_kernel() {
@@ -217,7 +228,7 @@ void Branches::read_inotify() {
 
 Branches::Branch* Branches::find_branch(std::string_view name) const {
     for (const auto& branch : branches_)
-        if (branch->seat != nullptr && branch->config.branch.name == name)
+        if (branch->config.branch.name == name)
             return branch.get();
     return nullptr;
 }

@@ -39,6 +39,8 @@ public:
     void look_at_places();
     // What runs below `seat` is detached and stays loaded, from the bottom up.
     void lose_places_below(const Seat& seat);
+    // Whether anything runs below it.
+    [[nodiscard]] bool run_below(const Seat& seat) const;
     void check_kernel();
     void check_hang();
     // At the host's end.

@@ -185,8 +185,8 @@ Result<> PreparedScheduler::check_branch(const Config& config, const KernelBtf* 
     if (!object_->has_ops_member("sub_cgroup_id"))
         return refuse(ErrorKind::kUnsupported, "it was built for kernels without sub-schedulers",
                       "build it against the headers of a kernel that has them");
-    // 7.3.4, scx_sub_enable_workfn.
-    if (object_->ops_type_name() != kCidOpsType)
+    // 7.3.4, scx_sub_enable_workfn. Of two forms the kernel decides which is taken.
+    if (kernel != nullptr && object_->ops_type_name() != kCidOpsType)
         return refuse(ErrorKind::kUnsupported,
                       "it is written for CPU numbers, and the kernel has only schedulers in cid form below another one",
                       "choose one that has this form, qmap for example (docs/plugin-guide.md)");

@@ -410,6 +410,10 @@ void Supervisor::build_changed(const std::string& name) {
     std::error_code ignored;
     if (seat == nullptr || !std::filesystem::exists(build.file, ignored))
         return;
+    if (seat->phase() == Phase::kWaiting) {
+        build.due = true;
+        return;
+    }
     emit("build-changed", {{"file", build.file.string()}, {"seat", name}});
     const Result<> asked = submit(*seat, build.config, false, {});
     if (!asked && asked.error().kind == ErrorKind::kBusy)
@@ -502,8 +506,14 @@ void Supervisor::on_seat_adopted(const Seat& seat, const Config& config) {
     branches_->follow(config);
 }
 
+// Each detach waits for a grace period, as in the window.
 void Supervisor::on_seat_leaving(const Seat& seat) {
+    if (!branches_->run_below(seat))
+        return branches_->lose_places_below(seat);
+    const bool raised = rcu_ && seat.base_config().swap.expedite_rcu && rcu_->raise();
     branches_->lose_places_below(seat);
+    if (raised)
+        rcu_->restore();
 }
 
 // Who watches a build waits for the next one, also when the first did not even start. Without a branch, the scheduler
