@@ -7,12 +7,15 @@
 #include "tests/vm/guest_test.hpp"
 #include "tests/vm/host_process.hpp"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 
 #include <cstdint>
+#include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -50,6 +53,12 @@ struct FailingSwap {
     const char* outcome;                // in the report; empty: there is none
     const char* message;                // in the report's error
 };
+
+inline std::size_t open_descriptors(pid_t pid) {
+    std::error_code error;
+    std::filesystem::directory_iterator entries(fmt::format("/proc/{}/fd", pid), error);
+    return static_cast<std::size_t>(std::distance(begin(entries), std::filesystem::directory_iterator()));
+}
 
 struct Answer {
     int status = -1;

@@ -85,12 +85,6 @@ protected:
     }
 };
 
-std::size_t open_descriptors(pid_t pid) {
-    std::error_code error;
-    std::filesystem::directory_iterator entries(fmt::format("/proc/{}/fd", pid), error);
-    return static_cast<std::size_t>(std::distance(begin(entries), std::filesystem::directory_iterator()));
-}
-
 // A line of /proc/PID/status that is in kB.
 std::size_t process_kib(pid_t pid, const std::string& field) {
     std::ifstream file(fmt::format("/proc/{}/status", pid));

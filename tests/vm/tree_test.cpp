@@ -9,10 +9,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
+#include <random>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -409,6 +412,58 @@ TEST_F(Tree, NothingIsLeftOfAKilledHost) {
         EXPECT_TRUE(wait_until([] { return on_its_own_scheduler(); }));
         EXPECT_EQ(name_at({kGames}), "");
     }
+}
+
+// Each branch swapped again and again in random order, and the root between, while tasks run, fork, sleep and move.
+TEST_F(Tree, ManySwapsLeaveNothingBehind) {
+    constexpr std::size_t kFailedForks = 60;
+    const auto host = start(kTree);
+    wait_for_all(*host);
+    Children crowd;
+    std::vector<pid_t> spinners;
+    for (const char* cgroup : {kGames, kShooters, kWork}) {
+        put(spinners.emplace_back(crowd.spinner()), cgroup);
+        put(crowd.sleeper(), cgroup);
+        const pid_t forks = crowd.start([](Board& board, std::size_t index) {
+            for (;;) {
+                const pid_t child = ::fork();
+                if (child == 0)
+                    ::_exit(0);
+                child > 0 ? (void)::waitpid(child, nullptr, 0) : (void)++board.work[kFailedForks];
+                ++board.work[index];
+            }
+        });
+        put(forks, cgroup);
+    }
+    std::mt19937 random(1);
+    const std::vector<std::string> seats = {"games", "shooters", "work"};
+    const std::vector<std::string> cgroups = {kGames, kShooters, kWork, "/sys/fs/cgroup"};
+    std::size_t descriptors = 0;
+    std::size_t objects = 0;
+    const int swaps = static_cast<int>(from_environment("SCX_TEST_SWAPS", 12));
+    for (int i = 0; i < swaps; ++i) {
+        const bool root = i % 5 == 4;
+        const std::string seat = root ? "machine" : seats[random() % seats.size()];
+        const Answer answer = swap({"qmap", "--at", seat, "--set", fmt::format("slice={}us", 2000 + i)});
+        ASSERT_EQ(answer.status, 0) << "swap " << i << " at " << seat << ": " << answer.report << answer.err;
+        EXPECT_EQ(answer.report.at("outcome"), "good") << answer.report;
+        for (const pid_t spinner : spinners)
+            put(spinner, cgroups[random() % cgroups.size()]);
+        for (const std::string& one : seats)
+            EXPECT_TRUE(reaches(one, "good")) << one << " after swap " << i;
+        if (i == std::min(10, swaps / 2)) {
+            descriptors = open_descriptors(host->pid());
+            objects = count_bpf_objects();
+        }
+    }
+    EXPECT_TRUE(wait_until([&] { return open_descriptors(host->pid()) <= descriptors; }))
+        << open_descriptors(host->pid()) << " descriptors, there were " << descriptors;
+    expect_bpf_objects(objects);
+    EXPECT_EQ(crowd.board().work[kFailedForks], 0U) << "forks that failed";
+    for (const std::string& one : seats)
+        EXPECT_EQ(branch(one).at("recent_failures"), 0) << one;
+    crowd.end_all();
+    end(*host);
 }
 
 } // namespace
