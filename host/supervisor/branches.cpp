@@ -181,10 +181,10 @@ void Branches::check_hang() {
 }
 
 void Branches::detach() {
-    for (const auto& branch : branches_ | std::views::reverse) {
+    for (const auto& branch : branches_ | std::views::reverse)
         branch->seat->detach();
-        remove_cgroups(*branch);
-    }
+    for (const auto& branch : branches_ | std::views::reverse)
+        remove_cgroups(*branch); // which may be above others
 }
 
 void Branches::watch_cgroups() {

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // Several schedulers at once from one configuration: a root and its branches, in one host. Runs as root in a guest.
+#include "host/supervisor/tree_check.hpp"
 #include "tests/vm/children.hpp"
 #include "tests/vm/guest_test.hpp"
 #include "tests/vm/host_commands.hpp"
+#include "tests/vm/live_policy.hpp"
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -120,6 +122,15 @@ protected:
         EXPECT_EQ(process.wait(), 0) << process.out() << process.err();
     }
     static void put(pid_t pid, const std::string& cgroup) { write_text(cgroup + "/cgroup.procs", std::to_string(pid)); }
+    // Sleeps and wakes all the time: it is enqueued often, and leaves the CPUs to others.
+    static pid_t waker(Children& crowd) {
+        return crowd.start([](Board& board, std::size_t index) {
+            for (;;) {
+                ::usleep(2000);
+                ++board.work[index];
+            }
+        });
+    }
     static std::string replaced(std::string text, const std::string& from, const std::string& to) {
         const std::size_t at = text.find(from);
         EXPECT_NE(at, std::string::npos) << from;
@@ -154,11 +165,8 @@ TEST_F(Tree, OneConfigurationOneProcessSeveralSchedulers) {
 
     // Each has the tasks of its cgroup, and no others.
     Children crowd;
-    for (const char* cgroup : {kGames, kShooters, kWork}) {
-        const pid_t pid = crowd.spinner();
-        write_text(std::string(cgroup) + "/cgroup.procs", std::to_string(pid));
-    }
-    fill_cpus(crowd, 0);
+    for (const char* cgroup : {kGames, kShooters, kWork})
+        put(waker(crowd), cgroup);
     for (const char* seat : {"games", "shooters", "work"}) {
         EXPECT_EQ(statistic_at(seat, "in_use"), 1) << seat;
         const std::int64_t before = statistic_at(seat, "enqueued");
@@ -190,7 +198,7 @@ TEST_F(Tree, ASwapAtABranchTouchesNoOther) {
     const Answer answer = swap({"qmap", "--at", "games", "--set", "slice=1ms"});
     EXPECT_EQ(answer.status, 0) << answer.report << answer.err;
     EXPECT_EQ(answer.report.value("outcome", ""), "good") << answer.report;
-    EXPECT_EQ(branch("games").at("scheduler").at("options").at("slice"), "1ms");
+    EXPECT_EQ(branch("games").at("scheduler").at("options").at("slice"), "\"1ms\"");
     EXPECT_EQ(kernel_status().enable_seq, enable_seq);
     const json back = enabled_at(*host, "games");
     EXPECT_GT(back.value("away_ms", 0.0) + back.value("gap_ms", 0.0), 0.0) << back.dump(1);
@@ -239,8 +247,7 @@ TEST_F(Tree, ABranchThatFailsGoesBackToItsLastGoodOne) {
     const auto host = start(kTree);
     wait_for_all(*host);
     Children crowd;
-    put(crowd.spinner(), kWork);
-    fill_cpus(crowd, 1);
+    put(waker(crowd), kWork);
     const std::uint64_t enable_seq = kernel_status().enable_seq;
     const Answer answer = swap({"qmap", "--at", "work", "--set", "swap.probation=1m", "--set", "error_after=20"});
     EXPECT_EQ(answer.status, 1) << answer.report << answer.err;
@@ -262,16 +269,14 @@ TEST_F(Tree, ABranchWithNothingLeftLeavesItsTasksToTheOneAbove) {
                                      "cgroup = \"/work\"\nplugin = \"qmap\"\noptions = { error_after = 20 }\n"
                                      "probation = \"1m\"\n"));
     Children crowd;
-    const pid_t task = crowd.spinner();
-    put(task, kWork);
-    fill_cpus(crowd, 1);
+    put(waker(crowd), kWork);
     EXPECT_TRUE(next_of(*host, "stood-down", "work").contains("message")) << host->err();
     EXPECT_EQ(name_at({kWork}), "");
     expect_runs("qmap");
     const std::uint64_t work = crowd.board().work[0].load();
     EXPECT_TRUE(wait_until([&] { return crowd.board().work[0].load() > work; })) << "the root has its task";
     EXPECT_EQ(branch("work").at("phase"), "stood-down");
-    EXPECT_EQ(branch("shooters").at("phase"), "good");
+    EXPECT_TRUE(reaches("shooters", "good"));
     EXPECT_THAT(host->err(), HasSubstr("work: "));
     crowd.end_all();
     end(*host);
@@ -342,7 +347,7 @@ TEST_F(Tree, AChangedFileIsFollowedBranchByBranch) {
     const std::uint64_t enable_seq = kernel_status().enable_seq;
     write_text(kConfig, replaced(kTree, "slice = \"2ms\"", "slice = \"1ms\""));
     enabled_at(*host, "shooters");
-    EXPECT_EQ(branch("shooters").at("scheduler").at("options").at("slice"), "1ms");
+    EXPECT_EQ(branch("shooters").at("scheduler").at("options").at("slice"), "\"1ms\"");
     EXPECT_EQ(count("enabled", "games"), 1);
 
     const std::string without_work = replaced(kTree, "[[below]]\ncgroup = \"/work\"\nplugin = \"qmap\"\n", "");
@@ -414,15 +419,36 @@ TEST_F(Tree, NothingIsLeftOfAKilledHost) {
     }
 }
 
+// What check_depth() holds the kernel to.
+TEST_F(Tree, NothingIsBelowThreeLevels) {
+    std::vector<std::string> cgroups;
+    std::vector<std::unique_ptr<LivePolicy>> policies;
+    policies.push_back(std::make_unique<LivePolicy>("qmap"));
+    policies.back()->attach();
+    for (std::size_t depth = 1; depth <= kMaxBranchDepth + 1; ++depth) {
+        cgroups.push_back(cgroups.empty() ? "/depth" : cgroups.back() + "/further");
+        ASSERT_EQ(::mkdir(("/sys/fs/cgroup" + cgroups.back()).c_str(), 0755), 0);
+        policies.push_back(std::make_unique<LivePolicy>("qmap", std::vector{"sub_cgroup=" + cgroups.back()}));
+        if (depth <= kMaxBranchDepth)
+            policies.back()->attach();
+        else
+            EXPECT_FALSE(policies.back()->try_attach());
+    }
+    while (!policies.empty())
+        policies.pop_back();
+    for (; !cgroups.empty(); cgroups.pop_back())
+        remove_cgroup("/sys/fs/cgroup" + cgroups.back());
+}
+
 // Each branch swapped again and again in random order, and the root between, while tasks run, fork, sleep and move.
 TEST_F(Tree, ManySwapsLeaveNothingBehind) {
     constexpr std::size_t kFailedForks = 60;
     const auto host = start(kTree);
     wait_for_all(*host);
     Children crowd;
-    std::vector<pid_t> spinners;
+    std::vector<pid_t> moving = {crowd.spinner()};
     for (const char* cgroup : {kGames, kShooters, kWork}) {
-        put(spinners.emplace_back(crowd.spinner()), cgroup);
+        put(moving.emplace_back(waker(crowd)), cgroup);
         put(crowd.sleeper(), cgroup);
         const pid_t forks = crowd.start([](Board& board, std::size_t index) {
             for (;;) {
@@ -431,6 +457,7 @@ TEST_F(Tree, ManySwapsLeaveNothingBehind) {
                     ::_exit(0);
                 child > 0 ? (void)::waitpid(child, nullptr, 0) : (void)++board.work[kFailedForks];
                 ++board.work[index];
+                ::usleep(1000);
             }
         });
         put(forks, cgroup);
@@ -447,8 +474,8 @@ TEST_F(Tree, ManySwapsLeaveNothingBehind) {
         const Answer answer = swap({"qmap", "--at", seat, "--set", fmt::format("slice={}us", 2000 + i)});
         ASSERT_EQ(answer.status, 0) << "swap " << i << " at " << seat << ": " << answer.report << answer.err;
         EXPECT_EQ(answer.report.at("outcome"), "good") << answer.report;
-        for (const pid_t spinner : spinners)
-            put(spinner, cgroups[random() % cgroups.size()]);
+        for (const pid_t pid : moving)
+            put(pid, cgroups[random() % cgroups.size()]);
         for (const std::string& one : seats)
             EXPECT_TRUE(reaches(one, "good")) << one << " after swap " << i;
         if (i == std::min(10, swaps / 2)) {
