@@ -11,6 +11,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <span>
 #include <system_error>
 
@@ -194,6 +195,11 @@ Result<> PreparedScheduler::check_branch(const Config& config, const KernelBtf* 
         return refuse(ErrorKind::kConfig, "its own options say where it is to be attached, and so does the branch",
                       "leave that option out: the host sets the place of a branch");
     return {};
+}
+
+bool PreparedScheduler::takes_branches() const {
+    const std::vector<std::string> members = object_->ops_members_set();
+    return std::ranges::find(members, "sub_attach") != members.end();
 }
 
 Result<> PreparedScheduler::take_place(const Config& config) {

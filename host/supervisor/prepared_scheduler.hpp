@@ -83,7 +83,7 @@ public:
     // Sets the place that the configuration gives it: the cgroup's id. kConfig: there is no such cgroup now.
     Result<> take_place(const Config& config);
     // Others can be attached below it.
-    [[nodiscard]] bool takes_branches() const { return object_->is_ops_callback("sub_attach"); }
+    [[nodiscard]] bool takes_branches() const;
     // Fits the object to the kernel.
     Result<> fit(const KernelBtf& kernel);
     // Loads the plugin's library, if there is one, and lets it check the options.

@@ -343,6 +343,25 @@ TEST_F(ChangingTree, ACgroupIsMadeAndRemovedWhereTheConfigurationSaysSo) {
     EXPECT_FALSE(std::filesystem::exists(kGames)) << "it was made on the way";
 }
 
+// As the README has it: a table for each, and the tree as people read it.
+TEST_F(ChangingTree, TheShippedConfigurationShowsItsTree) {
+    remove_cgroup(kShooters);
+    remove_cgroup(kGames);
+    HostProcess host({"run", "/usr/share/scxhost/configs/tree.toml"});
+    ASSERT_TRUE(host.wait_for_output([](const std::string& out) {
+        return out.find("machine: qmap") != std::string::npos && out.find("games: qmap") != std::string::npos &&
+               out.find("shooters: qmap") != std::string::npos;
+    })) << host.out()
+        << host.err();
+    EXPECT_THAT(host.out(), HasSubstr("shooters: enabled: qmap"));
+    HostProcess status({"status"});
+    EXPECT_EQ(status.wait(), 0) << status.err();
+    EXPECT_THAT(status.out(), testing::ContainsRegex("\n  games +qmap.*/games"));
+    EXPECT_THAT(status.out(), testing::ContainsRegex("\n    shooters +qmap.*/games/shooters"));
+    host.signal(SIGTERM);
+    EXPECT_EQ(host.wait(), 0) << host.err();
+}
+
 // The smallest set of changes makes a changed file true.
 TEST_F(ChangingTree, AChangedFileIsFollowedBranchByBranch) {
     const auto host = start(kTree);
