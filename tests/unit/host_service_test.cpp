@@ -160,6 +160,8 @@ TEST_F(HostServiceTest, OnlyRootNamesAProgram) {
         {{"what", "simple"}, {"set", {"scheduler.env.LD_PRELOAD=/tmp/x.so"}}},
         {{"what", "simple"}, {"set", {"program.memory_max=0"}}},
         {{"what", "simple"}, {"set", {"host.fallback=[\"/bin/sh\"]"}}},
+        {{"what", "simple"}, {"set", {"below.games.scheduler.program=/bin/sh"}}},
+        {{"what", "simple"}, {"set", {"below.games.host.fallback=[\"/bin/sh\"]"}}},
         {{"what", "simple"}, {"set", {"host.fallback=[\"\\u002fbin\\u002fsh\"]"}}},
     };
     for (const json& params : ways)
@@ -169,6 +171,15 @@ TEST_F(HostServiceTest, OnlyRootNamesAProgram) {
             EXPECT_EQ(answer.error().kind, ErrorKind::kPermission) << params << answer.error().what;
             EXPECT_THAT(answer.error().what, HasSubstr("only root may name a program"));
         }
+}
+
+TEST_F(HostServiceTest, ABranchThatThereIsNotIsNamed) {
+    for (const char* method : {"swap", "stop", "resume"}) {
+        const Result<json> answer = call(method, {{"at", "gmaes"}});
+        ASSERT_FALSE(answer) << method;
+        EXPECT_EQ(answer.error().kind, ErrorKind::kUsage);
+        EXPECT_THAT(answer.error().what, HasSubstr("there is no branch \"gmaes\""));
+    }
 }
 
 TEST_F(HostServiceTest, WithoutAConfigurationThereIsNothingToReadAgain) {
