@@ -493,7 +493,7 @@ TEST_F(Tree, ManySwapsLeaveNothingBehind) {
     for (int i = 0; i < swaps; ++i) {
         const bool root = i % 5 == 4;
         const std::string seat = root ? "machine" : seats[random() % seats.size()];
-        const Answer answer = swap({"qmap", "--at", seat, "--set", fmt::format("slice={}us", 2000 + i)});
+        const Answer answer = swap({"qmap", "--at", seat, "--set", fmt::format("slice={}us", 3000 + i)});
         ASSERT_EQ(answer.status, 0) << "swap " << i << " at " << seat << ": " << answer.report << answer.err;
         EXPECT_EQ(answer.report.at("outcome"), "good") << answer.report;
         for (const pid_t pid : moving)
