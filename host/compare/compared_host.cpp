@@ -128,6 +128,23 @@ Error wrong_name(const Contender& contender, const std::string& found) {
             .what = fmt::format("{}: the configuration runs {}, not {}", contender.label, found, contender.expected)};
 }
 
+// What a configuration says of its scheduler is read before anything is touched.
+Result<> check_config(const Contender& contender) {
+    if (!contender.what.ends_with(".toml"))
+        return {};
+    const Config config = SCXHOST_TRY(load_config(contender.what));
+    if (!config.below.empty())
+        return fail(
+            Error{.kind = ErrorKind::kUsage,
+                  .what = fmt::format("{}: a comparison is between schedulers for the whole machine", contender.label),
+                  .hint = "compare configurations without [[below]]",
+                  .where = config.below.front().where("below")});
+    if (!contender.expected.empty() && !config.scheduler.plugin.empty() &&
+        config.scheduler.plugin != contender.expected)
+        return fail(wrong_name(contender, config.scheduler.plugin));
+    return {};
+}
+
 Error interrupted() {
     return {.kind = ErrorKind::kBusy, .what = "interrupted before a host had come to run"};
 }
@@ -146,6 +163,8 @@ ComparedHost::~ComparedHost() {
 
 Result<ComparedHost> ComparedHost::join(Settings settings, const std::vector<Contender>& contenders,
                                         const EventFd& stop) {
+    for (const Contender& contender : contenders)
+        SCXHOST_TRY(check_config(contender));
     Result<ControlClient> client = ControlClient::connect(settings.socket);
     if (!client && client.error().kind == ErrorKind::kNoHost)
         return start(settings, contenders, stop);
@@ -196,11 +215,6 @@ Result<nlohmann::json> ComparedHost::ask(const std::string& method, nlohmann::js
 Result<> ComparedHost::check(const Contender& contender) {
     if (contender.what.empty())
         return {};
-    if (!contender.expected.empty()) {
-        const Config config = SCXHOST_TRY(load_config(contender.what));
-        if (!config.scheduler.plugin.empty() && config.scheduler.plugin != contender.expected)
-            return fail(wrong_name(contender, config.scheduler.plugin));
-    }
     SCXHOST_TRY(ask("check", selection_params(contender, settings_.plugin_dirs)));
     return {};
 }

@@ -34,7 +34,7 @@ public:
 
     // Joins the host that listens; where there is none, starts one, with the first of the contenders that is no
     // kernel's. `stop` ends the waiting for it (kBusy). Errors: as of the control protocol; of a host that did not
-    // start its error is the detail.
+    // start its error is the detail. kUsage, kConfig, before anything is touched: what a configuration of theirs says.
     static Result<ComparedHost> join(Settings settings, const std::vector<Contender>& contenders, const EventFd& stop);
     ComparedHost(ComparedHost&& other) noexcept;
     ComparedHost& operator=(ComparedHost&&) = delete;

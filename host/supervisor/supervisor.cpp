@@ -296,6 +296,10 @@ Result<> Supervisor::resume(const std::string& seat) {
 }
 
 Result<Supervisor::Remembered> Supervisor::remember() const {
+    // Whatever ran there instead would have to do without their tasks, or with them, and they without a scheduler.
+    if (branches_ && !branches_->seats().empty())
+        return fail(ErrorKind::kUsage, "the host runs a tree of schedulers, and only one alone can be set aside",
+                    "swap to a configuration without [[below]] first");
     const Phase now = phase();
     const bool runs = now == Phase::kProbation || now == Phase::kGood;
     if (seat_ && !seat_->pending() && (runs || now == Phase::kStopped || now == Phase::kStoodDown))

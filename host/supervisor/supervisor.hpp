@@ -136,7 +136,7 @@ public:
         std::optional<Config> running; // nullopt: nothing of the host's does
         std::shared_ptr<const Config> base;
     };
-    // kBusy: a request is being prepared, or nothing runs because the host is recovering.
+    // kBusy: a request is being prepared, or nothing runs because the host is recovering. kUsage: there are branches.
     [[nodiscard]] Result<Remembered> remember() const;
     // Makes it run again, whatever runs now, and drops a request that is under way. Where it does not come to run, the
     // kernel's own scheduler does. `done` comes once: with the outcome, or nullptr where nothing had to be done.

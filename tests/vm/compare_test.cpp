@@ -187,11 +187,15 @@ TEST_F(CompareVm, MistakesAreToldBeforeAnythingIsTouched) {
         EXPECT_EQ(compare.wait(), 2) << message;
         EXPECT_THAT(compare.err(), HasSubstr(message));
     }
-    EXPECT_EQ(kernel_status().enable_seq, enabled);
     write_text("/root/other.toml", "[scheduler]\nplugin = \"simple\"\n");
     HostProcess other({"compare", "simple", "interactive@/root/other.toml", "--workload", "true"});
     EXPECT_EQ(other.wait(), 2);
     EXPECT_THAT(other.err(), HasSubstr("the configuration runs simple, not interactive"));
+    HostProcess tree({"compare", "/usr/share/scxhost/configs/tree.toml", "simple", "--workload", "true"});
+    EXPECT_EQ(tree.wait(), 2);
+    EXPECT_THAT(tree.err(), HasSubstr("tree.toml:"));
+    EXPECT_THAT(tree.err(), HasSubstr("compare configurations without [[below]]"));
+    EXPECT_EQ(kernel_status().enable_seq, enabled);
     HostProcess unknown({"compare", "simple", "simpel", "--workload", "true"});
     EXPECT_EQ(unknown.wait(), 2);
     EXPECT_THAT(unknown.err(), HasSubstr("simpel"));

@@ -263,6 +263,20 @@ TEST_F(Tree, ABranchThatFailsGoesBackToItsLastGoodOne) {
     end(*host);
 }
 
+// A comparison takes one scheduler's place, not a tree's.
+TEST_F(Tree, AHostWithBranchesIsNotLent) {
+    const auto host = start(kTree);
+    wait_for_all(*host);
+    const std::uint64_t enable_seq = kernel_status().enable_seq;
+    HostProcess compare({"compare", "kernel", "simple", "--workload", "true"});
+    EXPECT_EQ(compare.wait(), 2) << compare.out();
+    EXPECT_THAT(compare.err(), HasSubstr("the host runs a tree of schedulers"));
+    EXPECT_EQ(kernel_status().enable_seq, enable_seq);
+    EXPECT_EQ(count("suspended", "games"), 0);
+    EXPECT_EQ(status().at("borrowed"), false);
+    end(*host);
+}
+
 // With nothing to go back to, the scheduler above has the tasks, and the host goes on.
 TEST_F(Tree, ABranchWithNothingLeftLeavesItsTasksToTheOneAbove) {
     const auto host = start(replaced(kTree, "cgroup = \"/work\"\nplugin = \"qmap\"\n",
