@@ -242,27 +242,6 @@ TEST_F(Tree, ASwapOfTheRootBringsTheBranchesBack) {
     end(*host);
 }
 
-// A branch fails: the one that was there before comes back, below the same root.
-TEST_F(Tree, ABranchThatFailsGoesBackToItsLastGoodOne) {
-    const auto host = start(kTree);
-    wait_for_all(*host);
-    Children crowd;
-    put(waker(crowd), kWork);
-    const std::uint64_t enable_seq = kernel_status().enable_seq;
-    const Answer answer = swap({"qmap", "--at", "work", "--set", "swap.probation=1m", "--set", "error_after=20"});
-    EXPECT_EQ(answer.status, 1) << answer.report << answer.err;
-    EXPECT_EQ(answer.report.value("outcome", ""), "rolled-back") << answer.report;
-    EXPECT_EQ(branch("work").at("quarantine").size(), 1U);
-    EXPECT_EQ(branch("games").at("quarantine").size(), 0U) << "quarantine goes by place too";
-    EXPECT_THAT(name_at({kWork}), HasSubstr("qmap"));
-    EXPECT_EQ(kernel_status().enable_seq, enable_seq);
-    EXPECT_EQ(count("enabled", "machine"), 1);
-    EXPECT_EQ(count("enabled", "games"), 1);
-    EXPECT_EQ(count("enabled", "shooters"), 1);
-    crowd.end_all();
-    end(*host);
-}
-
 // A comparison takes one scheduler's place, not a tree's.
 TEST_F(Tree, AHostWithBranchesIsNotLent) {
     const auto host = start(kTree);
@@ -274,25 +253,6 @@ TEST_F(Tree, AHostWithBranchesIsNotLent) {
     EXPECT_EQ(kernel_status().enable_seq, enable_seq);
     EXPECT_EQ(count("suspended", "games"), 0);
     EXPECT_EQ(status().at("borrowed"), false);
-    end(*host);
-}
-
-// With nothing to go back to, the scheduler above has the tasks, and the host goes on.
-TEST_F(Tree, ABranchWithNothingLeftLeavesItsTasksToTheOneAbove) {
-    const auto host = start(replaced(kTree, "cgroup = \"/work\"\nplugin = \"qmap\"\n",
-                                     "cgroup = \"/work\"\nplugin = \"qmap\"\noptions = { error_after = 20 }\n"
-                                     "probation = \"1m\"\n"));
-    Children crowd;
-    put(waker(crowd), kWork);
-    EXPECT_TRUE(next_of(*host, "stood-down", "work").contains("message")) << host->err();
-    EXPECT_EQ(name_at({kWork}), "");
-    expect_runs("qmap");
-    const std::uint64_t work = crowd.board().work[0].load();
-    EXPECT_TRUE(wait_until([&] { return crowd.board().work[0].load() > work; })) << "the root has its task";
-    EXPECT_EQ(branch("work").at("phase"), "stood-down");
-    EXPECT_TRUE(reaches("shooters", "good"));
-    EXPECT_THAT(host->err(), HasSubstr("work: "));
-    crowd.end_all();
     end(*host);
 }
 
@@ -317,6 +277,49 @@ TEST_F(Tree, StopAndResumeOfABranchAndOfAll) {
     expect_done({"resume"});
     enabled_at(*host, "shooters");
     EXPECT_TRUE(reaches("work", "good"));
+    end(*host);
+}
+
+// In a boot of its own.
+class FailingTree : public Tree {};
+
+// A branch fails: the one that was there before comes back, below the same root.
+TEST_F(FailingTree, ABranchThatFailsGoesBackToItsLastGoodOne) {
+    const auto host = start(kTree);
+    wait_for_all(*host);
+    Children crowd;
+    put(waker(crowd), kWork);
+    const std::uint64_t enable_seq = kernel_status().enable_seq;
+    const Answer answer = swap({"qmap", "--at", "work", "--set", "swap.probation=1m", "--set", "error_after=20"});
+    EXPECT_EQ(answer.status, 1) << answer.report << answer.err;
+    EXPECT_EQ(answer.report.value("outcome", ""), "rolled-back") << answer.report;
+    EXPECT_EQ(branch("work").at("quarantine").size(), 1U);
+    EXPECT_EQ(branch("games").at("quarantine").size(), 0U) << "quarantine goes by place too";
+    EXPECT_THAT(name_at({kWork}), HasSubstr("qmap"));
+    EXPECT_EQ(kernel_status().enable_seq, enable_seq);
+    EXPECT_EQ(count("enabled", "machine"), 1);
+    EXPECT_EQ(count("enabled", "games"), 1);
+    EXPECT_EQ(count("enabled", "shooters"), 1);
+    crowd.end_all();
+    end(*host);
+}
+
+// With nothing to go back to, the scheduler above has the tasks, and the host goes on.
+TEST_F(FailingTree, ABranchWithNothingLeftLeavesItsTasksToTheOneAbove) {
+    const auto host = start(replaced(kTree, "cgroup = \"/work\"\nplugin = \"qmap\"\n",
+                                     "cgroup = \"/work\"\nplugin = \"qmap\"\noptions = { error_after = 20 }\n"
+                                     "probation = \"1m\"\n"));
+    Children crowd;
+    put(waker(crowd), kWork);
+    EXPECT_TRUE(next_of(*host, "stood-down", "work").contains("message")) << host->err();
+    EXPECT_EQ(name_at({kWork}), "");
+    expect_runs("qmap");
+    const std::uint64_t work = crowd.board().work[0].load();
+    EXPECT_TRUE(wait_until([&] { return crowd.board().work[0].load() > work; })) << "the root has its task";
+    EXPECT_EQ(branch("work").at("phase"), "stood-down");
+    EXPECT_TRUE(reaches("shooters", "good"));
+    EXPECT_THAT(host->err(), HasSubstr("work: "));
+    crowd.end_all();
     end(*host);
 }
 
@@ -441,6 +444,24 @@ TEST_F(ChangingTree, WhatTheKernelOrTheOneAboveCannotIsRefusedBeforehand) {
     }
     write_text(kConfig, kTree);
     expect_done({"check", kConfig});
+}
+
+// Where no scheduler can be below another one, nor even the root is attached.
+class OlderKernelTree : public QuietGuestTest {};
+
+TEST_F(OlderKernelTree, IsRefusedWithThePlaceAndTheReason) {
+    if (availability("sub-capabilities") == Availability::kPresent)
+        GTEST_SKIP() << "this kernel has what a tree needs";
+    const std::uint64_t enable_seq = kernel_status().enable_seq;
+    for (const char* command : {"check", "run"}) {
+        HostProcess process({command, "/usr/share/scxhost/configs/tree.toml"});
+        EXPECT_EQ(process.wait(), 3) << command << process.out() << process.err();
+        EXPECT_THAT(process.err(), HasSubstr("tree.toml:"));
+        EXPECT_THAT(process.err(), HasSubstr("cannot be the branch \"games\": this kernel has no capabilities of "
+                                             "sub-schedulers"));
+        EXPECT_THAT(process.err(), HasSubstr("leave [[below]] away"));
+    }
+    EXPECT_EQ(kernel_status().enable_seq, enable_seq);
 }
 
 // The kernel detaches all of them with their host, and the next one starts as the first did.
