@@ -334,7 +334,7 @@ TEST_F(ChangingTree, ABranchWaitsForItsCgroup) {
     enabled_at(*host, "work");
     EXPECT_TRUE(reaches("games", "waiting"));
     EXPECT_THAT(branch("games").at("waits_for").get<std::string>(), HasSubstr("/games"));
-    for (int round = 0; round < 3; ++round) {
+    for (int round = 0; round < 2; ++round) {
         ASSERT_EQ(::mkdir(kGames, 0755), 0);
         enabled_at(*host, "games");
         ASSERT_EQ(::mkdir(kShooters, 0755), 0);
@@ -404,8 +404,23 @@ TEST_F(ChangingTree, AChangedFileIsFollowedBranchByBranch) {
     end(*host);
 }
 
+// The kernel detaches all of them with their host, and the next one starts as the first did.
+TEST_F(ChangingTree, NothingIsLeftOfAKilledHost) {
+    for (int round = 0; round < 2; ++round) {
+        const auto host = start(kTree);
+        wait_for_all(*host);
+        host->signal(SIGKILL);
+        EXPECT_EQ(host->wait(), 128 + SIGKILL);
+        EXPECT_TRUE(wait_until([] { return on_its_own_scheduler(); }));
+        EXPECT_EQ(name_at({kGames}), "");
+    }
+}
+
+// In a boot of its own.
+class LimitsOfTree : public Tree {};
+
 // What cannot be is told with its place before anything is attached.
-TEST_F(ChangingTree, WhatTheKernelOrTheOneAboveCannotIsRefusedBeforehand) {
+TEST_F(LimitsOfTree, WhatTheKernelOrTheOneAboveCannotIsRefusedBeforehand) {
     struct Case {
         const char* description;
         std::string config;
@@ -446,38 +461,8 @@ TEST_F(ChangingTree, WhatTheKernelOrTheOneAboveCannotIsRefusedBeforehand) {
     expect_done({"check", kConfig});
 }
 
-// Where no scheduler can be below another one, nor even the root is attached.
-class OlderKernelTree : public QuietGuestTest {};
-
-TEST_F(OlderKernelTree, IsRefusedWithThePlaceAndTheReason) {
-    if (availability("sub-capabilities") == Availability::kPresent)
-        GTEST_SKIP() << "this kernel has what a tree needs";
-    const std::uint64_t enable_seq = kernel_status().enable_seq;
-    for (const char* command : {"check", "run"}) {
-        HostProcess process({command, "/usr/share/scxhost/configs/tree.toml"});
-        EXPECT_EQ(process.wait(), 3) << command << process.out() << process.err();
-        EXPECT_THAT(process.err(), HasSubstr("tree.toml:"));
-        EXPECT_THAT(process.err(), HasSubstr("cannot be the branch \"games\": this kernel has no capabilities of "
-                                             "sub-schedulers"));
-        EXPECT_THAT(process.err(), HasSubstr("leave [[below]] away"));
-    }
-    EXPECT_EQ(kernel_status().enable_seq, enable_seq);
-}
-
-// The kernel detaches all of them with their host, and the next one starts as the first did.
-TEST_F(ChangingTree, NothingIsLeftOfAKilledHost) {
-    for (int round = 0; round < 2; ++round) {
-        const auto host = start(kTree);
-        wait_for_all(*host);
-        host->signal(SIGKILL);
-        EXPECT_EQ(host->wait(), 128 + SIGKILL);
-        EXPECT_TRUE(wait_until([] { return on_its_own_scheduler(); }));
-        EXPECT_EQ(name_at({kGames}), "");
-    }
-}
-
 // What check_depth() holds the kernel to.
-TEST_F(ChangingTree, NothingIsBelowThreeLevels) {
+TEST_F(LimitsOfTree, NothingIsBelowThreeLevels) {
     std::vector<std::string> cgroups;
     std::vector<std::unique_ptr<LivePolicy>> policies;
     policies.push_back(std::make_unique<LivePolicy>("qmap"));
@@ -495,6 +480,24 @@ TEST_F(ChangingTree, NothingIsBelowThreeLevels) {
         policies.pop_back();
     for (; !cgroups.empty(); cgroups.pop_back())
         remove_cgroup("/sys/fs/cgroup" + cgroups.back());
+}
+
+// Where no scheduler can be below another one, nor even the root is attached.
+class OlderKernelTree : public QuietGuestTest {};
+
+TEST_F(OlderKernelTree, IsRefusedWithThePlaceAndTheReason) {
+    if (availability("sub-capabilities") == Availability::kPresent)
+        GTEST_SKIP() << "this kernel has what a tree needs";
+    const std::uint64_t enable_seq = kernel_status().enable_seq;
+    for (const char* command : {"check", "run"}) {
+        HostProcess process({command, "/usr/share/scxhost/configs/tree.toml"});
+        EXPECT_EQ(process.wait(), 3) << command << process.out() << process.err();
+        EXPECT_THAT(process.err(), HasSubstr("tree.toml:"));
+        EXPECT_THAT(process.err(), HasSubstr("cannot be the branch \"games\": this kernel has no capabilities of "
+                                             "sub-schedulers"));
+        EXPECT_THAT(process.err(), HasSubstr("leave [[below]] away"));
+    }
+    EXPECT_EQ(kernel_status().enable_seq, enable_seq);
 }
 
 // Each branch swapped again and again in random order, and the root between, while tasks run, fork, sleep and move.
