@@ -7,6 +7,7 @@
 #include "host/cli/diagnostic.hpp"
 #include "host/cli/standard_output.hpp"
 #include "host/cli/terminal.hpp"
+#include "host/supervisor/reports.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -36,6 +37,12 @@ std::string what_happened(const nlohmann::json& record) {
     return text_in(member(record, "error"), "message");
 }
 
+// The branch of a tree; empty: the machine's scheduler, or a record of a version without branches.
+std::string branch_of(const nlohmann::json& record) {
+    const std::string seat = text_in(record, "seat");
+    return seat == kMachineSeat ? "" : seat;
+}
+
 CommandResult list(const IncidentsArguments& arguments) {
     const IncidentStore store(folder_of(arguments), 0);
     const std::vector<IncidentSummary> all = SCXHOST_TRY(store.list());
@@ -45,10 +52,13 @@ CommandResult list(const IncidentsArguments& arguments) {
     for (const IncidentSummary& summary : all | std::views::drop(all.size() - shown)) {
         const Result<nlohmann::json> record = store.read(summary.number);
         const std::string what = record ? what_happened(*record) : record.error().what;
-        rows.push_back({fmt::format("{}", summary.number), summary.time, summary.scheduler, what});
+        const std::string branch = record ? branch_of(*record) : "";
+        rows.push_back({fmt::format("{}", summary.number), summary.time,
+                        branch.empty() ? summary.scheduler : fmt::format("{} at {}", summary.scheduler, branch), what});
         entries.push_back({{"number", summary.number},
                            {"time", summary.time},
                            {"scheduler", summary.scheduler},
+                           {"branch", or_null(branch)},
                            {"bytes", summary.bytes},
                            {"path", summary.path.string()},
                            {"readable", record.has_value()},
@@ -109,6 +119,7 @@ void print_record(const nlohmann::json& record) {
                       plain(member(record, "number")), text_in(record, "time")));
     const std::string title = text_in(record, "title");
     add("scheduler", title.empty() ? text_in(record, "scheduler") : title);
+    add("branch", branch_of(record));
     add("what", what_happened(record));
     add("exit", describe_exit(exit));
     if (member(record, "seconds").is_number())

@@ -24,6 +24,9 @@
 
 namespace scxhost {
 
+// The name of the seat that there always is; the others have their branches' names.
+inline constexpr const char* kMachineSeat = "machine";
+
 // One request for a scheduler and what became of it.
 struct SwapReport {
     std::string from;                   // title; empty: the kernel's own scheduler

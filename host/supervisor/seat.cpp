@@ -489,7 +489,8 @@ void Seat::switch_failed(SchedulerId id, WindowResult& result, std::optional<eve
             to.report.error->hint += "; " + how;
     }
     nlohmann::json fields = to_json(to.report);
-    fields.update({{"title", to.label},
+    fields.update({{"seat", name()},
+                   {"title", to.label},
                    {"restored", failed.restored},
                    {"exit", to_json(exit)},
                    {"restore_error", result.restore_error ? to_json(*result.restore_error) : nlohmann::json(nullptr)}});
@@ -816,7 +817,8 @@ event::Left Seat::note_leaving(const std::string& other) {
         why = process->failed ? LeaveClass::kError : LeaveClass::kUnregistered;
     const Error error = ejection(spec, exit, process, after);
     spec.report.error = error;
-    nlohmann::json fields = {{"title", spec.label},
+    nlohmann::json fields = {{"seat", name()},
+                             {"title", spec.label},
                              {"build_id", spec.scheduler->facts().build_id},
                              {"seconds", seconds(after)},
                              {"exit", to_json(exit)},

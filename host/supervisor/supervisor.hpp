@@ -43,9 +43,6 @@
 
 namespace scxhost {
 
-// The seat that there always is.
-inline constexpr const char* kMachineSeat = "machine";
-
 // What the supervisor tells. All calls come from the loop's thread, none from inside the swap window.
 class SupervisorListener {
 public:

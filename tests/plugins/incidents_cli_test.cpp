@@ -95,6 +95,21 @@ TEST_F(IncidentsCliTest, TheLatestAreListedOldestFirst) {
     EXPECT_EQ(document["incidents"][1]["what"], "second");
 }
 
+TEST_F(IncidentsCliTest, ABranchIsNamed) {
+    const IncidentStore store(folder(), 1U << 20U);
+    for (const char* seat : {"machine", "games"})
+        ASSERT_TRUE(store.write(
+            {{"time", "2026-11-24T10:15:00.123Z"}, {"seat", seat}, {"scheduler", "qmap"}, {"title", "qmap 1.0"}}));
+    EXPECT_EQ(incidents({}).out, "NUMBER  TIME                  SCHEDULER      WHAT\n"
+                                 "     1  2026-11-24T10:15:00Z  qmap\n"
+                                 "     2  2026-11-24T10:15:00Z  qmap at games\n");
+    const json document = json::parse(incidents({"--json"}).out);
+    EXPECT_EQ(document["incidents"][0]["branch"], nullptr);
+    EXPECT_EQ(document["incidents"][1]["branch"], "games");
+    EXPECT_THAT(incidents({"show", "2"}).out, HasSubstr("branch     games"));
+    EXPECT_THAT(incidents({"show", "1"}).out, Not(HasSubstr("branch")));
+}
+
 TEST_F(IncidentsCliTest, OneIsShownInFull) {
     write("first");
     write("second");

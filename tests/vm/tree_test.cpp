@@ -300,6 +300,9 @@ TEST_F(FailingTree, ABranchThatFailsGoesBackToItsLastGoodOne) {
     EXPECT_EQ(count("enabled", "machine"), 1);
     EXPECT_EQ(count("enabled", "games"), 1);
     EXPECT_EQ(count("enabled", "shooters"), 1);
+    HostProcess incidents({"incidents", "--json", "--last", "1"});
+    EXPECT_EQ(incidents.wait(), 0) << incidents.err();
+    EXPECT_EQ(json::parse(incidents.out(), nullptr, false).at("incidents").at(0).at("branch"), "work");
     crowd.end_all();
     end(*host);
 }
