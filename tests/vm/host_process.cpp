@@ -9,6 +9,7 @@
 
 #include <cstdlib>
 #include <stdexcept>
+#include <string_view>
 
 namespace scxhost {
 namespace {
@@ -65,7 +66,7 @@ bool HostProcess::read_some(std::chrono::steady_clock::time_point deadline) {
     for (int i = 0; i < 2; ++i) {
         if (fds[i].revents == 0)
             continue;
-        char buffer[4096];
+        char buffer[65536];
         const ssize_t got = ::read(fds[i].fd, buffer, sizeof buffer);
         if (got > 0) {
             (i == 0 ? out_ : err_).append(buffer, static_cast<std::size_t>(got));
@@ -87,21 +88,24 @@ bool HostProcess::wait_for_output(const std::function<bool(const std::string&)>&
 }
 
 std::optional<nlohmann::json> HostProcess::find_event(const std::string& name, std::size_t& at) const {
-    for (std::size_t begin = at, end = 0; (end = out_.find('\n', begin)) != std::string::npos; begin = end + 1) {
-        nlohmann::json event = nlohmann::json::parse(out_.substr(begin, end - begin), nullptr, false);
-        if (!event.is_object() || event.value("event", "") != name)
-            continue;
+    const std::string word = '"' + name + '"';
+    for (std::size_t end = 0; (end = out_.find('\n', at)) != std::string::npos;) {
+        const std::string_view line(out_.data() + at, end - at);
         at = end + 1;
-        return event;
+        if (line.find(word) == line.npos) // most are statistics, and long
+            continue;
+        nlohmann::json event = nlohmann::json::parse(line, nullptr, false);
+        if (event.is_object() && event.value("event", "") == name)
+            return event;
     }
     return std::nullopt;
 }
 
 std::optional<nlohmann::json> HostProcess::wait_for_event(const std::string& name) {
     std::optional<nlohmann::json> found;
+    std::size_t at = 0;
     wait_for_output([&](const std::string&) {
-        std::size_t from_start = 0;
-        found = find_event(name, from_start);
+        found = find_event(name, at);
         return found.has_value();
     });
     return found;
@@ -109,10 +113,13 @@ std::optional<nlohmann::json> HostProcess::wait_for_event(const std::string& nam
 
 std::optional<nlohmann::json> HostProcess::next_event(const std::string& name) {
     std::optional<nlohmann::json> found;
+    std::size_t at = seen_;
     wait_for_output([&](const std::string&) {
-        found = find_event(name, seen_);
+        found = find_event(name, at);
         return found.has_value();
     });
+    if (found)
+        seen_ = at;
     return found;
 }
 

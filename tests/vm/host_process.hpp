@@ -40,7 +40,7 @@ public:
 
 private:
     bool read_some(std::chrono::steady_clock::time_point deadline);
-    // From `at` on, which is then behind it.
+    // From `at` on, which is then behind it; where there is none, behind the last whole line.
     [[nodiscard]] std::optional<nlohmann::json> find_event(const std::string& name, std::size_t& at) const;
 
     pid_t pid_ = -1;
