@@ -260,7 +260,7 @@ void check_tree(Report& report, const Config& config, const PreflightReport& pre
         check_scheduler(report, config, std::nullopt, preflight, kernel);
     if (config.below.empty())
         return;
-    report.step("depth of the tree", check_depth(config), fmt::format("{} branches", config.below.size()));
+    report.step("tree", check_shape(config, kernel), fmt::format("{} branches", config.below.size()));
     for (std::size_t i = 0; i < config.below.size(); ++i) {
         report.speak_of(config.below[i].branch.name);
         const Config branch = branch_config(config, config.below[i]);

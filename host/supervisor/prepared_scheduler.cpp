@@ -181,8 +181,7 @@ Result<> PreparedScheduler::check_branch(const Config& config, const KernelBtf* 
             .where = source_place(config)});
     };
     if (kernel != nullptr && !has_branches(*kernel))
-        return refuse(ErrorKind::kUnsupported, "this kernel has no capabilities of sub-schedulers (scx_bpf_sub_grant)",
-                      "leave [[below]] away, or boot a kernel that has them (docs/kernel-support.md says since when)");
+        return refuse(ErrorKind::kUnsupported, kNoBranches, std::string(kWithoutBranches));
     if (!object_->has_ops_member("sub_cgroup_id"))
         return refuse(ErrorKind::kUnsupported, "it was built for kernels without sub-schedulers",
                       "build it against the headers of a kernel that has them");

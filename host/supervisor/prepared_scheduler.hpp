@@ -21,6 +21,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace scxhost {
@@ -36,6 +37,10 @@ inline constexpr std::size_t kMaxObjectBytes = 64U << 20U;
 
 // Whether the kernel can have schedulers below others, with capabilities that these give.
 [[nodiscard]] bool has_branches(const KernelBtf& kernel);
+// What is told of one that has none.
+inline constexpr std::string_view kNoBranches = "this kernel has no capabilities of sub-schedulers (scx_bpf_sub_grant)";
+inline constexpr std::string_view kWithoutBranches =
+    "leave [[below]] away, or boot a kernel that has them (docs/kernel-support.md says since when)";
 
 class PreparedScheduler : public Scheduler {
 public:

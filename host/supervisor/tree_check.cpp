@@ -21,7 +21,15 @@ Result<> check_seat(const Config& root, std::optional<std::size_t> seat, const K
 
 } // namespace
 
-Result<> check_depth(const Config& root) {
+Result<> check_shape(const Config& root, const KernelBtf* kernel) {
+    if (root.below.empty())
+        return {};
+    if (kernel != nullptr && !has_branches(*kernel))
+        return fail(
+            Error{.kind = ErrorKind::kUnsupported,
+                  .what = fmt::format("there can be no branch \"{}\": {}", root.below.front().branch.name, kNoBranches),
+                  .hint = std::string(kWithoutBranches),
+                  .where = root.below.front().where("below")});
     for (std::size_t i = 0; i < root.below.size(); ++i) {
         std::size_t depth = 1;
         for (std::optional<std::size_t> above = find_branch_above(root.below, i); above;
@@ -56,7 +64,7 @@ Result<> check_above(const PreparedScheduler& scheduler, const Config& root, std
 Result<> check_tree(const Config& root, const KernelBtf& kernel) {
     if (root.below.empty())
         return {};
-    SCXHOST_TRY(check_depth(root));
+    SCXHOST_TRY(check_shape(root, &kernel));
     SCXHOST_TRY(check_seat(root, std::nullopt, kernel));
     for (std::size_t i = 0; i < root.below.size(); ++i)
         SCXHOST_TRY(check_seat(root, i, kernel));

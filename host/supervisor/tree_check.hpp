@@ -17,8 +17,9 @@ class KernelBtf;
 // As many branches can be below each other (7.3.4, SCX_SUB_MAX_DEPTH: four levels, the root's included).
 inline constexpr std::size_t kMaxBranchDepth = 3;
 
-// kUnsupported, at the first branch that is too far down.
-[[nodiscard]] Result<> check_depth(const Config& root);
+// Whether the kernel has branches at all (nullptr: that is not asked), and whether one is too far down. kUnsupported,
+// at the first branch that cannot be.
+[[nodiscard]] Result<> check_shape(const Config& root, const KernelBtf* kernel);
 // Whether what is directly below a seat can be there: below root.below[seat], or below the machine's without one.
 // `scheduler` is what is to run there; it has been fitted to the kernel. kUnsupported, at the first branch that cannot.
 [[nodiscard]] Result<> check_above(const PreparedScheduler& scheduler, const Config& root,

@@ -464,7 +464,7 @@ TEST_F(LimitsOfTree, WhatTheKernelOrTheOneAboveCannotIsRefusedBeforehand) {
     expect_done({"check", kConfig});
 }
 
-// What check_depth() holds the kernel to.
+// What check_shape() holds the kernel to.
 TEST_F(LimitsOfTree, NothingIsBelowThreeLevels) {
     std::vector<std::string> cgroups;
     std::vector<std::unique_ptr<LivePolicy>> policies;
@@ -496,8 +496,7 @@ TEST_F(OlderKernelTree, IsRefusedWithThePlaceAndTheReason) {
         HostProcess process({command, "/usr/share/scxhost/configs/tree.toml"});
         EXPECT_EQ(process.wait(), 3) << command << process.out() << process.err();
         EXPECT_THAT(process.err(), HasSubstr("tree.toml:"));
-        EXPECT_THAT(process.err(), HasSubstr("cannot be the branch \"games\": this kernel has no capabilities of "
-                                             "sub-schedulers"));
+        EXPECT_THAT(process.err(), HasSubstr("\"games\": this kernel has no capabilities of sub-schedulers"));
         EXPECT_THAT(process.err(), HasSubstr("leave [[below]] away"));
     }
     EXPECT_EQ(kernel_status().enable_seq, enable_seq);
