@@ -538,8 +538,11 @@ TEST_F(Tree, ManySwapsLeaveNothingBehind) {
         EXPECT_EQ(answer.report.at("outcome"), "good") << answer.report;
         for (const pid_t pid : moving)
             put(pid, cgroups[random() % cgroups.size()]);
-        for (const std::string& one : seats)
-            EXPECT_TRUE(reaches(one, "good")) << one << " after swap " << i;
+        EXPECT_TRUE(wait_until([] {
+            const json now = status();
+            return std::ranges::all_of(now.at("below"), [](const json& one) { return one.at("phase") == "good"; });
+        })) << "after swap "
+            << i;
         if (i == std::min(10, swaps / 2)) {
             descriptors = open_descriptors(host->pid());
             objects = count_bpf_objects();
