@@ -9,6 +9,22 @@
 #include <array>
 
 namespace scxhost {
+namespace {
+
+using Halves = std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3>;
+
+// Of this thread. All empty: the kernel does not say.
+Halves ask_kernel() {
+    __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+    Halves halves = {};
+    return ::syscall(SYS_capget, &header, halves.data()) == 0 ? halves : Halves{};
+}
+
+CapabilitySet join(const Halves& halves, __u32 __user_cap_data_struct::* set) {
+    return halves[0].*set | CapabilitySet{halves[1].*set} << 32;
+}
+
+} // namespace
 
 const std::vector<std::string>& capability_names() {
     static const std::vector<std::string> names{"CAP_CHOWN",
@@ -72,11 +88,11 @@ std::vector<std::string> names_of(CapabilitySet set) {
 }
 
 CapabilitySet permitted_capabilities() {
-    __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
-    std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> data = {};
-    if (::syscall(SYS_capget, &header, data.data()) != 0)
-        return 0;
-    return data[0].permitted | CapabilitySet{data[1].permitted} << 32;
+    return join(ask_kernel(), &__user_cap_data_struct::permitted);
+}
+
+CapabilitySet effective_capabilities() {
+    return join(ask_kernel(), &__user_cap_data_struct::effective);
 }
 
 } // namespace scxhost

@@ -21,5 +21,7 @@ using CapabilitySet = std::uint64_t;
 
 // What this thread may have effective; empty when the kernel does not say.
 [[nodiscard]] CapabilitySet permitted_capabilities();
+// What it has effective now; empty when the kernel does not say.
+[[nodiscard]] CapabilitySet effective_capabilities();
 
 } // namespace scxhost

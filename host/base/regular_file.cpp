@@ -82,6 +82,17 @@ std::optional<FileVersion> hash_content(int fd, std::size_t limit) {
 
 } // namespace
 
+bool begins_with(const std::filesystem::path& path, std::string_view bytes) {
+    const UniqueFd file = open_to_read(path);
+    struct stat status{};
+    if (!file || ::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode))
+        return false;
+    std::array<std::byte, 16> first;
+    const auto got = read_piece_at(file.get(), std::span(first).first(bytes.size()), 0);
+    return got == static_cast<ssize_t>(bytes.size()) &&
+           std::string_view(reinterpret_cast<const char*>(first.data()), bytes.size()) == bytes;
+}
+
 Result<std::vector<std::byte>> read_binary_file(const std::filesystem::path& path, std::size_t limit,
                                                 std::string_view description) {
     const UniqueFd fd = open_to_read(path);

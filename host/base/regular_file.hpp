@@ -21,6 +21,9 @@ namespace scxhost {
 Result<std::vector<std::byte>> read_binary_file(const std::filesystem::path& path, std::size_t limit,
                                                 std::string_view description);
 
+// Whether it is a regular file that can be read and whose first bytes are these (at most 16).
+[[nodiscard]] bool begins_with(const std::filesystem::path& path, std::string_view bytes);
+
 // Which content a file has: equal for equal bytes, whatever its name, times and inode are.
 struct FileVersion {
     std::uint64_t bytes = 0;

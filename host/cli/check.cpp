@@ -6,6 +6,7 @@
 #include "host/base/suggest.hpp"
 #include "host/bpf/machine_facts.hpp"
 #include "host/cli/command.hpp"
+#include "host/cli/control.hpp"
 #include "host/cli/diagnostic.hpp"
 #include "host/cli/log.hpp"
 #include "host/cli/standard_output.hpp"
@@ -13,6 +14,7 @@
 #include "host/kernel/cgroup.hpp"
 #include "host/kernel/kernel_release.hpp"
 #include "host/kernel/preflight.hpp"
+#include "host/programs/program_rights.hpp"
 #include "host/supervisor/prepared_scheduler.hpp"
 #include "host/supervisor/scheduler_pool.hpp"
 #include "host/supervisor/tree_check.hpp"
@@ -23,12 +25,15 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <optional>
 
 namespace scxhost {
 namespace {
 
 using Outcome = PreflightItem::Outcome;
+
+constexpr std::chrono::seconds kAnswerTime{2}; // of a host that runs
 
 struct CheckArguments {
     Selection selection;
@@ -236,17 +241,40 @@ Result<std::vector<std::string>> hold_program(const Config& config, const Kernel
     return *std::move(answer);
 }
 
+// Who may host programs differs: a service has other rights than the shell of its administrator. A host that runs says
+// what it may.
+void add_running_host(Report& report, const Config& config) {
+    Result<ControlClient> client = ControlClient::connect(config.control.socket);
+    const Result<nlohmann::json> status =
+        client ? client->call("status", nlohmann::json::object(), std::chrono::steady_clock::now() + kAnswerTime)
+               : fail(client.error());
+    if (!status)
+        return; // there is none, or none that answers this user
+    const nlohmann::json& lacking = member(member(*status, "programs"), "error");
+    constexpr const char* kItem = "rights of the running host";
+    if (lacking.is_object())
+        report.failed(kItem, error_from_json(lacking));
+    else
+        report.passed(kItem, fmt::format("process {}", integer_in(*status, "pid")));
+}
+
 void check_program(Report& report, const Config& config, const PreflightReport& preflight, const KernelBtf* kernel) {
     const auto found = ExecutableFile::open(config.scheduler.program);
     if (!report.step("program", found, found ? (*found)->path().string() : ""))
         return;
+    add_running_host(report, config);
     const PreflightItem* failure = preflight.first_failure();
+    constexpr const char* kStart = "start, up to its attach";
     if (kernel == nullptr || (failure != nullptr && failure->error->kind != ErrorKind::kBusy)) {
-        report.skipped("start, up to its attach", failure == nullptr ? "this kernel cannot" : failure->error->what);
+        report.skipped(kStart, failure == nullptr ? "this kernel cannot" : failure->error->what);
+        return;
+    }
+    if (const Result<> rights = check_program_rights(); !rights) {
+        report.skipped(kStart, rights.error().what);
         return;
     }
     const Result<std::vector<std::string>> notes = hold_program(config, *kernel);
-    if (!report.step("start, up to its attach", notes, "it loaded its scheduler, was held, and has ended"))
+    if (!report.step(kStart, notes, "it loaded its scheduler, was held, and has ended"))
         return;
     for (const std::string& note : *notes)
         report.passed("note", note);

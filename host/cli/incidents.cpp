@@ -129,12 +129,22 @@ void print_record(const nlohmann::json& record) {
         add(key, text_in(record, key));
     if (!text_in(record, "version").empty())
         add("host", fmt::format("scxhost {}, process {}", text_in(record, "version"), plain(member(record, "pid"))));
+    const nlohmann::json& process = member(record, "process");
+    if (process.is_object()) {
+        std::string command = printable(text_in(process, "program"));
+        for (const nlohmann::json& argument : member(process, "args"))
+            command += " " + plain(argument);
+        const std::string end = text_in(process, "end");
+        add("process", fmt::format("{}: {}{}", plain(member(process, "pid")), command,
+                                   end.empty() ? "" : fmt::format("; {}", printable(end))));
+    }
     add_members(rows, "options", member(record, "options"));
     add_members(rows, "statistics", member(record, "statistics"));
     print(format_table(rows));
     print_text("details", text_in(member(record, "error"), "detail"));
     if (text_in(exit, "dump") != text_in(member(record, "error"), "detail"))
         print_text("dump", text_in(exit, "dump"));
+    print_text("last lines of its output", text_in(record, "output"));
     print_text("kernel log", text_in(record, "kernel_log"));
 }
 

@@ -4,6 +4,7 @@
 #include "host/base/error_json.hpp"
 #include "host/cli/command.hpp"
 #include "host/cli/standard_output.hpp"
+#include "host/programs/program_rights.hpp"
 #include <scxhost/plugin.h>
 
 #include <CLI/CLI.hpp>
@@ -86,6 +87,10 @@ void print_kernel_info(std::ostream& out, const KernelInfo& info) {
                           info.libbpf_version, info.compiler));
     fmt::print(out, "\n");
     print_checks(out, info.preflight);
+    const Result<> programs = check_program_rights();
+    print_row(out, "Can host programs", programs ? "yes" : "no: " + programs.error().what);
+    if (!programs)
+        print_row(out, "", "hint: " + programs.error().hint);
 
     if (!info.malformed_kfuncs.empty()) {
         fmt::print(out,
@@ -102,10 +107,17 @@ void print_kernel_info(std::ostream& out, const KernelInfo& info) {
     }
 }
 
+nlohmann::ordered_json json_of(const KernelInfo& info) {
+    nlohmann::ordered_json json = to_json(info);
+    const Result<> programs = check_program_rights();
+    json["programs"]["error"] = programs ? nlohmann::ordered_json() : nlohmann::ordered_json(to_json(programs.error()));
+    return json;
+}
+
 void info_command(std::ostream& out, bool json) {
     const KernelInfo info = gather_kernel_info(fmt::format("{}.{}", SCXHOST_CONTRACT_MAJOR, SCXHOST_CONTRACT_MINOR));
     if (json)
-        out << to_json(info).dump(2) << '\n';
+        out << json_of(info).dump(2) << '\n';
     else
         print_kernel_info(out, info);
 }

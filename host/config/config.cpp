@@ -568,6 +568,10 @@ Result<Config> load_config(const std::filesystem::path& path) {
     auto trusted = ::geteuid() == 0 ? check_trusted(path) : Result<std::filesystem::path>(path);
     if (!trusted)
         return fail(unreadable(std::move(trusted).error()));
+    if (begins_with(*trusted, "\177ELF"))
+        return fail(ErrorKind::kConfig,
+                    fmt::format("{} is an executable or an object, no configuration", path.string()),
+                    "host a scheduler program with --program FILE, a compiled BPF object with --object FILE");
     auto bytes = read_binary_file(*trusted, kMaxTomlBytes, "the configuration");
     if (!bytes)
         return fail(unreadable(std::move(bytes).error()));

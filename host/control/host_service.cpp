@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/control/host_service.hpp"
 
+#include "host/base/error_json.hpp"
 #include "host/base/file_trust.hpp"
 #include "host/base/suggest.hpp"
 #include "host/config/selection.hpp"
@@ -224,6 +225,7 @@ void HostService::status(const json&, const Peer&, const Reply& reply) {
     answer["below"] = json::array();
     for (const SeatStatus& branch : supervisor_.branches())
         answer["below"].push_back(branch_json(branch));
+    answer["programs"] = {{"error", program_rights_ ? json(nullptr) : to_json(program_rights_.error())}};
     reply(std::move(answer));
 }
 

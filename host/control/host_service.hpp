@@ -6,6 +6,7 @@
 
 #include "host/config/selection.hpp"
 #include "host/control/server.hpp"
+#include "host/programs/program_rights.hpp"
 #include "host/supervisor/supervisor.hpp"
 
 namespace scxhost {
@@ -54,6 +55,7 @@ private:
     };
 
     Supervisor& supervisor_;
+    const Result<> program_rights_ = check_program_rights(); // a host's do not change while it runs
     bool checking_ = false;
     std::optional<Loan> loan_;
 };

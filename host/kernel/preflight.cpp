@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/kernel/preflight.hpp"
 
+#include "host/base/capabilities.hpp"
 #include "host/kernel/features.hpp"
 #include "host/kernel/kernel_release.hpp"
 #include "host/kernel/namespaces.hpp"
@@ -27,14 +28,6 @@ constexpr std::string_view kFree = "no other scheduler"; // the last item
 // CAP_PERFMON as well, and nothing else is asked for, by attaching neither.
 constexpr std::array<std::pair<unsigned, const char*>, 2> kNeededCapabilities = {
     {{CAP_BPF, "CAP_BPF"}, {CAP_PERFMON, "CAP_PERFMON"}}};
-
-std::uint64_t effective_capabilities() {
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
-    std::array<struct __user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> data = {};
-    if (::syscall(SYS_capget, &header, data.data()) != 0)
-        return 0;
-    return data[0].effective | std::uint64_t{data[1].effective} << 32;
-}
 
 // "isolcpus=[FLAG,]...CPUS": CPUs leave the scheduling domains by the flag "domain", and when there are no flags
 // (housekeeping_isolcpus_setup in kernel/sched/isolation.c).

@@ -3,6 +3,7 @@
 
 #include "host/base/thread.hpp"
 #include "host/base/units.hpp"
+#include "host/programs/program_rights.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -48,6 +49,7 @@ HeldProgram::HeldProgram(EventLoop& loop, ProgramSettings settings, std::vector<
 
 Result<std::unique_ptr<HeldProgram>> HeldProgram::start(EventLoop& loop, ProgramSettings settings,
                                                         std::vector<OpsLayout> layouts, Listener listener) {
+    SCXHOST_TRY(check_program_rights());
     ProgramCgroup cgroup = SCXHOST_TRY(ProgramCgroup::make(settings.command.file->path().filename(), settings.limits));
     std::unique_ptr<HeldProgram> program(
         new HeldProgram(loop, std::move(settings), std::move(layouts), std::move(listener), std::move(cgroup)));

@@ -61,7 +61,7 @@ public:
         std::function<void(std::string_view text)> output;
     };
 
-    // Errors: ProgramCgroup's; start_process()'s.
+    // Errors: check_program_rights()'s; ProgramCgroup's; start_process()'s.
     static Result<std::unique_ptr<HeldProgram>> start(EventLoop& loop, ProgramSettings settings,
                                                       std::vector<OpsLayout> layouts, Listener listener);
     HeldProgram(const HeldProgram&) = delete;

@@ -96,6 +96,14 @@ ProgramCgroup::ProgramCgroup(fs::path path, UniqueFd folder)
     : path_(std::move(path))
     , folder_(std::move(folder)) {}
 
+Result<> ProgramCgroup::check_base() {
+    const fs::path base = SCXHOST_TRY(base_cgroup());
+    if (::faccessat(AT_FDCWD, base.c_str(), W_OK | X_OK, AT_EACCESS) != 0) // EROFS on a mount that is read-only
+        return fail_errno(ErrorKind::kPermission, fmt::format("it can make no cgroup in {}", base.string()), errno,
+                          std::string(kDelegate));
+    return {};
+}
+
 Result<ProgramCgroup> ProgramCgroup::make(const std::string& name, const ProgramLimits& limits) {
     const fs::path base = SCXHOST_TRY(base_cgroup());
     static unsigned number = 0; // of the loop's thread

@@ -30,6 +30,9 @@ public:
     // its controller cannot be had here.
     static Result<ProgramCgroup> make(const std::string& name, const ProgramLimits& limits);
 
+    // Whether this process could make one, without making it. Errors: kPermission; kUnsupported without version 2.
+    static Result<> check_base();
+
     // Removes those of hosts that were killed; what still has a process in it stays.
     static void remove_left_behind();
 

@@ -36,12 +36,13 @@ std::shared_ptr<const std::string> IncidentRecorder::record(const Scheduler& sch
                    {"kernel", kernel_release()},
                    {"version", SCXHOST_VERSION},
                    {"pid", ::getpid()}});
+    const auto written_to = std::make_shared<std::string>();
     if (const std::optional<SchedulerProcess> process = scheduler.process()) {
         record["process"] = to_json(*process);
         record["output"] = process->output;
+        of_processes_.insert_or_assign(process->pid, Place{.of = config.incidents, .path = written_to});
     }
     ++under_way_;
-    const auto written_to = std::make_shared<std::string>();
     worker_.submit([this, written_to, folder = config.incidents.dir, limit = config.incidents.limit,
                     record = std::move(record)]() mutable {
         if (const Result<std::string> log = kernel_log_tail(kLogBytes))
@@ -51,6 +52,25 @@ std::shared_ptr<const std::string> IncidentRecorder::record(const Scheduler& sch
             [this, written_to, path = std::move(path)] { finished(path, *written_to); });
     });
     return written_to;
+}
+
+void IncidentRecorder::add_end(const Scheduler& scheduler, const ProcessEnd& end) {
+    const SchedulerProcess process = scheduler.process().value_or(SchedulerProcess{});
+    auto found = of_processes_.extract(process.pid);
+    if (found.empty())
+        return;
+    when_written([this, place = std::move(found.mapped()),
+                  fields = nlohmann::json{{"process", {{"end", end.how}}}, {"output", process.output}}] {
+        if (place.path->empty())
+            return;
+        worker_.submit([this, place, fields] {
+            Result<> amended = IncidentStore(place.of.dir, place.of.limit).amend(*place.path, fields);
+            return BackgroundWorker::Completion([this, amended = std::move(amended)] {
+                if (!amended)
+                    written_(fail(amended.error()));
+            });
+        });
+    });
 }
 
 void IncidentRecorder::finished(const Result<std::string>& path, std::string& written_to) {

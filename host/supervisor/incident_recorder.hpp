@@ -11,8 +11,11 @@
 #include "host/supervisor/scheduler.hpp"
 
 #include <nlohmann/json_fwd.hpp>
+#include <sys/types.h>
 
 #include <functional>
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -32,17 +35,26 @@ public:
     std::shared_ptr<const std::string> record(const Scheduler& scheduler, const Config& config,
                                               const std::optional<StatisticsSample>& statistics, nlohmann::json record);
 
+    // The process of a scheduler that has a record has ended: how, and what it said until then, goes into that record
+    // once it is written. Without a record nothing is done. When that fails, `written` hears why.
+    void add_end(const Scheduler& scheduler, const ProcessEnd& end);
+
     // Calls back on the loop's thread when every record that was begun is written, or could not be: at once, if none
     // is under way.
     void when_written(std::function<void()> callback);
 
 private:
+    struct Place {
+        Config::Incidents of;
+        std::shared_ptr<const std::string> path;
+    };
     void finished(const Result<std::string>& path, std::string& written_to);
 
     BackgroundWorker& worker_;
     std::function<void(const Result<std::string>& path)> written_;
     std::size_t under_way_ = 0;
     std::vector<std::function<void()>> waiting_;
+    std::map<pid_t, Place> of_processes_; // that have not ended yet
 };
 
 } // namespace scxhost

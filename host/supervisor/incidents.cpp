@@ -134,10 +134,10 @@ public:
     }
 
     // The content is on the disk before the name is.
-    Result<> finish(const fs::path& final_path) {
+    Result<> finish(const fs::path& final_path, unsigned rename_flags) {
         if (::fchmod(fd_.get(), 0640) != 0 || ::fsync(fd_.get()) != 0)
             return io_failure("cannot write " + path_, errno);
-        if (::renameat2(AT_FDCWD, path_.c_str(), AT_FDCWD, final_path.c_str(), RENAME_NOREPLACE) != 0)
+        if (::renameat2(AT_FDCWD, path_.c_str(), AT_FDCWD, final_path.c_str(), rename_flags) != 0)
             return io_failure("cannot name the incident record " + final_path.string(), errno);
         path_.clear();
         // Best effort: without it the record is safe from a crash of the host, if not of the machine.
@@ -155,6 +155,19 @@ private:
     std::string path_;
     UniqueFd fd_;
 };
+
+Result<json> read_record(const fs::path& path) {
+    Result<std::vector<std::byte>> bytes = read_binary_file(path, kMaxRecordBytes, "the incident record");
+    if (!bytes && (bytes.error().sys_errno == EACCES || bytes.error().sys_errno == EPERM))
+        bytes.error().kind = ErrorKind::kPermission;
+    if (!bytes)
+        return fail(std::move(bytes).error());
+    const char* text = reinterpret_cast<const char*>(bytes->data());
+    json record = json::parse(text, text + bytes->size(), nullptr, /*allow_exceptions=*/false);
+    if (!record.is_object())
+        return fail(ErrorKind::kIo, fmt::format("{} is damaged: it is no JSON object", path.string()));
+    return record;
+}
 
 // What a host that died while it wrote has left.
 void remove_unfinished(const fs::path& folder) {
@@ -180,19 +193,29 @@ Result<std::string> IncidentStore::write(json record) const {
     record["schema"] = kIncidentSchema;
     record["number"] = number;
     record["time"] = time;
+    const fs::path path = folder / fmt::format("{:06}-{}-{}.json", number, compact_time(time),
+                                               fit_for_name(text_in(record, "scheduler")));
+    SCXHOST_TRY(put(record, path, RENAME_NOREPLACE));
+    return path.string();
+}
+
+Result<> IncidentStore::amend(const fs::path& record, const json& fields) const {
+    json amended = SCXHOST_TRY(read_record(record));
+    amended.update(fields, /*merge_objects=*/true);
+    return put(amended, record, 0);
+}
+
+Result<> IncidentStore::put(const json& record, const fs::path& path, unsigned rename_flags) const {
     // Texts of the kernel and of plugins need not be UTF-8.
     const std::string text = record.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
     if (text.size() > std::min<std::uint64_t>(limit_, kMaxRecordBytes))
         return fail(ErrorKind::kIo, fmt::format("an incident record of {} bytes is more than may be kept", text.size()),
                     "raise incidents.limit");
-
-    const fs::path path = folder / fmt::format("{:06}-{}-{}.json", number, compact_time(time),
-                                               fit_for_name(text_in(record, "scheduler")));
-    UnfinishedFile file = SCXHOST_TRY(UnfinishedFile::create(folder));
+    UnfinishedFile file = SCXHOST_TRY(UnfinishedFile::create(path.parent_path()));
     SCXHOST_TRY(file.write(text));
-    SCXHOST_TRY(file.finish(path));
+    SCXHOST_TRY(file.finish(path, rename_flags));
     drop_oldest(path);
-    return path.string();
+    return {};
 }
 
 // A record that cannot be removed is passed over: the new one counts more than the limit.
@@ -239,16 +262,7 @@ Result<json> IncidentStore::read(std::uint32_t number) const {
         return fail(ErrorKind::kUsage, fmt::format("there is no incident {} in {}", number, folder_.string()),
                     all.empty() ? "there are none"
                                 : fmt::format("there are {} to {}", all.front().number, all.back().number));
-    Result<std::vector<std::byte>> bytes = read_binary_file(found->path, kMaxRecordBytes, "the incident record");
-    if (!bytes && (bytes.error().sys_errno == EACCES || bytes.error().sys_errno == EPERM))
-        bytes.error().kind = ErrorKind::kPermission;
-    if (!bytes)
-        return fail(std::move(bytes).error());
-    const char* text = reinterpret_cast<const char*>(bytes->data());
-    json record = json::parse(text, text + bytes->size(), nullptr, /*allow_exceptions=*/false);
-    if (!record.is_object())
-        return fail(ErrorKind::kIo, fmt::format("{} is damaged: it is no JSON object", found->path.string()));
-    return record;
+    return read_record(found->path);
 }
 
 } // namespace scxhost

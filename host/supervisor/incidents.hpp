@@ -43,6 +43,9 @@ public:
     // fails leaves nothing behind, and no older record is given up for it. Errors: kPermission when others could write
     // to the folder; kIo (a full disk, or a record larger than the limit).
     Result<std::string> write(nlohmann::json record) const;
+    // Puts `fields` into a record that write() has returned, beside what it has or in its place. On failure the record
+    // stays as it was. Errors: those of read() and write().
+    Result<> amend(const std::filesystem::path& record, const nlohmann::json& fields) const;
 
     // The oldest first; empty when there is no folder. Other files in it are passed over. Errors: kPermission, kIo.
     [[nodiscard]] Result<std::vector<IncidentSummary>> list() const;
@@ -50,6 +53,7 @@ public:
     [[nodiscard]] Result<nlohmann::json> read(std::uint32_t number) const;
 
 private:
+    Result<> put(const nlohmann::json& record, const std::filesystem::path& path, unsigned rename_flags) const;
     void drop_oldest(const std::filesystem::path& newest) const;
 
     std::filesystem::path folder_;

@@ -433,6 +433,7 @@ void Supervisor::program_ended(Scheduler& ended) {
             emit("output", {{"title", title}, {"text", news.output}});
     const SchedulerProcess process = ended.process().value_or(SchedulerProcess{});
     const ProcessEnd end = ended.wait_for_process_end({}).value_or(ProcessEnd{});
+    recorder_->add_end(ended, end);
     emit(
         "program-ended",
         {{"title", title}, {"pid", process.pid}, {"how", end.how}, {"failed", end.failed}, {"output", process.output}});

@@ -21,6 +21,9 @@
  *	reports-nothing, reports-garbage, reports-nested, reports-floods	does not answer them, or not so
  *	attaches-twice	loads its object once more when it runs, and asks for that one too, again and again
  *	child-attaches	the same in a child, which has nothing of its parent
+ *	eats-later	uses more memory than it may have when it runs
+ *	gives-up	ends with status 3 when it runs
+ *	floods-links	asks for links of another kind as fast as it can when it runs
  *	pins		pins its link to the BPF file system, so that it outlives the process
  *	nests		makes cgroups below its own
  *	linkless	registers its scheduler without a link, as objects in a plain .struct_ops section do
@@ -31,6 +34,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -39,6 +43,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -252,6 +257,26 @@ static void set_hotplug_seq(struct bpf_object *object, struct bpf_map *scheduler
 		fclose(file);
 }
 
+/* Links of another kind, which the kernel refuses each. */
+static void *flood_links(void *unused)
+{
+	union bpf_attr attributes = { .link_create = { .prog_fd = -1, .attach_type = BPF_TRACE_FENTRY } };
+
+	for (;;)
+		syscall(SYS_bpf, BPF_LINK_CREATE, &attributes, sizeof(attributes));
+	return unused;
+}
+
+static void eat(void)
+{
+	for (;;) {
+		volatile char *some = malloc(1 << 20);
+
+		for (int i = 0; some && i < 1 << 20; i += 4096)
+			some[i] = 1;
+	}
+}
+
 /* 0: it ended in order; 1: it did not; 2: the exit record asks for another round. */
 static int run(const char *path, char **variables)
 {
@@ -311,6 +336,17 @@ static int run(const char *path, char **variables)
 		attach_again((void *)path);
 		_exit(0);
 	}
+	if (is("floods-links")) {
+		pthread_t thread;
+
+		pthread_create(&thread, NULL, flood_links, NULL);
+	}
+	if (is("eats-later"))
+		eat();
+	if (is("gives-up")) {
+		fprintf(stderr, "cannot go on\n");
+		exit(3);
+	}
 	while ((!stop && !*kind) || is("stubborn")) {
 		if (is("floods"))
 			printf("%01000d\n", 7);
@@ -354,12 +390,7 @@ int main(int argc, char **argv)
 	if (is("dies"))
 		abort();
 	if (is("eats"))
-		for (;;) {
-			volatile char *some = malloc(1 << 20);
-
-			for (int i = 0; some && i < 1 << 20; i += 4096)
-				some[i] = 1;
-		}
+		eat();
 	if (is("forks")) {
 		pid_t child = fork();
 

@@ -396,6 +396,14 @@ TEST_F(ConfigFileTest, WhatIsNoReadableFileIsRefused) {
     }
 }
 
+TEST_F(ConfigFileTest, AnExecutableIsNoConfiguration) {
+    const auto config = load_config("/proc/self/exe");
+    ASSERT_FALSE(config);
+    EXPECT_EQ(config.error().kind, ErrorKind::kConfig);
+    EXPECT_THAT(config.error().what, HasSubstr("/proc/self/exe is an executable"));
+    EXPECT_THAT(config.error().hint, HasSubstr("--program FILE"));
+}
+
 TEST_F(ConfigFileTest, UnreadableFileIsAMatterOfRights) {
     if (::geteuid() == 0)
         GTEST_SKIP() << "root reads everything";

@@ -178,6 +178,23 @@ TEST_F(IncidentTest, ARecordThatCannotFitIsRefusedAndTheOthersStay) {
 }
 
 // What the file system does when it is full, without one: no file may grow past the limit.
+TEST_F(IncidentTest, WhatComesLaterIsPutIn) {
+    json first = record("one");
+    first["process"] = {{"pid", 7}};
+    const std::string path = store().write(first).value();
+    ASSERT_TRUE(store().amend(path, {{"process", {{"end", "exited"}}}, {"output", "bye"}}));
+    const json amended = store().read(1).value();
+    EXPECT_EQ(amended.at("process"), (json{{"pid", 7}, {"end", "exited"}}));
+    EXPECT_EQ(amended.at("output"), "bye");
+    EXPECT_EQ(amended.at("number"), 1);
+    EXPECT_THAT(files(), ElementsAre("000001-20261124T101500Z-one.json"));
+    EXPECT_FALSE(store(100).amend(path, {{"output", std::string(200, 'x')}})) << "more than may be kept";
+    EXPECT_EQ(store().read(1).value(), amended);
+    ASSERT_TRUE(fs::remove(path));
+    EXPECT_FALSE(store().amend(path, {{"output", "late"}}));
+    EXPECT_THAT(files(), IsEmpty()) << "what was removed does not come back";
+}
+
 TEST_F(IncidentTest, AFullDiskIsAnErrorAndLeavesNothing) {
     ASSERT_TRUE(store().write(record("one")));
     rlimit old{};

@@ -2,12 +2,15 @@
 #include "tests/vm/host_process.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
+#include <iterator>
 #include <stdexcept>
 #include <string_view>
 
@@ -136,6 +139,12 @@ int HostProcess::wait() {
         return -1; // it hangs; the destructor ends it
     pid_ = -1;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+std::size_t HostProcess::open_descriptors() const {
+    std::error_code error;
+    std::filesystem::directory_iterator entries(fmt::format("/proc/{}/fd", pid_), error);
+    return static_cast<std::size_t>(std::distance(begin(entries), std::filesystem::directory_iterator()));
 }
 
 } // namespace scxhost

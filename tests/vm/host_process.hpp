@@ -35,6 +35,7 @@ public:
     int wait();
 
     [[nodiscard]] pid_t pid() const { return pid_; }
+    [[nodiscard]] std::size_t open_descriptors() const; // as long as it runs
     [[nodiscard]] const std::string& out() const { return out_; }
     [[nodiscard]] const std::string& err() const { return err_; }
 

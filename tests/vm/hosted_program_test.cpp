@@ -5,6 +5,7 @@
 #include "host/base/unique_fd.hpp"
 #include "tests/vm/guest_test.hpp"
 #include "tests/vm/host_commands.hpp"
+#include "tests/vm/swap_load.hpp"
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -140,28 +141,58 @@ TEST_F(HostedProgramVm, RunsAndEnds) {
 }
 
 TEST_F(HostedProgramVm, RoundAndRoundUnderLoad) {
-    const Load load(2, 2);
+    const SwapLoad load(100);
     start({"simple"});
     std::size_t objects = 0;
-    const int swaps = static_cast<int>(from_environment("SCX_TEST_SWAPS", 8));
+    std::size_t descriptors = 0;
+    const std::array<std::vector<std::string>, 4> round = {
+        program(), {"--object", kObject}, program({kObject, "threads"}), {"simple"}};
+    const int swaps = static_cast<int>(from_environment("SCX_TEST_SWAPS", 8)) / 4 * 4;
     for (int i = 0; i < swaps; ++i) {
-        const std::vector<std::string> to = i % 4 == 1   ? std::vector<std::string>{kFaulty}
-                                            : i % 4 == 3 ? std::vector<std::string>{"simple"}
-                                                         : program();
-        const Answer answer = swap(to);
+        const bool to_program = i % 2 == 0;
+        const Answer answer = swap(round[static_cast<std::size_t>(i % 4)]);
         ASSERT_EQ(answer.status, 0) << "swap " << i << ": " << answer.report << answer.err << host_->err();
         EXPECT_EQ(answer.report.at("outcome"), "good");
+        EXPECT_GT(answer.report.at("gap_ms").get<double>(), 0);
+        EXPECT_GE(answer.report.at("tasks").get<int>(), 100);
+        if (to_program)
+            EXPECT_NE(running_process(), 0);
         if (i % 4 != 3)
             continue;
         EXPECT_TRUE(wait_until([] { return processes().empty() && cgroups().empty(); }));
-        if (objects == 0)
+        if (objects == 0) {
             objects = count_bpf_objects();
+            descriptors = host_->open_descriptors();
+        }
     }
-    EXPECT_EQ(fork_storm(50, 5), 0U);
-    if (swaps % 4 == 0)
-        expect_bpf_objects(objects);
+    EXPECT_TRUE(wait_until([&] { return host_->open_descriptors() <= descriptors; }))
+        << host_->open_descriptors() << " descriptors, there were " << descriptors;
+    expect_bpf_objects(objects);
+    EXPECT_GT(load.forks(), 0);
+    EXPECT_EQ(load.failed_forks(), 0);
     finish();
 }
+
+// It keeps the host busy where it can; commands are answered and swaps are made as ever.
+class FloodingHostedProgramVm : public HostedProgramVm, public testing::WithParamInterface<const char*> {};
+
+TEST_P(FloodingHostedProgramVm, KeepsNobodyFromBeingServed) {
+    start(program({kObject, GetParam()}, {"stats.interval=100ms"}));
+    for (int i = 0; i < 20; ++i)
+        EXPECT_EQ(status().at("scheduler").value("title", ""), "scx_example");
+    for (const std::vector<std::string>& to : {std::vector<std::string>{"simple"}, program({kObject, GetParam()})}) {
+        const Answer answer = swap(to);
+        EXPECT_EQ(answer.report.value("outcome", ""), "good") << answer.report << answer.err;
+    }
+    finish();
+}
+
+INSTANTIATE_TEST_SUITE_P(Each, FloodingHostedProgramVm, testing::Values("floods", "floods-links", "reports-floods"),
+                         [](const auto& flood) {
+                             std::string name = flood.param;
+                             std::erase(name, '-');
+                             return name;
+                         });
 
 class FailingHostedProgramVm : public HostedProgramVm, public testing::WithParamInterface<FailingSwap> {};
 
@@ -192,11 +223,14 @@ INSTANTIATE_TEST_SUITE_P(
                                 "did not ask to attach a scheduler within 1s"},
                     FailingSwap{"RunsOutOfMemory", program({kObject, "eats"}, {"program.memory_max=24MiB"}), 2,
                                 "refused", "ran out of memory"},
+                    FailingSwap{"Verifier", program({"/root/refused.bpf.o"}), 2, "refused", "exited with status 1"},
                     FailingSwap{"AChildAttaches", program({kObject, "forks"}), 3, "refused", "a child of the program"},
                     FailingSwap{"Init", failing("fault=1"), 1, "rolled-back", "init refuses"},
                     FailingSwap{"InitTask", failing("fault=2"), 1, "rolled-back", "init_task"},
                     FailingSwap{"ErrorAtOnce", failing("fault=3", "after=0"), 1, "rolled-back", "faulty: error after"},
                     FailingSwap{"ErrorOnProbation", failing("fault=3"), 1, "rolled-back", "faulty: error after"},
+                    FailingSwap{"Misuse", failing("fault=4"), 1, "rolled-back", "non-existent"},
+                    FailingSwap{"Stall", failing("fault=5"), 1, "rolled-back", "stall"},
                     FailingSwap{"ExitOnProbation", failing("fault=6"), 1, "rolled-back", "faulty: leaving"}),
     [](const auto& failure) { return std::string(failure.param.description); });
 
@@ -208,6 +242,13 @@ TEST_F(HostedProgramVm, ReportsInItsOwnWords) {
     ASSERT_TRUE(ended) << host_->out();
     EXPECT_EQ(ended->at("how"), "exited with status 0");
     EXPECT_THAT(ended->at("output").get<std::string>(), HasSubstr("exit kind 1025: scx_bpf_error"));
+    // The incident, which was written before, has it too.
+    EXPECT_TRUE(wait_until([] {
+        HostProcess command({"incidents", "show"});
+        command.wait();
+        return command.out().find("exited with status 0") != std::string::npos &&
+               command.out().find("exit kind 1025: scx_bpf_error") != std::string::npos;
+    }));
     finish();
 }
 
@@ -255,19 +296,32 @@ TEST_F(HostedProgramVm, WhatEndsByItselfIsStartedAgain) {
     finish();
 }
 
-TEST_F(HostedProgramVm, WhatCrashesIsBlamed) {
-    start(program({}, {"host.fallback=[\"simple\"]"}));
-    ASSERT_EQ(::kill(expect_program_runs(), SIGSEGV), 0);
+// Attached, its process ends for a reason of its own.
+struct BadEnd {
+    const char* description;
+    std::vector<std::string> what;
+    int signal; // that it gets from outside; 0: none is needed
+    const char* message;
+};
+
+class BadEndHostedProgramVm : public HostedProgramVm, public testing::WithParamInterface<BadEnd> {};
+
+TEST_P(BadEndHostedProgramVm, IsBlamed) {
+    std::vector<std::string> words = {"--set", "host.fallback=[\"simple\"]"};
+    words.insert(words.end(), GetParam().what.begin(), GetParam().what.end());
+    start(words);
+    if (GetParam().signal != 0)
+        ASSERT_EQ(::kill(expect_program_runs(), GetParam().signal), 0);
     const auto left = host_->next_event("left");
     ASSERT_TRUE(left) << host_->out();
-    EXPECT_THAT(left->at("error").value("message", ""), HasSubstr("its process was killed by SIGSEGV"));
+    EXPECT_THAT(left->at("error").value("message", ""), HasSubstr(GetParam().message));
     ASSERT_TRUE(host_->next_event("enabled")) << host_->out();
     expect_runs("simple");
     const nlohmann::json now = status();
     ASSERT_EQ(now.at("quarantine").size(), 1U) << now;
     EXPECT_EQ(now.at("quarantine").at(0).value("title", ""), "scx_example");
     // With other arguments it is another matter.
-    EXPECT_EQ(swap(program()).report.value("outcome", ""), "refused");
+    EXPECT_EQ(swap(GetParam().what).report.value("outcome", ""), "refused");
     EXPECT_EQ(swap(program({kObject, "threads"})).status, 0);
     HostProcess incidents({"incidents", "show", "--json"});
     EXPECT_EQ(incidents.wait(), 0) << incidents.err();
@@ -276,6 +330,14 @@ TEST_F(HostedProgramVm, WhatCrashesIsBlamed) {
     EXPECT_THAT(shown.at("incident").value("output", ""), HasSubstr("scheduler started"));
     finish();
 }
+
+INSTANTIATE_TEST_SUITE_P(
+    Each, BadEndHostedProgramVm,
+    testing::Values(BadEnd{"Crash", program(), SIGSEGV, "its process was killed by SIGSEGV"},
+                    BadEnd{"GivesUp", program({kObject, "gives-up"}), 0, "its process exited with status 3"},
+                    BadEnd{"RunsOutOfMemory", program({kObject, "eats-later"}, {"program.memory_max=24MiB"}), 0,
+                           "ran out of memory"}),
+    [](const auto& end) { return std::string(end.param.description); });
 
 // Its process is gone, and its scheduler is not: somebody else holds the link.
 TEST_F(HostedProgramVm, APinnedLinkDoesNotKeepTheMachine) {
@@ -309,8 +371,12 @@ TEST_F(HostedProgramVm, StopEndsItAndAllOfIt) {
 
 // By whatever the host is doing: nothing of the program is left, and the next host clears up.
 TEST_F(HostedProgramVm, NothingOutlivesTheHost) {
-    for (const std::string moment : {"runs", "stands by", "starts"}) {
-        start(moment == "starts" ? std::vector<std::string>{"simple"} : program());
+    for (const std::string moment : {"runs", "stands by", "starts", "ends"}) {
+        start(moment == "starts" ? std::vector<std::string>{"simple"}
+              : moment == "ends" ? program({kObject, "stubborn"})
+                                 : program());
+        if (moment == "ends")
+            EXPECT_EQ(swap({"simple"}).status, 0);
         if (moment == "stands by")
             EXPECT_EQ(swap({"simple", "--set", "swap.probation=1h", "--no-wait"}).status, 0);
         if (moment == "starts")

@@ -8,6 +8,7 @@
 #include "tests/vm/children.hpp"
 #include "tests/vm/guest_test.hpp"
 #include "tests/vm/host_commands.hpp"
+#include "tests/vm/swap_load.hpp"
 
 #include <bpf/bpf.h>
 #include <fcntl.h>
@@ -128,75 +129,6 @@ void misbehave(std::minstd_rand& random) {
     }
 }
 
-// In processes of their own, so that a fork is a small one: tasks that sleep, each of them to be moved by a swap, one
-// that is always busy, and a loop of forks, none of which may fail.
-class SwapLoad {
-public:
-    explicit SwapLoad(int sleepers)
-        : counts_(static_cast<Counts*>(
-              ::mmap(nullptr, sizeof(Counts), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0))) {
-        start([sleepers] {
-            pthread_attr_t small;
-            ::pthread_attr_init(&small);
-            ::pthread_attr_setstacksize(&small, 64 << 10);
-            pthread_t thread;
-            for (int i = 0; i < sleepers; ++i)
-                if (::pthread_create(
-                        &thread, &small,
-                        [](void*) -> void* {
-                            for (;;)
-                                ::pause();
-                        },
-                        nullptr) != 0)
-                    ::_exit(1);
-            ::pause();
-        });
-        start([] {
-            for (;;)
-                std::atomic_signal_fence(std::memory_order_seq_cst);
-        });
-        start([this] {
-            for (;;) {
-                const pid_t child = ::fork();
-                if (child == 0)
-                    ::_exit(0);
-                int status = -1;
-                if (child < 0 || ::waitpid(child, &status, 0) != child || status != 0)
-                    ++counts_->failed_forks;
-                ++counts_->forks;
-                ::usleep(10000);
-            }
-        });
-    }
-    ~SwapLoad() {
-        for (const pid_t child : children_) {
-            ::kill(child, SIGKILL);
-            ::waitpid(child, nullptr, 0);
-        }
-        ::munmap(counts_, sizeof(Counts));
-    }
-    [[nodiscard]] int forks() const { return counts_->forks; }
-    [[nodiscard]] int failed_forks() const { return counts_->failed_forks; }
-
-private:
-    struct Counts {
-        std::atomic<int> forks = 0;
-        std::atomic<int> failed_forks = 0;
-    };
-    template <typename Work>
-    void start(Work work) {
-        const pid_t child = ::fork();
-        if (child == 0) {
-            work();
-            ::_exit(1);
-        }
-        children_.push_back(child);
-    }
-
-    Counts* counts_;
-    std::vector<pid_t> children_;
-};
-
 TEST_F(SwapVm, BackAndForthUnderLoad) {
     const std::string other = has_qmap() ? "qmap" : kFaulty;
     const SwapLoad load(500);
@@ -217,14 +149,14 @@ TEST_F(SwapVm, BackAndForthUnderLoad) {
         EXPECT_GE(answer.report.at("tasks").get<int>(), 500);
         // Level from here on, with the same scheduler running; the one before may still be unloading.
         if (i + 1 == std::min(10, swaps / 4 * 2)) {
-            descriptors = open_descriptors(host->pid());
+            descriptors = host->open_descriptors();
             resident = process_kib(host->pid(), "VmRSS");
             objects = count_bpf_objects();
         }
     }
     expect_runs("simple");
-    EXPECT_TRUE(wait_until([&] { return open_descriptors(host->pid()) <= descriptors; }))
-        << open_descriptors(host->pid()) << " descriptors, there were " << descriptors;
+    EXPECT_TRUE(wait_until([&] { return host->open_descriptors() <= descriptors; }))
+        << host->open_descriptors() << " descriptors, there were " << descriptors;
     EXPECT_LE(process_kib(host->pid(), "VmRSS"), resident + resident / 10);
     expect_bpf_objects(objects);
     EXPECT_GT(load.forks(), 0);
@@ -946,7 +878,7 @@ TEST_F(SwapVm, HostileClientsDoNotMatter) {
 
 TEST_F(EndingSwapVm, OutOfDescriptorsTouchesNothing) {
     const auto host = start();
-    const rlimit tight{.rlim_cur = open_descriptors(host->pid()) + 6, .rlim_max = 4096};
+    const rlimit tight{.rlim_cur = host->open_descriptors() + 6, .rlim_max = 4096};
     ASSERT_EQ(::prlimit(host->pid(), RLIMIT_NOFILE, &tight, nullptr), 0);
     const Answer answer = swap({"simple"});
     EXPECT_NE(answer.status, 0);
