@@ -83,6 +83,8 @@ public:
     void on_config(const Config& config) override { log_.set_level(config.log.level); }
 
     bool on_sample(std::string_view seat, const StatisticsSample& taken) override {
+        if (arguments_.quiet)
+            return true;
         const auto& declared = *taken.declared;
         const Sample& sample = taken.sample;
         Table& table = table_of(seat);
@@ -103,7 +105,7 @@ public:
                    {"seconds", seconds(sample.since_start)},
                    {"statistics", std::move(values)}},
                   Output::Worth::kSample);
-        } else if (!arguments_.quiet) {
+        } else {
             table.text =
                 (tables_.size() > 1 ? fmt::format("{}: {}{}", seat, taken.title, terminal_ ? "\n" : "  ") : "") +
                 table.view->render(sample);
@@ -244,6 +246,7 @@ CommandResult run(const RunArguments& arguments) {
         settings.reload = [selection = arguments.selection] { return select_config(selection); };
     }
     settings.runtime_dir = config.control.socket.parent_path();
+    settings.samples_wanted = !arguments.quiet;
 
     EventLoop loop = SCXHOST_TRY(EventLoop::make());
     Printer printer(arguments, *output, log);

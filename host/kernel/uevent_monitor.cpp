@@ -59,6 +59,11 @@ std::optional<SchedExtUevent> parse_sched_ext_uevent(std::string_view message) {
     return event;
 }
 
+bool is_cpu_hotplug_uevent(std::string_view message) {
+    const std::string_view head = message.substr(0, message.find('\0'));
+    return head.starts_with("online@/devices/system/cpu/cpu") || head.starts_with("offline@/devices/system/cpu/cpu");
+}
+
 Result<UeventMonitor> UeventMonitor::open() {
     UniqueFd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_KOBJECT_UEVENT));
     if (!socket)
@@ -97,7 +102,9 @@ Result<UeventMonitor::Batch> UeventMonitor::drain() {
         // Any process may send to this socket, but only the kernel has port 0.
         if (sender_size != sizeof(sender) || sender.nl_pid != 0)
             continue;
-        if (auto event = parse_sched_ext_uevent({buffer.data(), static_cast<std::size_t>(got)}))
+        const std::string_view message(buffer.data(), static_cast<std::size_t>(got));
+        batch.cpus_changed = batch.cpus_changed || is_cpu_hotplug_uevent(message);
+        if (auto event = parse_sched_ext_uevent(message))
             batch.events.push_back(*std::move(event));
     }
 }

@@ -32,10 +32,14 @@ struct SchedExtUevent {
 // not about a scheduler coming or going.
 [[nodiscard]] std::optional<SchedExtUevent> parse_sched_ext_uevent(std::string_view message);
 
+// Whether it says that a CPU has come or gone (cpuhp's KOBJ_ONLINE and KOBJ_OFFLINE, drivers/base/core.c).
+[[nodiscard]] bool is_cpu_hotplug_uevent(std::string_view message);
+
 class UeventMonitor {
 public:
     struct Batch {
         std::vector<SchedExtUevent> events; // in the order in which they were sent
+        bool cpus_changed = false;          // some have come or gone
         bool lost = false;                  // the kernel dropped some: read SchedExtSysfs again
     };
 

@@ -118,6 +118,10 @@ bool Plugin::has(PluginCallback callback) const {
     return instance_->has(callback);
 }
 
+bool Plugin::has_callbacks() const {
+    return instance_->has_callbacks();
+}
+
 namespace {
 
 PluginHang hang_of(const std::string& plugin, const PluginThread::Current& call) {

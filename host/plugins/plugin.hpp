@@ -51,6 +51,7 @@ public:
     // The same without waiting; what came of it is among outcomes().
     void post(PluginCallback callback);
     [[nodiscard]] bool has(PluginCallback callback) const;
+    [[nodiscard]] bool has_callbacks() const; // any, create() included
 
     // Before the object's owner closes it. A plugin that hangs keeps it open; after this it only ends.
     void release_object();

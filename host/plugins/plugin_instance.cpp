@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <mutex>
 #include <span>
@@ -122,6 +123,13 @@ const CallbackRow& row(PluginCallback callback) {
 
 bool PluginInstance::has(PluginCallback callback) const {
     return library_.callbacks().*row(callback).function != nullptr;
+}
+
+bool PluginInstance::has_callbacks() const {
+    constexpr std::array kAll = {PluginCallback::kConfigure, PluginCallback::kLoaded, PluginCallback::kAttached,
+                                 PluginCallback::kTick, PluginCallback::kDetaching};
+    return library_.callbacks().create != nullptr ||
+           std::ranges::any_of(kAll, [this](PluginCallback callback) { return has(callback); });
 }
 
 Result<> PluginInstance::call(PluginCallback callback) {

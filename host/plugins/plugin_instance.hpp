@@ -49,6 +49,7 @@ public:
 
     // On any thread, once load() is through.
     [[nodiscard]] bool has(PluginCallback callback) const;
+    [[nodiscard]] bool has_callbacks() const;
     // And these once loaded() is.
     [[nodiscard]] const std::vector<StatisticDeclaration>& statistics() const { return statistics_; }
 

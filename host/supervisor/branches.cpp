@@ -175,6 +175,10 @@ void Branches::check_kernel() {
     look_at_places();
 }
 
+bool Branches::can_hang() const {
+    return std::ranges::any_of(branches_, [](const auto& branch) { return branch->seat->can_hang(); });
+}
+
 void Branches::check_hang() {
     for (const auto& branch : branches_)
         branch->seat->check_hang();

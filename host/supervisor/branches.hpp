@@ -43,6 +43,7 @@ public:
     [[nodiscard]] bool run_below(const Seat& seat) const;
     void check_kernel();
     void check_hang();
+    [[nodiscard]] bool can_hang() const; // any of them
     // At the host's end.
     void detach();
 

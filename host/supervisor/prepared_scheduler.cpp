@@ -282,9 +282,18 @@ void PreparedScheduler::after_leaving() {
         plugin_->post(PluginCallback::kDetaching);
 }
 
+// One with a callback may have asked for events in it.
+bool PreparedScheduler::can_hang() const {
+    return plugin_ != nullptr && plugin_->has_callbacks();
+}
+
+bool PreparedScheduler::ticks() const {
+    return plugin_ != nullptr && plugin_->has(PluginCallback::kTick);
+}
+
 // No sample waits for a plugin that is late.
 bool PreparedScheduler::begin_tick() {
-    if (plugin_ == nullptr || !plugin_->has(PluginCallback::kTick) || plugin_->busy())
+    if (!ticks() || plugin_->busy())
         return false;
     plugin_->post(PluginCallback::kTick);
     return true;

@@ -74,6 +74,8 @@ public:
     Result<> before_detach() override;
     void after_attach(Attachment& link) override;
     void after_leaving() override;
+    [[nodiscard]] bool can_hang() const override;
+    [[nodiscard]] bool ticks() const override;
     bool begin_tick() override;
     [[nodiscard]] int news_fd() const override { return plugin_ == nullptr ? -1 : plugin_->fd(); }
     std::vector<SchedulerNews> news() override;

@@ -60,6 +60,7 @@ public:
     [[nodiscard]] std::optional<ExitReport> read_exit_record() const override;
     Result<std::vector<std::int64_t>> read_statistics() override;
     void after_attach(Attachment& link) override;
+    [[nodiscard]] bool ticks() const override { return socket_ != nullptr; }
     bool begin_tick() override;
     [[nodiscard]] int news_fd() const override { return news_ready_.get(); }
     std::vector<SchedulerNews> news() override;

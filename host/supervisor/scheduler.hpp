@@ -98,6 +98,10 @@ public:
     // The kernel has confirmed it; or it has left by itself.
     virtual void after_attach(Attachment& /*link*/) {}
     virtual void after_leaving() {}
+    // Whether code of somebody else's may be called in this process for it, which may hang.
+    [[nodiscard]] virtual bool can_hang() const { return false; }
+    // Whether something of it wants to be called at each interval, also when nobody asks for statistics.
+    [[nodiscard]] virtual bool ticks() const { return false; }
     // True when the next sample is to wait for the news of it.
     virtual bool begin_tick() { return false; }
     // Readable when news() has something; -1: never.

@@ -21,6 +21,10 @@ namespace {
 // Preparations under way, of which all but one were superseded.
 constexpr std::size_t kMaxPreparing = 4;
 // How long the canary may take before it is told that it does not run.
+// Between two looks at what happens without a word of the kernel, which is nothing that is known of.
+constexpr auto kRestingLook = std::chrono::minutes(1);
+// Who has not asked for statistics for so many intervals has gone.
+constexpr int kReaderIntervals = 5;
 constexpr auto kCanaryPatience = std::chrono::seconds(1);
 // How many descriptors of processes the loop may look at when it asks who holds a link: a tenth of a second, or so.
 constexpr std::size_t kDescriptorsInLoop = 10'000;
@@ -724,6 +728,10 @@ void Seat::read_news(SchedulerId id) {
         sample();
 }
 
+bool Seat::can_hang() const {
+    return running_ && specs_.at(running_->id).scheduler->can_hang();
+}
+
 // One that hangs is told of once, and when it is over. What it has in the kernel goes on: whether that is well is the
 // kernel's to say.
 void Seat::check_hang() {
@@ -755,8 +763,20 @@ void Seat::on_interval() {
         arm_interval();
 }
 
+// A host at rest wakes up for nobody: the kernel's events say when something has happened. Every interval there is a
+// look as long as somebody wants samples, the scheduler's user-space half ticks, or events are not known to come.
+std::chrono::nanoseconds Seat::time_to_look() const {
+    const bool events_come = services_.events_come != nullptr && *services_.events_come;
+    const bool asked = asked_ && Clock::now() - *asked_ < kReaderIntervals * interval_;
+    const bool settled = !running_ ? lifecycle_.phase() != Phase::kRecovering : lifecycle_.phase() == Phase::kGood;
+    if (!events_come || services_.samples_wanted || asked || !settled ||
+        (running_ && specs_.at(running_->id).scheduler->ticks()))
+        return interval_;
+    return std::max<std::chrono::nanoseconds>(interval_, kRestingLook);
+}
+
 void Seat::arm_interval() {
-    if (Result<EventLoop::Watch> timer = services_.loop.timer(interval_, [this] { on_interval(); }))
+    if (Result<EventLoop::Watch> timer = services_.loop.timer(time_to_look(), [this] { on_interval(); }))
         interval_timer_ = *std::move(timer);
     else
         listener_.on_seat_warning(timer.error());
@@ -824,9 +844,12 @@ event::Left Seat::note_leaving(const std::string& other) {
                              {"exit", to_json(exit)},
                              {"error", to_json(error)}};
     // Leaving for another topology, or because the operator says so, is no incident.
-    if (why != LeaveClass::kTopology && why != LeaveClass::kOperator)
+    if (why != LeaveClass::kTopology && why != LeaveClass::kOperator) {
+        Result<StatisticsSample> last = take_sample(*spec.scheduler, running_->number, after);
         spec.report.incident =
-            services_.recorder.record(*spec.scheduler, spec.config, running_->statistics.latest(), fields);
+            services_.recorder.record(*spec.scheduler, spec.config,
+                                      last ? std::optional(*std::move(last)) : running_->statistics.latest(), fields);
+    }
     ran_below_cgroup_ = spec.below_cgroup;
     running_.reset();
     away_since_ = Clock::now();
@@ -920,6 +943,13 @@ Result<StatisticsReport> Seat::statistics() {
         SCXHOST_TRY(take_sample(*specs_.at(running_->id).scheduler, running_->number, Clock::now() - running_->start));
     if (const StatisticsSample* base = running_->statistics.base())
         report.earlier = *base;
+    // Who asks will ask again, and wants to see rates of an interval.
+    const bool rested = time_to_look() > interval_;
+    asked_ = Clock::now();
+    if (rested) {
+        running_->statistics.remember(report.now);
+        arm_interval();
+    }
     return report;
 }
 

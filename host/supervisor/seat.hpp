@@ -48,6 +48,8 @@ struct SeatServices {
     const KernelBtf& kernel;
     RcuExpediting* rcu = nullptr;        // nullptr: grace periods cannot be expedited
     KernelLogMark* kernel_log = nullptr; // nullptr: it may not be read
+    bool samples_wanted = true;          // the listener wants every interval's; else they are taken for who asks
+    const bool* events_come = nullptr;   // whether the kernel's events have been seen to reach this process
 };
 
 class Seat;
@@ -130,6 +132,7 @@ public:
     void check_kernel();
     // The user-space half of what runs: whether it hangs.
     void check_hang();
+    [[nodiscard]] bool can_hang() const;
 
     [[nodiscard]] const SeatPlace& place() const { return place_; }
     [[nodiscard]] const std::string& name() const { return place_.name; }
@@ -222,6 +225,7 @@ private:
     void probe_scheduler(std::uint64_t run, bool again);
     void on_interval();
     void arm_interval();
+    [[nodiscard]] std::chrono::nanoseconds time_to_look() const;
     void check_running();
     void check_for_others();
     void sample();
@@ -250,6 +254,7 @@ private:
     SchedulerId settings_of_ = 0; // whose configuration the host follows
     bool expedite_ = true;
     std::chrono::nanoseconds interval_{};
+    std::optional<Clock::time_point> asked_; // for statistics, last
     std::optional<Running> running_;
     std::optional<Waiting> waiting_;
     std::optional<SwapReport> last_swap_;

@@ -90,12 +90,6 @@ Result<> Supervisor::start(const Config& config) {
     SCXHOST_TRY(watch_kernel());
     SCXHOST_TRY(take_signals());
     SCXHOST_TRY(loop_.keep_service_alive());
-    SCXHOST_TRY(loop_.every(PluginAllowances::of_contract().running, [this] {
-        if (ended_)
-            return;
-        seat_->check_hang();
-        branches_->check_hang();
-    }));
     if (!settings_.runtime_dir.empty())
         open_rcu(config.swap.expedite_rcu);
     worker_ = SCXHOST_TRY(BackgroundWorker::start(loop_));
@@ -123,7 +117,9 @@ Result<> Supervisor::start(const Config& config) {
                                 .canary = *canary_,
                                 .kernel = kernel_,
                                 .rcu = rcu_ ? &*rcu_ : nullptr,
-                                .kernel_log = kernel_log_ ? &*kernel_log_ : nullptr};
+                                .kernel_log = kernel_log_ ? &*kernel_log_ : nullptr,
+                                .samples_wanted = settings_.samples_wanted,
+                                .events_come = &events_come_};
     seat_ = std::make_unique<Seat>(SeatPlace{.name = kMachineSeat}, services, listener);
     branches_.emplace(services, listener, *seat_);
     seat_->start(config);
@@ -141,9 +137,27 @@ Result<> Supervisor::watch_kernel() {
     return loop_.on_readable(uevents_->fd(), [this] {
         const Result<UeventMonitor::Batch> batch = uevents_->drain();
         // Whatever it was, sysfs and the exit record know: events only say when to look.
-        if (!batch || batch->lost || !batch->events.empty())
+        events_come_ = events_come_ || (batch && !batch->events.empty());
+        if (!batch || batch->lost || batch->cpus_changed || !batch->events.empty())
             check_kernel();
     });
+}
+
+// As often as a callback may take, while something runs that has some.
+void Supervisor::look_for_hangs() {
+    if (ended_ || !(seat_->can_hang() || branches_->can_hang()))
+        return hang_timer_.reset();
+    Result<EventLoop::Watch> timer = loop_.timer(PluginAllowances::of_contract().running, [this] {
+        if (ended_)
+            return;
+        seat_->check_hang();
+        branches_->check_hang();
+        look_for_hangs();
+    });
+    if (timer)
+        hang_timer_ = *std::move(timer);
+    else
+        listener_.on_warning(timer.error());
 }
 
 Result<> Supervisor::take_signals() {
@@ -492,6 +506,7 @@ void Supervisor::on_seat_sample(const Seat& seat, const StatisticsSample& sample
 }
 
 void Supervisor::on_seat_enabled(const Seat& seat) {
+    look_for_hangs();
     if (seat.is_branch() || std::exchange(ever_enabled_, true))
         return;
     start_ = Clock::now();

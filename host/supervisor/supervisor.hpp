@@ -69,6 +69,7 @@ struct SupervisorSettings {
     ConfigReader::Read reload;         // reads the configuration again
     PluginLogSink plugin_log;          // called from threads of plugins
     std::filesystem::path runtime_dir; // the host's own; empty: no RCU expediting
+    bool samples_wanted = true;        // on_sample() of the listener does something with them
 };
 
 enum class RunEnd {
@@ -152,6 +153,7 @@ private:
     using Clock = std::chrono::steady_clock;
 
     Result<> start(const Config& config);
+    void look_for_hangs();
     Result<> watch_kernel();
     Result<> take_signals();
     void open_rcu(bool wanted);
@@ -200,6 +202,8 @@ private:
     ServiceNotifier notifier_;
     std::optional<SchedExtProbe> probe_;
     std::optional<UeventMonitor> uevents_;
+    bool events_come_ = false; // some of those that we had to hear of have come
+    EventLoop::Watch hang_timer_;
     std::optional<RcuExpediting> rcu_;
     std::optional<KernelLogMark> kernel_log_; // without it, reasons that only the kernel's log has are not told
     bool hangup_ends_ = false;

@@ -57,6 +57,14 @@ TEST(ParseSchedExtUevent, SubSchedulerIsNotRoot) {
     EXPECT_EQ(event->devpath, "/kernel/sched_ext/root/sub/sub-42");
 }
 
+TEST(CpuHotplugUevent, IsThatOfACpu) {
+    EXPECT_TRUE(is_cpu_hotplug_uevent(message({"online@/devices/system/cpu/cpu3", "ACTION=online"})));
+    EXPECT_TRUE(is_cpu_hotplug_uevent(message({"offline@/devices/system/cpu/cpu12", "ACTION=offline"})));
+    EXPECT_FALSE(is_cpu_hotplug_uevent(message({"change@/devices/system/cpu/cpu3", "ACTION=change"})));
+    EXPECT_FALSE(is_cpu_hotplug_uevent(message({"online@/devices/system/memory/memory3", "ACTION=online"})));
+    EXPECT_FALSE(is_cpu_hotplug_uevent({}));
+}
+
 TEST(ParseSchedExtUevent, WithoutTheFinalZeroByte) {
     std::string bytes =
         message({"add@/kernel/sched_ext/root", "ACTION=add", "DEVPATH=/kernel/sched_ext/root", "SCXOPS=a"});

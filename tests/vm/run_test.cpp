@@ -10,6 +10,7 @@
 
 #include <bpf/bpf.h>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sched.h>
@@ -31,6 +32,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using testing::HasSubstr;
+using testing::Not;
 using testing::StartsWith;
 
 constexpr const char* kSimpleConfig = "/usr/share/scxhost/configs/simple.toml";
@@ -277,6 +279,43 @@ INSTANTIATE_TEST_SUITE_P(EachKind, LeavingVm,
 TEST_F(RunVm, SysrqIsReported) {
     HostProcess host({"run", kSimpleConfig, "--json"});
     ASSERT_TRUE(host.wait_for_event("enabled")) << host.out() << host.err();
+    std::ofstream("/proc/sysrq-trigger") << "S" << std::flush;
+    EXPECT_EQ(host.wait(), 1);
+    const auto ended = host.wait_for_event("ended");
+    ASSERT_TRUE(ended) << host.out();
+    EXPECT_EQ(ended->at("exit").at("kind"), "SYSRQ");
+}
+
+// Times that the process's first thread, which is the event loop's, has gone to sleep.
+std::uint64_t sleeps(pid_t pid) {
+    std::ifstream file(fmt::format("/proc/{0}/task/{0}/status", pid));
+    for (std::string line; std::getline(file, line);)
+        if (line.starts_with("voluntary_ctxt_switches:"))
+            return std::stoull(line.substr(line.find(':') + 1));
+    return 0;
+}
+
+TEST_F(RunVm, AQuietHostSleepsUntilSomethingHappens) {
+    HostProcess host(
+        {"run", kSimpleConfig, "--json", "--quiet", "--set", "swap.probation=0s", "--set", "stats.interval=100ms"});
+    ASSERT_TRUE(host.wait_for_event("settled")) << host.out() << host.err();
+    // Forty intervals, and it takes part in one at most, the last before it found that nobody asks.
+    EXPECT_TRUE(wait_until([&] {
+        const std::uint64_t before = sleeps(host.pid());
+        ::usleep(4'000'000);
+        return sleeps(host.pid()) <= before + 1;
+    }));
+    EXPECT_THAT(host.out(), Not(HasSubstr("\"statistics\"")));
+
+    // Who asks gets samples of each interval from then on, and rates.
+    const auto ask = [] {
+        HostProcess stats({"stats", "--json"});
+        EXPECT_EQ(stats.wait(), 0) << stats.err();
+        return stats.out();
+    };
+    ask();
+    EXPECT_TRUE(wait_until([&] { return ask().find("\"rate\"") != std::string::npos; }));
+
     std::ofstream("/proc/sysrq-trigger") << "S" << std::flush;
     EXPECT_EQ(host.wait(), 1);
     const auto ended = host.wait_for_event("ended");
