@@ -29,7 +29,7 @@ void add_hogs(Children& crowd);
 // that came after the next was due stands for both.
 [[nodiscard]] Samples periodic_lateness_ms(std::chrono::nanoseconds period, std::chrono::nanoseconds time);
 
-// Loops of work() that take about this long when nothing else runs.
+// Loops of work() that take about this long on a CPU of one's own while the others are busy.
 [[nodiscard]] std::uint64_t calibrate(std::chrono::nanoseconds time);
 // Does `loops` of work in each 16.6 ms; how many of these were not done in theirs, in percent.
 [[nodiscard]] double missed_frames_percent(std::uint64_t loops, std::chrono::nanoseconds time);

@@ -54,6 +54,7 @@ static bool try_preempt(struct task_struct *p, s32 cpu, u64 deadline, u64 now, u
 	}
 	if (now - cpuc->started < PREEMPT_MINIMUM_NS) {
 		this_cpu_ctx()->kept_minimum++;
+		cut_slice(cpu, cpuc, PREEMPT_MINIMUM_NS, now);
 		return false;
 	}
 	/* One for each time that a task is given the CPU. */
@@ -110,6 +111,10 @@ void SCX_OP(interactive_enqueue, struct task_struct *p, u64 enq_flags)
 	this_cpu_ctx()->queued++;
 	scx_dsq_insert_vtime(p, cpuc->domain, SLICE_ALONE_NS, deadline, enq_flags);
 
+	/* It thought that it is alone. */
+	if (cpuc->deadline && !cpuc->slice)
+		cut_slice(cpu, cpuc, slice_among(1, domain_at(cpuc->domain)->nr_cpus), now);
+
 	/* A CPU that looked into the queue just before, and went idle, has not been seen by select_cpu. */
 	cpu = scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
 	if (cpu >= 0) {
@@ -156,14 +161,16 @@ void SCX_OP(interactive_runnable, struct task_struct *p, u64 enq_flags)
 static void count_wait(cpu_ctx_t *cpuc, task_ctx_t *taskc, u64 now)
 {
 	u64 waited = now - taskc->queued;
+	/* One that never sleeps is known by what it runs, not by what was expected of it. */
+	u64 usual = taskc->usual > taskc->run ? taskc->usual : taskc->run;
 
 	if (!taskc->queued || scx_time_before(now, taskc->queued))
 		return;
 	taskc->queued = 0;
-	if (taskc->usual < 1000000) {
+	if (usual < 1000000) {
 		if (waited > cpuc->wait_short)
 			cpuc->wait_short = waited;
-	} else if (taskc->usual < 10000000) {
+	} else if (usual < 10000000) {
 		if (waited > cpuc->wait_medium)
 			cpuc->wait_medium = waited;
 	} else if (waited > cpuc->wait_long) {

@@ -35,6 +35,7 @@ struct cpu_ctx {
 	SCX_COUNTER("... that a task with an earlier or near deadline kept") SCX_GROUP("preempt") __u64 kept_deadline;
 	SCX_COUNTER("... that a task kept since it had just begun") SCX_GROUP("preempt") __u64 kept_minimum;
 	SCX_COUNTER("Wake-ups of kernel threads that serve one CPU") SCX_GROUP("preempt") __u64 kernel_threads;
+	SCX_COUNTER("Slices made shorter since somebody came to wait") SCX_GROUP("preempt") __u64 slices_cut;
 	SCX_COUNTER("Slices ended by the CPU's timer") SCX_GROUP("preempt") __u64 slices_timer;
 	SCX_COUNTER("Slices ended by the tick, since somebody had come to wait") SCX_GROUP("preempt") __u64 slices_tick;
 
@@ -42,7 +43,7 @@ struct cpu_ctx {
 	SCX_UNIT("ns") SCX_FOLD(max) __u64 wait_short;
 	SCX_GAUGE("... less than 10 ms") SCX_GROUP("wait") SCX_UNIT("ns") SCX_FOLD(max) __u64 wait_medium;
 	SCX_GAUGE("... longer") SCX_GROUP("wait") SCX_UNIT("ns") SCX_FOLD(max) __u64 wait_long;
-	__u64 padding[2]; /* to whole cache lines */
+	__u64 padding[1]; /* to whole cache lines */
 };
 
 /* CPUs that share a last-level cache, and their queue. */

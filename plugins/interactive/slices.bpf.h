@@ -2,8 +2,8 @@
 /*
  * How long a task may run. Alone, for 20 ms and then again; beside n that wait for the CPU, for a period divided by them
  * all. The kernel looks at slices with its tick only, which may be 10 ms apart: so each CPU has a timer that ends a
- * slice when it is over. It is armed by a task that starts while others wait, and left alone when that task stops
- * early: it then finds a slice that is not over, and sets itself to the end of that one.
+ * slice when it is over. It is armed by a task that starts while others wait, or that comes to wait, and left alone when
+ * the one that runs stops early: it then finds a slice that is not over, and sets itself to the end of that one.
  */
 #pragma once
 
@@ -49,9 +49,10 @@ static bool slice_is_over(cpu_ctx_t *cpuc, u64 now)
 	       !scx_time_before(now, started + slice_among(waiting, domain_at(cpuc->domain)->nr_cpus));
 }
 
+/* May run on another CPU than that whose slice it ends. */
 static int on_timer(void *map, u32 *key, struct timer_slot *slot)
 {
-	s32 cpu = bpf_get_smp_processor_id();
+	s32 cpu = *key;
 	cpu_ctx_t *cpuc = cpu_ctx_of(cpu);
 	u64 now = scx_bpf_now();
 	u64 end = cpuc->started + cpuc->slice;
@@ -67,32 +68,47 @@ static int on_timer(void *map, u32 *key, struct timer_slot *slot)
 	}
 	cpuc->timer_armed = 0;
 	if (scx_bpf_dsq_nr_queued(cpuc->domain) > 0) {
-		cpuc->slices_timer++;
+		this_cpu_ctx()->slices_timer++;
 		scx_bpf_kick_cpu(cpu, SCX_KICK_PREEMPT);
 	}
 	return 0;
+}
+
+static void arm_timer(u32 cpu, cpu_ctx_t *cpuc, u64 ns)
+{
+	struct timer_slot *slot = bpf_map_lookup_elem(&timers, &cpu);
+
+	if (!slot)
+		return;
+	cpuc->timer_armed = 1;
+	if (bpf_timer_start(&slot->timer, ns, TIMER_PINNED))
+		cpuc->timer_armed = 0;
 }
 
 /* A task starts on this CPU. */
 static void begin_slice(cpu_ctx_t *cpuc, u64 now)
 {
 	s32 waiting = scx_bpf_dsq_nr_queued(cpuc->domain);
-	u32 cpu = bpf_get_smp_processor_id();
-	struct timer_slot *slot;
 
 	if (waiting <= 0) {
 		cpuc->slice = 0;
 		return;
 	}
 	cpuc->slice = slice_among(waiting, domain_at(cpuc->domain)->nr_cpus);
-	if (cpuc->timer_armed)
+	if (!cpuc->timer_armed)
+		arm_timer(bpf_get_smp_processor_id(), cpuc, cpuc->slice);
+}
+
+/* What runs on the CPU is to end `slice` after it started: somebody has come who waits for it. */
+static void cut_slice(s32 cpu, cpu_ctx_t *cpuc, u64 slice, u64 now)
+{
+	u64 end = cpuc->started + slice;
+
+	if (cpuc->slice && cpuc->slice <= slice)
 		return;
-	slot = bpf_map_lookup_elem(&timers, &cpu);
-	if (!slot)
-		return;
-	cpuc->timer_armed = 1;
-	if (bpf_timer_start(&slot->timer, cpuc->slice, TIMER_PINNED))
-		cpuc->timer_armed = 0;
+	cpuc->slice = slice;
+	this_cpu_ctx()->slices_cut++;
+	arm_timer(cpu, cpuc, scx_time_before(now, end) ? end - now : 0);
 }
 
 static int init_timers(void)

@@ -103,7 +103,7 @@ using Rounds = std::map<std::string, std::map<std::string, Samples>>; // figure,
 // What interactive did with the wake-ups of the periodic task, on stderr: why a figure is as it is.
 void print_decisions(LivePolicy& policy) {
     for (const char* name : {"idle_hits", "queued", "preemptions", "kept_deadline", "kept_minimum", "kernel_threads",
-                             "slices_timer", "slices_tick", "wait_short", "wait_medium", "wait_long"})
+                             "slices_cut", "slices_timer", "slices_tick", "wait_short", "wait_medium", "wait_long"})
         fmt::print(stderr, "{}={} ", name, policy.statistic(name));
     fmt::print(stderr, "\n");
 }
