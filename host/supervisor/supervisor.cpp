@@ -215,8 +215,9 @@ void Supervisor::request(const std::string& seat, ConfigReader::Read read, bool 
     const Result<> reading = reader_.read(std::move(read), [this, seat, force, shared_asked, done = std::move(done),
                                                             stops = stops_](Result<Config> config) {
         const auto submit_there = [&]() -> Result<> {
+            Config wanted = SCXHOST_TRY(std::move(config));
             SCXHOST_TRY(check_seat(seat)); // it may have gone meanwhile
-            return submit(*find_seat(seat), std::move(config), force, done);
+            return submit(*find_seat(seat), std::move(wanted), force, done);
         };
         (*shared_asked)(stops == stops_ ? submit_there() : stopped_in_between());
     });
