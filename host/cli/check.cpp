@@ -250,9 +250,12 @@ void add_running_host(Report& report, const Config& config) {
                : fail(client.error());
     if (!status)
         return; // there is none, or none that answers this user
-    const nlohmann::json& lacking = member(member(*status, "programs"), "error");
+    const nlohmann::json& programs = member(*status, "programs");
+    const nlohmann::json& lacking = member(programs, "error");
     constexpr const char* kItem = "rights of the running host";
-    if (lacking.is_object())
+    if (!programs.is_object())
+        report.skipped(kItem, "its version does not tell");
+    else if (lacking.is_object())
         report.failed(kItem, error_from_json(lacking));
     else
         report.passed(kItem, fmt::format("process {}", integer_in(*status, "pid")));

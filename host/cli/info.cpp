@@ -74,7 +74,7 @@ void print_unknown_flags(std::ostream& out, const KernelInfo& info) {
 
 } // namespace
 
-void print_kernel_info(std::ostream& out, const KernelInfo& info) {
+void print_kernel_info(std::ostream& out, const KernelInfo& info, const Result<>& programs) {
     print_row(out, "Kernel", fmt::format("{} ({})", info.release, info.machine));
     if (!info.lockdown.empty() && info.lockdown != "none")
         print_row(out, "Lockdown",
@@ -87,7 +87,6 @@ void print_kernel_info(std::ostream& out, const KernelInfo& info) {
                           info.libbpf_version, info.compiler));
     fmt::print(out, "\n");
     print_checks(out, info.preflight);
-    const Result<> programs = check_program_rights();
     print_row(out, "Can host programs", programs ? "yes" : "no: " + programs.error().what);
     if (!programs)
         print_row(out, "", "hint: " + programs.error().hint);
@@ -107,19 +106,17 @@ void print_kernel_info(std::ostream& out, const KernelInfo& info) {
     }
 }
 
-nlohmann::ordered_json json_of(const KernelInfo& info) {
-    nlohmann::ordered_json json = to_json(info);
-    const Result<> programs = check_program_rights();
-    json["programs"]["error"] = programs ? nlohmann::ordered_json() : nlohmann::ordered_json(to_json(programs.error()));
-    return json;
-}
-
 void info_command(std::ostream& out, bool json) {
     const KernelInfo info = gather_kernel_info(fmt::format("{}.{}", SCXHOST_CONTRACT_MAJOR, SCXHOST_CONTRACT_MINOR));
-    if (json)
-        out << json_of(info).dump(2) << '\n';
-    else
-        print_kernel_info(out, info);
+    const Result<> programs = check_program_rights();
+    if (!json) {
+        print_kernel_info(out, info, programs);
+        return;
+    }
+    nlohmann::ordered_json answer = to_json(info);
+    answer["programs"]["error"] =
+        programs ? nlohmann::ordered_json() : nlohmann::ordered_json(to_json(programs.error()));
+    out << answer.dump(2) << '\n';
 }
 
 void add_info(CommandLine line) {

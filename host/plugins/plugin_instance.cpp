@@ -108,14 +108,16 @@ struct CallbackRow {
     std::int32_t (*scxhost_plugin_callbacks::*function)(void*);
 };
 
+// In the order of PluginCallback.
+constexpr std::array<CallbackRow, 5> kRows = {{
+    {"configure", &scxhost_plugin_callbacks::configure},
+    {"prepare after loading", &scxhost_plugin_callbacks::loaded},
+    {"take note of the attach", &scxhost_plugin_callbacks::attached},
+    {"do its periodic work", &scxhost_plugin_callbacks::tick},
+    {"prepare for detaching", &scxhost_plugin_callbacks::detaching},
+}};
+
 const CallbackRow& row(PluginCallback callback) {
-    static constexpr std::array<CallbackRow, 5> kRows = {{
-        {"configure", &scxhost_plugin_callbacks::configure},
-        {"prepare after loading", &scxhost_plugin_callbacks::loaded},
-        {"take note of the attach", &scxhost_plugin_callbacks::attached},
-        {"do its periodic work", &scxhost_plugin_callbacks::tick},
-        {"prepare for detaching", &scxhost_plugin_callbacks::detaching},
-    }};
     return kRows.at(static_cast<std::size_t>(callback));
 }
 
@@ -126,10 +128,9 @@ bool PluginInstance::has(PluginCallback callback) const {
 }
 
 bool PluginInstance::has_callbacks() const {
-    constexpr std::array kAll = {PluginCallback::kConfigure, PluginCallback::kLoaded, PluginCallback::kAttached,
-                                 PluginCallback::kTick, PluginCallback::kDetaching};
-    return library_.callbacks().create != nullptr ||
-           std::ranges::any_of(kAll, [this](PluginCallback callback) { return has(callback); });
+    const scxhost_plugin_callbacks& callbacks = library_.callbacks();
+    return callbacks.create != nullptr ||
+           std::ranges::any_of(kRows, [&](const CallbackRow& row) { return callbacks.*row.function != nullptr; });
 }
 
 Result<> PluginInstance::call(PluginCallback callback) {

@@ -39,6 +39,9 @@ public:
     // once it is written. Without a record nothing is done. When that fails, `written` hears why.
     void add_end(const Scheduler& scheduler, const ProcessEnd& end);
 
+    // A process that has a record has not ended yet: there is more to be told of it.
+    [[nodiscard]] bool awaits_an_end() const { return !of_processes_.empty(); }
+
     // Calls back on the loop's thread when every record that was begun is written, or could not be: at once, if none
     // is under way.
     void when_written(std::function<void()> callback);

@@ -148,6 +148,8 @@ SchedulerId Seat::add_spec(Config config) {
 }
 
 Result<> Seat::request(Config config, bool force, OutcomeCallback done, std::shared_ptr<const Config> base) {
+    if (ended_)
+        return fail(ErrorKind::kBusy, "the host is ending");
     if (const Spec* pending = find(lifecycle_.pending()); pending != nullptr && pending->waited_for)
         return fail(ErrorKind::kBusy, fmt::format("{} is being prepared just now", pending->label),
                     "ask again when its outcome is known, or stop it first: scxhost stop");
@@ -766,10 +768,9 @@ void Seat::on_interval() {
 // A host at rest wakes up for nobody: the kernel's events say when something has happened. Every interval there is a
 // look as long as somebody wants samples, the scheduler's user-space half ticks, or events are not known to come.
 std::chrono::nanoseconds Seat::time_to_look() const {
-    const bool events_come = services_.events_come != nullptr && *services_.events_come;
     const bool asked = asked_ && Clock::now() - *asked_ < kReaderIntervals * interval_;
     const bool settled = !running_ ? lifecycle_.phase() != Phase::kRecovering : lifecycle_.phase() == Phase::kGood;
-    if (!events_come || services_.samples_wanted || asked || !settled ||
+    if (!services_.events_come || services_.samples_wanted || asked || !settled ||
         (running_ && specs_.at(running_->id).scheduler->ticks()))
         return interval_;
     return std::max<std::chrono::nanoseconds>(interval_, kRestingLook);

@@ -49,7 +49,7 @@ struct SeatServices {
     RcuExpediting* rcu = nullptr;        // nullptr: grace periods cannot be expedited
     KernelLogMark* kernel_log = nullptr; // nullptr: it may not be read
     bool samples_wanted = true;          // the listener wants every interval's; else they are taken for who asks
-    const bool* events_come = nullptr;   // whether the kernel's events have been seen to reach this process
+    const bool& events_come;             // whether the kernel's events have been seen to reach this process
 };
 
 class Seat;

@@ -22,6 +22,9 @@ namespace {
 constexpr std::array kEndSignals = {SIGINT, SIGTERM};
 // Without uevents an ejection is noticed by looking.
 constexpr auto kPollInterval = std::chrono::milliseconds(100);
+// How long a host that ends waits for a program that has failed. It has two seconds to say why before it is told to
+// end.
+constexpr auto kLastWords = std::chrono::seconds(3);
 
 // After the first signal the next one takes its default action: the process ends and the kernel detaches.
 void restore_default_signals() {
@@ -119,7 +122,7 @@ Result<> Supervisor::start(const Config& config) {
                                 .rcu = rcu_ ? &*rcu_ : nullptr,
                                 .kernel_log = kernel_log_ ? &*kernel_log_ : nullptr,
                                 .samples_wanted = settings_.samples_wanted,
-                                .events_come = &events_come_};
+                                .events_come = events_come_};
     seat_ = std::make_unique<Seat>(SeatPlace{.name = kMachineSeat}, services, listener);
     branches_.emplace(services, listener, *seat_);
     seat_->start(config);
@@ -452,6 +455,8 @@ void Supervisor::program_ended(Scheduler& ended) {
     emit(
         "program-ended",
         {{"title", title}, {"pid", process.pid}, {"how", end.how}, {"failed", end.failed}, {"output", process.output}});
+    if (ended_ && !recorder_->awaits_an_end())
+        loop_.stop();
 }
 
 void Supervisor::finish(RunEnd end) {
@@ -460,7 +465,18 @@ void Supervisor::finish(RunEnd end) {
     end_ = end;
     pool_->end();
     restore_default_signals();
-    loop_.stop();
+    // Nothing is detached here: the call may come from within a seat.
+    if (!recorder_->awaits_an_end() || !loop_.after({}, [this] { wait_for_last_words(); }))
+        loop_.stop();
+}
+
+// A failed program tells why when its scheduler has gone already, and its record is to have that. The machine does not
+// wait for it: all is detached before.
+void Supervisor::wait_for_last_words() {
+    branches_->detach();
+    seat_->detach();
+    if (!recorder_->awaits_an_end() || !loop_.after(kLastWords, [this] { loop_.stop(); }))
+        loop_.stop();
 }
 
 void Supervisor::end_reload() {

@@ -171,6 +171,7 @@ private:
     void build_changed(const std::string& seat);
     void program_ended(Scheduler& ended);
     void finish(RunEnd end);
+    void wait_for_last_words();
     void end_reload();
     void emit(std::string_view name, nlohmann::json fields);
     void report(const Error& error);

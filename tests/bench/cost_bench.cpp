@@ -5,9 +5,9 @@
 //   BPF         time and number of runs of each callback meanwhile, a second time, with kernel.bpf_stats_enabled
 //   attach      of loaded objects, RCU expedited as in a swap: simple, and qmap with a small and a large `max_tasks`
 // Prints tables of medians; with --json all figures.
-#include "host/base/standard_descriptors.hpp"
 #include "host/base/unique_fd.hpp"
 #include "host/measure/workloads.hpp"
+#include "tests/bench/bench_main.hpp"
 #include "tests/vm/children.hpp"
 #include "tests/vm/live_policy.hpp"
 
@@ -355,12 +355,6 @@ void run(const Arguments& arguments) {
 } // namespace scxhost
 
 int main(int argc, char** argv) {
-    scxhost::open_standard_descriptors();
-    try {
-        scxhost::run(scxhost::parse({argv + 1, argv + argc}));
-    } catch (const std::exception& error) {
-        fmt::print(stderr, "cost_bench: {}\n", error.what());
-        return 1;
-    }
-    return 0;
+    return scxhost::bench_main("cost_bench", argc, argv,
+                               [](const auto& words) { scxhost::run(scxhost::parse(words)); });
 }

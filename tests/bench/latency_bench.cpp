@@ -7,8 +7,8 @@
 //   pipe       round trips of a pipe ping-pong on an idle machine
 //   messages, forks   throughput, as in cost_bench
 // Prints a table of medians of the rounds; with --json all figures.
-#include "host/base/standard_descriptors.hpp"
 #include "host/measure/workloads.hpp"
+#include "tests/bench/bench_main.hpp"
 #include "tests/vm/live_policy.hpp"
 
 #include <fmt/format.h>
@@ -159,23 +159,20 @@ void print(const Rounds& all) {
     fmt::print("\n\nIn brackets: as a share of what the kernel's own scheduler does.\n");
 }
 
+void run(const Arguments& arguments) {
+    const auto figures = measure(arguments);
+    if (arguments.json) {
+        fmt::print("{}\n", nlohmann::json(figures).dump());
+        return;
+    }
+    print(figures);
+    fmt::print("Medians of {} rounds, by the guest's clock.\n", arguments.rounds);
+}
+
 } // namespace
 } // namespace scxhost
 
 int main(int argc, char** argv) {
-    scxhost::open_standard_descriptors();
-    try {
-        const auto arguments = scxhost::parse({argv + 1, argv + argc});
-        const auto figures = scxhost::measure(arguments);
-        if (arguments.json)
-            fmt::print("{}\n", nlohmann::json(figures).dump());
-        else {
-            scxhost::print(figures);
-            fmt::print("Medians of {} rounds, by the guest's clock.\n", arguments.rounds);
-        }
-    } catch (const std::exception& error) {
-        fmt::print(stderr, "latency_bench: {}\n", error.what());
-        return 1;
-    }
-    return 0;
+    return scxhost::bench_main("latency_bench", argc, argv,
+                               [](const auto& words) { scxhost::run(scxhost::parse(words)); });
 }

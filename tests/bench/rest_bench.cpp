@@ -2,7 +2,7 @@
 //
 // Measures in a guest what a host costs at rest: `scxhost run PLUGIN --quiet`, past its probation, and nobody who asks.
 // Wake-ups are the times that one of its threads went to sleep; memory is what the kernel says of the process.
-#include "host/base/standard_descriptors.hpp"
+#include "tests/bench/bench_main.hpp"
 #include "tests/vm/host_process.hpp"
 
 #include <fmt/format.h>
@@ -119,12 +119,6 @@ void run(const Arguments& arguments) {
 } // namespace scxhost
 
 int main(int argc, char** argv) {
-    scxhost::open_standard_descriptors();
-    try {
-        scxhost::run(scxhost::parse({argv + 1, argv + argc}));
-    } catch (const std::exception& error) {
-        fmt::print(stderr, "rest_bench: {}\n", error.what());
-        return 1;
-    }
-    return 0;
+    return scxhost::bench_main("rest_bench", argc, argv,
+                               [](const auto& words) { scxhost::run(scxhost::parse(words)); });
 }

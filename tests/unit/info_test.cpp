@@ -54,9 +54,9 @@ KernelInfo running_kernel() {
     return info;
 }
 
-std::string text_of(const KernelInfo& info) {
+std::string text_of(const KernelInfo& info, const Result<>& programs = {}) {
     std::ostringstream out;
-    print_kernel_info(out, info);
+    print_kernel_info(out, info, programs);
     return out.str();
 }
 
@@ -72,6 +72,14 @@ TEST(Info, TextTellsWhatMatters) {
     EXPECT_THAT(text, testing::ContainsRegex("present +BPF_MAP_TYPE_ARENA"));
     EXPECT_THAT(text, HasSubstr("SCX_OPS_OF_TOMORROW"));
     EXPECT_THAT(text, Not(HasSubstr("Lockdown")));
+}
+
+TEST(Info, TextTellsWhetherProgramsCanBeHosted) {
+    EXPECT_THAT(text_of(running_kernel()), testing::ContainsRegex("Can host programs +yes\n"));
+    const std::string text =
+        text_of(running_kernel(), fail(ErrorKind::kPermission, "CAP_SYS_PTRACE is missing", "start it as root"));
+    EXPECT_THAT(text, testing::ContainsRegex("Can host programs +no: CAP_SYS_PTRACE is missing\n"));
+    EXPECT_THAT(text, HasSubstr("hint: start it as root"));
 }
 
 TEST(Info, LockdownIsExplainedWhenItMatters) {

@@ -252,6 +252,21 @@ TEST_F(HostedProgramVm, ReportsInItsOwnWords) {
     finish();
 }
 
+// With nothing to go back to, the host ends with it; not before its record is whole.
+TEST_F(HostedProgramVm, TheHostEndsAfterItsLastWords) {
+    const Load load(0, 1);
+    std::vector<std::string> arguments = failing("fault=3");
+    arguments.insert(arguments.begin(), {"run", "--json"});
+    HostProcess host(arguments);
+    EXPECT_EQ(host.wait(), 1) << host.out() << host.err();
+    EXPECT_TRUE(host.wait_for_event("program-ended")) << host.out();
+    HostProcess incidents({"incidents", "show", "--json"});
+    EXPECT_EQ(incidents.wait(), 0) << incidents.err();
+    const auto shown = nlohmann::json::parse(incidents.out(), nullptr, false);
+    EXPECT_EQ(shown.at("incident").at("process").value("end", ""), "exited with status 0") << shown;
+    EXPECT_THAT(shown.at("incident").value("output", ""), HasSubstr("exit kind 1025: scx_bpf_error"));
+}
+
 TEST_F(HostedProgramVm, AStandbyIsTheWayBack) {
     const Load load(0, 1);
     start(program());

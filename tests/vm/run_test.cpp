@@ -6,6 +6,7 @@
 #include "host/bpf/exit_report.hpp"
 #include "host/kernel/kernel_btf.hpp"
 #include "tests/vm/guest_test.hpp"
+#include "tests/vm/host_commands.hpp"
 #include "tests/vm/host_process.hpp"
 
 #include <bpf/bpf.h>
@@ -295,7 +296,7 @@ std::uint64_t sleeps(pid_t pid) {
     return 0;
 }
 
-TEST_F(RunVm, AQuietHostSleepsUntilSomethingHappens) {
+TEST_F(RunVm, AQuietHostSleeps) {
     HostProcess host(
         {"run", kSimpleConfig, "--json", "--quiet", "--set", "swap.probation=0s", "--set", "stats.interval=100ms"});
     ASSERT_TRUE(host.wait_for_event("settled")) << host.out() << host.err();
@@ -315,7 +316,14 @@ TEST_F(RunVm, AQuietHostSleepsUntilSomethingHappens) {
     };
     ask();
     EXPECT_TRUE(wait_until([&] { return ask().find("\"rate\"") != std::string::npos; }));
+    end(host);
+}
 
+// Nothing else wakes it before the day is over.
+TEST_F(RunVm, TheKernelsEventWakesAQuietHost) {
+    HostProcess host(
+        {"run", kSimpleConfig, "--json", "--quiet", "--set", "swap.probation=0s", "--set", "stats.interval=24h"});
+    ASSERT_TRUE(host.wait_for_event("settled")) << host.out() << host.err();
     std::ofstream("/proc/sysrq-trigger") << "S" << std::flush;
     EXPECT_EQ(host.wait(), 1);
     const auto ended = host.wait_for_event("ended");

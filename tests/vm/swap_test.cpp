@@ -529,12 +529,15 @@ TEST_F(SwapVm, CpuHotplugLoadsItAnewWithoutPenalty) {
 TEST_F(SwapVm, CpuHotplugWhileOneIsKept) {
     if (!has_qmap())
         GTEST_SKIP() << "qmap handles hotplug itself, and does not run on this kernel";
-    const auto host = start();
+    const auto host = start({"--set", "stats.interval=24h"}); // only the kernel's event says it
     HostProcess command({"swap", "qmap", "--set", "swap.probation=1h", "--no-wait"});
     EXPECT_EQ(command.wait(), 0) << command.err();
     ASSERT_TRUE(host->next_event("enabled")) << host->out() << host->err();
     {
         const CpuAway away;
+        const auto anew = host->next_event("preparing");
+        ASSERT_TRUE(anew) << host->out() << host->err();
+        EXPECT_THAT(anew->value("scheduler", ""), HasSubstr("simple"));
         // Whatever the policy does about it: something good runs, for the topology that is there now.
         EXPECT_EQ(swap({"simple"}).status, 0) << host->out() << host->err();
         expect_runs("simple");

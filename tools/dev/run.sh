@@ -76,8 +76,8 @@ cmd_run() {
 		for file in scx_example example.bpf.o; do options+=(--add "$root/build/$preset/tests/programs/$file"); done
 	fi
 	if [[ $load ]]; then
-		options+=(--add "$root/build/$preset/tools/load/scx-load")
-		load='/root/scx-load --spread-nice & '
+		options+=(--add "$root/build/$preset/tools/load/scx-load" --add "$tools/load/start-load")
+		load="/root/start-load \"\$1\" & "
 	fi
 	# The load is ended with the guest. A shell's background job ignores Ctrl-C, and so does not go before scxhost.
 	exec "$tools/vm/run-guest" "${options[@]}" -- sh -c "${load}exec scxhost run \"\$@\"" sh "/root/${config##*/}" --plugin-dir /root "${host_args[@]}"
