@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Measures in a guest what a policy costs, three schedulers in turn within each round: the kernel's own, simple, qmap.
+// Measures in a guest what a policy costs, several in turn within each round: the kernel's own scheduler, simple, qmap,
+// and qmap for a cgroup below one or two others of it.
 //   throughput  of a pipe ping-pong, a message-passing storm and a fork storm, without the kernel's statistics
 //   BPF         time and number of runs of each callback meanwhile, a second time, with kernel.bpf_stats_enabled
 //   attach      of loaded objects, RCU expedited as in a swap: simple, and qmap with a small and a large `max_tasks`
 // Prints tables of medians; with --json all figures.
 #include "host/base/unique_fd.hpp"
 #include "host/measure/workloads.hpp"
-#include "tests/bench/bench_main.hpp"
+#include "tests/bench/bench.hpp"
 #include "tests/vm/children.hpp"
 #include "tests/vm/live_policy.hpp"
 
@@ -22,9 +23,11 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
+#include <ranges>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -36,14 +39,6 @@ using Clock = std::chrono::steady_clock;
 
 double nanoseconds_since(Clock::time_point start) {
     return std::chrono::duration<double, std::nano>(Clock::now() - start).count();
-}
-
-double median(const Samples& samples) {
-    return spread_of(samples).median;
-}
-
-double worst(const Samples& samples) {
-    return samples.empty() ? 0 : std::ranges::max(samples);
 }
 
 struct Workload {
@@ -134,25 +129,56 @@ void measure(const Workload& workload, const std::string& policy, Figures& figur
     figures.bpf_ns.push_back(sum / operations);
 }
 
-using FiguresByWorkload = std::map<std::string, std::map<std::string, Figures>>; // workload, scheduler
+using FiguresByWorkload = std::map<std::string, std::map<std::string, Figures>>; // workload, contender
 
 constexpr const char* kOwn = "kernel"; // the kernel's own scheduler
-const std::vector<std::string> kSchedulers = {kOwn, "simple", "qmap"};
+
+// What a column is about: a policy, and below it as many more of it, each in a cgroup of the one above. The load is in
+// the lowest one's.
+struct Contender {
+    std::string name;
+    std::string policy;
+    std::vector<std::string> cgroups = {};
+};
+
+const std::vector<Contender>& contenders() {
+    static const std::vector<Contender> all = {{kOwn, ""},
+                                               {"simple", "simple"},
+                                               {"qmap", "qmap"},
+                                               {"qmap, 1 below", "qmap", {"/cost"}},
+                                               {"qmap, 2 below", "qmap", {"/cost", "/cost/further"}}};
+    return all;
+}
+
+// This process, and what it starts from then on.
+void move_into(const std::string& cgroup) {
+    write_text("/sys/fs/cgroup" + cgroup + "/cgroup.procs", "0"); // 0 is who writes
+}
 
 FiguresByWorkload measure_throughput(int rounds) {
     FiguresByWorkload all;
-    std::map<std::string, std::unique_ptr<LivePolicy>> policies;
-    for (const std::string& name : kSchedulers)
-        if (name != kOwn)
-            policies.emplace(name, std::make_unique<LivePolicy>(name));
+    std::map<std::string, std::vector<std::unique_ptr<LivePolicy>>> policies; // from the top down
+    for (const Contender& contender : contenders()) {
+        auto& of_contender = policies[contender.name];
+        if (!contender.policy.empty())
+            of_contender.push_back(std::make_unique<LivePolicy>(contender.policy));
+        for (const std::string& cgroup : contender.cgroups) {
+            std::filesystem::create_directory("/sys/fs/cgroup" + cgroup);
+            of_contender.push_back(std::make_unique<LivePolicy>(
+                contender.policy, std::vector<std::string>{fmt::format("sub_cgroup={}", cgroup)}));
+        }
+    }
     for (int round = 0; round < rounds; ++round)
-        for (const std::string& name : kSchedulers) {
-            if (name != kOwn)
-                policies.at(name)->attach();
+        for (const Contender& contender : contenders()) {
+            const auto& of_contender = policies.at(contender.name);
+            for (const auto& policy : of_contender)
+                policy->attach();
+            move_into(contender.cgroups.empty() ? "" : contender.cgroups.back());
             for (const Workload& workload : workloads())
-                measure(workload, name == kOwn ? "" : name, all[workload.name][name]);
-            if (name != kOwn)
-                policies.at(name)->detach();
+                measure(workload, contender.policy, all[workload.name][contender.name]);
+            move_into("");
+            for (const auto& policy : std::views::reverse(of_contender))
+                policy->detach();
         }
     return all;
 }
@@ -220,22 +246,22 @@ std::vector<AttachCase> measure_attaches(int loads) {
 void print_throughput(const FiguresByWorkload& all) {
     fmt::print("Operations per second, and as a share of what the kernel's own scheduler does\n{:12} {:12}", "",
                "operation");
-    for (const std::string& name : kSchedulers)
-        fmt::print(" {:>16}", name);
+    for (const Contender& contender : contenders())
+        fmt::print(" {:>16}", contender.name);
     for (const Workload& workload : workloads()) {
         const auto& figures = all.at(workload.name);
         const double own = median(figures.at(kOwn).operations_per_second);
         fmt::print("\n{:12} {:12}", workload.name, workload.operation);
-        for (const std::string& name : kSchedulers) {
-            const double speed = median(figures.at(name).operations_per_second);
+        for (const Contender& contender : contenders()) {
+            const double speed = median(figures.at(contender.name).operations_per_second);
             fmt::print(" {:>16}", fmt::format("{:.0f} ({:.2f})", speed, speed / own));
         }
     }
     fmt::print("\n\nTime in BPF: ns per operation; then calls per operation x ns per call, by callback\n{:24}", "");
     for (const Workload& workload : workloads())
         fmt::print(" {:>16}", workload.name);
-    for (const std::string& name : kSchedulers) {
-        if (name == kOwn)
+    for (const auto& [name, policy, cgroups] : contenders()) {
+        if (policy.empty())
             continue;
         std::map<std::string, bool> callbacks;
         fmt::print("\n{:24}", name);
@@ -279,7 +305,7 @@ void print_attaches(const std::vector<AttachCase>& cases) {
 nlohmann::json to_json(const FiguresByWorkload& all) {
     nlohmann::json raw = nlohmann::json::array();
     for (const Workload& workload : workloads())
-        for (const std::string& name : kSchedulers) {
+        for (const auto& [name, policy, cgroups] : contenders()) {
             const Figures& figures = all.at(workload.name).at(name);
             raw.push_back({{"workload", workload.name},
                            {"operation", workload.operation},

@@ -8,7 +8,7 @@
 //   messages, forks   throughput, as in cost_bench
 // Prints a table of medians of the rounds; with --json all figures.
 #include "host/measure/workloads.hpp"
-#include "tests/bench/bench_main.hpp"
+#include "tests/bench/bench.hpp"
 #include "tests/vm/live_policy.hpp"
 
 #include <fmt/format.h>

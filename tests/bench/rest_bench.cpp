@@ -2,7 +2,7 @@
 //
 // Measures in a guest what a host costs at rest: `scxhost run PLUGIN --quiet`, past its probation, and nobody who asks.
 // Wake-ups are the times that one of its threads went to sleep; memory is what the kernel says of the process.
-#include "tests/bench/bench_main.hpp"
+#include "tests/bench/bench.hpp"
 #include "tests/vm/host_process.hpp"
 
 #include <fmt/format.h>

@@ -10,11 +10,12 @@
 // "restart" is what their managers do: SIGINT, the program's end, the next one started by hand. Their floor is the swap
 // to the same object in the host's own process. Prints a table of medians and worst cases in milliseconds, and the
 // ratios.
-#include "host/base/standard_descriptors.hpp"
 #include "host/config/selection.hpp"
 #include "host/kernel/kernel_btf.hpp"
 #include "host/kernel/sched_ext_sysfs.hpp"
 #include "host/supervisor/prepared_scheduler.hpp"
+#include "tests/bench/bench.hpp"
+#include "tests/bench/swap_watch.hpp"
 #include "tests/vm/host_process.hpp"
 
 #include <fmt/format.h>
@@ -32,6 +33,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -40,11 +42,9 @@ namespace scxhost {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-using Samples = std::vector<double>; // milliseconds
 
 [[noreturn]] void give_up(const std::string& why) {
-    fmt::print(stderr, "swap_bench: {}\n", why);
-    std::exit(1);
+    throw std::runtime_error(why);
 }
 
 template <typename T>
@@ -58,118 +58,6 @@ T must(Result<T> result) {
 double since(Clock::time_point start) {
     return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
 }
-
-double median(Samples samples) {
-    std::ranges::sort(samples);
-    return samples.empty() ? 0 : samples[samples.size() / 2];
-}
-double worst(const Samples& samples) {
-    return samples.empty() ? 0 : std::ranges::max(samples);
-}
-
-// A process of many sleeping threads.
-class Sleepers {
-public:
-    explicit Sleepers(int count) {
-        if (count == 0)
-            return;
-        int ready[2];
-        if (::pipe(ready) != 0)
-            give_up("pipe");
-        pid_ = ::fork();
-        if (pid_ == 0) {
-            pthread_attr_t small;
-            ::pthread_attr_init(&small);
-            ::pthread_attr_setstacksize(&small, 32 << 10);
-            pthread_t thread;
-            const auto sleep = [](void*) -> void* {
-                for (;;)
-                    ::pause();
-            };
-            for (int i = 0; i < count; ++i)
-                if (::pthread_create(&thread, &small, sleep, nullptr) != 0)
-                    ::_exit(1);
-            (void)!::write(ready[1], "x", 1);
-            ::pause();
-        }
-        ::close(ready[1]);
-        char byte = 0;
-        if (::read(ready[0], &byte, 1) != 1)
-            give_up("cannot start the sleeping tasks");
-        ::close(ready[0]);
-    }
-    ~Sleepers() {
-        if (pid_ <= 0)
-            return;
-        ::kill(pid_, SIGKILL);
-        ::waitpid(pid_, nullptr, 0);
-    }
-
-private:
-    pid_t pid_ = -1;
-};
-
-// What others see of a swap: the longest time in which a busy task did not run, and the longest fork.
-class Silence {
-public:
-    Silence()
-        : shared_(static_cast<Shared*>(
-              ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0))) {
-        start([this] {
-            for (auto last = Clock::now();;) {
-                const auto now = Clock::now();
-                raise(shared_->running_us, now - last);
-                last = now;
-            }
-        });
-        start([this] {
-            for (;;) {
-                const auto begin = Clock::now();
-                const pid_t child = ::fork();
-                if (child == 0)
-                    ::_exit(0);
-                raise(shared_->fork_us, Clock::now() - begin);
-                ::waitpid(child, nullptr, 0);
-                ::usleep(1000);
-            }
-        });
-    }
-    ~Silence() {
-        for (const pid_t child : children_) {
-            ::kill(child, SIGKILL);
-            ::waitpid(child, nullptr, 0);
-        }
-    }
-    void reset() {
-        shared_->running_us = 0;
-        shared_->fork_us = 0;
-    }
-    [[nodiscard]] double running_ms() const { return static_cast<double>(shared_->running_us) / 1e3; }
-    [[nodiscard]] double fork_ms() const { return static_cast<double>(shared_->fork_us) / 1e3; }
-
-private:
-    struct Shared {
-        std::atomic<std::int64_t> running_us = 0;
-        std::atomic<std::int64_t> fork_us = 0;
-    };
-    static void raise(std::atomic<std::int64_t>& most, Clock::duration time) {
-        const auto us = std::chrono::duration_cast<std::chrono::microseconds>(time).count();
-        if (us > most)
-            most = us;
-    }
-    template <typename Work>
-    void start(Work work) {
-        const pid_t child = ::fork();
-        if (child == 0) {
-            work();
-            ::_exit(0);
-        }
-        children_.push_back(child);
-    }
-
-    Shared* shared_;
-    std::vector<pid_t> children_;
-};
 
 void expedite_rcu(bool on) {
     std::ofstream("/sys/kernel/rcu_expedited") << (on ? "1" : "0") << std::flush;
@@ -340,20 +228,20 @@ std::vector<int> numbers(const std::string& list) {
     return result;
 }
 
-int run(int argc, char** argv) {
+void run(const std::vector<std::string>& words) {
     bool json = false;
     int rounds = 5;
     std::vector<int> tasks = {0, 1000, 4000};
-    for (int i = 1; i < argc; ++i) {
-        const std::string word = argv[i];
-        if (word == "--json")
+    for (std::size_t i = 0; i < words.size(); ++i) {
+        const bool has_value = i + 1 < words.size();
+        if (words[i] == "--json")
             json = true;
-        else if (word == "--rounds" && i + 1 < argc)
-            rounds = std::max(1, std::atoi(argv[++i]));
-        else if (word == "--tasks" && i + 1 < argc)
-            tasks = numbers(argv[++i]);
+        else if (words[i] == "--rounds" && has_value)
+            rounds = std::max(1, std::atoi(words[++i].c_str()));
+        else if (words[i] == "--tasks" && has_value)
+            tasks = numbers(words[++i]);
         else
-            give_up("unknown argument " + word + " (known: --json, --rounds N, --tasks N,...)");
+            give_up("unknown argument " + words[i] + " (known: --json, --rounds N, --tasks N,...)");
     }
     nlohmann::json raw = nlohmann::json::array();
     if (!json)
@@ -423,13 +311,11 @@ int run(int argc, char** argv) {
         fmt::print("{}\n", raw.dump());
     else
         fmt::print("\nMedian (worst) of {} rounds, in milliseconds of the guest's clock.\n", rounds);
-    return 0;
 }
 
 } // namespace
 } // namespace scxhost
 
 int main(int argc, char** argv) {
-    scxhost::open_standard_descriptors();
-    return scxhost::run(argc, argv);
+    return scxhost::bench_main("swap_bench", argc, argv, scxhost::run);
 }
