@@ -184,6 +184,22 @@ TEST_F(Tree, OneConfigurationOneProcessSeveralSchedulers) {
     }
     EXPECT_EQ(branch("games").at("tasks"), 2);
     EXPECT_EQ(branch("work").at("tasks"), 1);
+
+    // Each has its rows, its own count of the kernel's events among them.
+    HostProcess metrics({"metrics"});
+    EXPECT_EQ(metrics.wait(), 0) << metrics.err();
+    for (const std::string& seat : {std::string("games"), std::string("shooters"), std::string("work")})
+        for (const std::string& line : {
+                 "scxhost_phase{seat=\"" + seat + "\",scxhost_phase=\"good\"} 1\n",
+                 "scxhost_swaps_total{seat=\"" + seat + "\",outcome=\"good\"} 1\n",
+                 "scxhost_scheduler_info{seat=\"" + seat + "\",scheduler=\"qmap\",title=",
+                 "scxhost_stats_in_use{seat=\"" + seat + "\",scheduler=\"qmap\"} 1\n",
+                 "scxhost_kernel_events_total{seat=\"" + seat + "\",scheduler=\"qmap\",event=\"SCX_EV_",
+             })
+            EXPECT_THAT(metrics.out(), HasSubstr(line));
+    EXPECT_THAT(metrics.out(), HasSubstr("\nscxhost_branch_info{seat=\"shooters\",above=\"games\",cgroup=\"/games/"));
+    EXPECT_THAT(metrics.out(), HasSubstr("\nscxhost_branch_tasks{seat=\"games\"} 2\n"));
+    EXPECT_THAT(metrics.out(), HasSubstr("\nscxhost_stats_enqueued_total{seat=\"machine\",scheduler=\"qmap\"} "));
     crowd.end_all();
     end(*host);
     EXPECT_EQ(name_at({kGames}), "");
