@@ -15,11 +15,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
+#include <exception>
 #include <filesystem>
 #include <memory>
 #include <random>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace scxhost {
@@ -516,6 +519,181 @@ TEST_F(OlderKernelTree, IsRefusedWithThePlaceAndTheReason) {
         EXPECT_THAT(process.err(), HasSubstr("leave [[below]] away"));
     }
     EXPECT_EQ(kernel_status().enable_seq, enable_seq);
+}
+
+// What happens to the cgroups of branches from outside. In a boot of its own.
+class CgroupsOfTree : public Tree {
+protected:
+    static void swap_at(const std::string& seat, int slice_us) {
+        const Answer answer = swap({"qmap", "--at", seat, "--set", fmt::format("slice={}us", slice_us)});
+        EXPECT_EQ(answer.status, 0) << seat << answer.report << answer.err;
+        EXPECT_EQ(answer.report.value("outcome", ""), "good") << seat << answer.report;
+    }
+    static void expect_progress(Children& crowd, std::size_t child) {
+        const std::uint64_t before = crowd.board().work[child].load();
+        EXPECT_TRUE(wait_until([&] { return crowd.board().work[child].load() > before; })) << "child " << child;
+    }
+    static void expect_no_failures() {
+        for (const char* seat : {"games", "work", "shooters"}) {
+            EXPECT_TRUE(reaches(seat, "good")) << seat;
+            EXPECT_EQ(branch(seat).at("recent_failures"), 0) << seat;
+            EXPECT_EQ(count("left", seat), 0) << seat;
+        }
+    }
+};
+
+// A task that cannot run is moved like any other.
+TEST_F(CgroupsOfTree, FrozenTasksAreMovedAndRunOnWhenTheyThaw) {
+    const auto host = start(kTree);
+    wait_for_all(*host);
+    Children crowd;
+    put(waker(crowd), kGames);
+    put(crowd.spinner(), kGames);
+    put(waker(crowd), kShooters);
+    for (std::size_t child = 0; child < 3; ++child)
+        expect_progress(crowd, child);
+    write_text(std::string(kGames) + "/cgroup.freeze", "1");
+    ASSERT_TRUE(wait_until([] {
+        return read_text(std::string(kGames) + "/cgroup.events").find("frozen 1") != std::string::npos;
+    }));
+    std::vector<std::uint64_t> work;
+    for (std::size_t child = 0; child < 3; ++child)
+        work.push_back(crowd.board().work[child].load());
+    swap_at("games", 1000);
+    EXPECT_TRUE(reaches("shooters", "good"));
+    swap_at("machine", 1000);
+    for (const char* seat : {"games", "work", "shooters"})
+        EXPECT_TRUE(reaches(seat, "good")) << seat;
+    EXPECT_EQ(statistic_at("games", "in_use"), 2);
+    EXPECT_EQ(statistic_at("shooters", "in_use"), 1);
+    EXPECT_EQ(branch("games").at("tasks"), 3);
+    for (std::size_t child = 0; child < 3; ++child)
+        EXPECT_EQ(crowd.board().work[child].load(), work[child]) << "it is frozen";
+
+    write_text(std::string(kGames) + "/cgroup.freeze", "0");
+    for (std::size_t child = 0; child < 3; ++child)
+        expect_progress(crowd, child);
+    expect_no_failures();
+    crowd.end_all();
+    end(*host);
+}
+
+// The cpu controller comes, limits and weighs a branch's tasks, and goes, while the branch is swapped.
+TEST_F(CgroupsOfTree, LimitsOfTheCpuControllerChangeWhileABranchIsSwapped) {
+    const auto host = start(kTree);
+    wait_for_all(*host);
+    Children crowd;
+    put(crowd.spinner(), kGames);
+    put(waker(crowd), kShooters);
+    put(crowd.spinner(), kWork);
+    write_text("/sys/fs/cgroup/cgroup.subtree_control", "+cpu");
+    std::atomic<bool> over = false;
+    std::atomic<int> written = 0;
+    std::string failure;
+    std::thread changes([&] {
+        try {
+            while (!over) {
+                for (const char* limit : {"20000 100000", "50000 100000", "max 100000"})
+                    write_text(std::string(kGames) + "/cpu.max", limit);
+                for (const char* weight : {"500", "100"})
+                    write_text(std::string(kGames) + "/cpu.weight", weight);
+                ++written;
+            }
+        } catch (const std::exception& error) {
+            failure = error.what();
+        }
+    });
+    for (int i = 0; i < 3; ++i)
+        swap_at("games", 1000 + i);
+    swap_at("machine", 1000);
+    over = true;
+    changes.join();
+    EXPECT_EQ(failure, "");
+    EXPECT_GT(written.load(), 0);
+    write_text(std::string(kGames) + "/cpu.max", "20000 100000");
+    swap_at("games", 2000);
+    write_text("/sys/fs/cgroup/cgroup.subtree_control", "-cpu");
+    for (std::size_t child = 0; child < 3; ++child)
+        expect_progress(crowd, child);
+    expect_no_failures();
+    crowd.end_all();
+    end(*host);
+}
+
+// Tasks end all at once, and others move between branches all the time, while the branches are swapped.
+TEST_F(CgroupsOfTree, TasksAreKilledAndMovedWhileBranchesAreSwapped) {
+    const auto host = start(kTree);
+    wait_for_all(*host);
+    Children crowd;
+    const std::vector<pid_t> moving = {waker(crowd), crowd.spinner(), waker(crowd), crowd.sleeper()};
+    std::atomic<bool> over = false;
+    std::atomic<int> moved = 0;
+    std::string failure;
+    std::thread moves([&] {
+        std::mt19937 random(1);
+        const std::vector<std::string> cgroups = {kGames, kShooters, "/sys/fs/cgroup"};
+        try {
+            for (; !over; ++moved)
+                put(moving[random() % moving.size()], cgroups[random() % cgroups.size()]);
+        } catch (const std::exception& error) {
+            failure = error.what();
+        }
+    });
+    for (int i = 0; i < 3; ++i) {
+        Children doomed;
+        for (int n = 0; n < 4; ++n) {
+            put(waker(doomed), kWork);
+            put(doomed.sleeper(), kWork);
+        }
+        const int before = moved;
+        HostProcess asked({"swap", "qmap", "--at", "work", "--set", fmt::format("slice={}us", 1000 + i)});
+        // In some rounds before the window, in some in it: both are to be good.
+        EXPECT_TRUE(wait_until([&] { return moved > before + 3 * i; }));
+        write_text(std::string(kWork) + "/cgroup.kill", "1");
+        EXPECT_EQ(asked.wait(), 0) << asked.out() << asked.err();
+        EXPECT_TRUE(wait_until([] { return statistic_at("work", "in_use") == 0; }))
+            << statistic_at("work", "in_use") << " tasks left";
+        swap_at("games", 1000 + i);
+        const int after = moved;
+        EXPECT_TRUE(wait_until([&] { return moved > after; }));
+    }
+    swap_at("machine", 1000);
+    over = true;
+    moves.join();
+    EXPECT_EQ(failure, "");
+    for (const std::size_t child : {0U, 1U, 2U})
+        expect_progress(crowd, child);
+    expect_no_failures();
+    crowd.end_all();
+    end(*host);
+}
+
+// The kernel lets a branch have single threads of a process.
+TEST_F(CgroupsOfTree, AThreadedCgroupHasItsThreads) {
+    write_text(std::string(kWork) + "/cgroup.type", "threaded");
+    const auto host = start(kTree);
+    wait_for_all(*host);
+    Children crowd;
+    crowd.start([](Board& board, std::size_t) {
+        std::thread second([&board] {
+            write_text(std::string(kWork) + "/cgroup.threads", std::to_string(::gettid()));
+            for (;; ++board.work[1])
+                ::usleep(2000);
+        });
+        for (;; ++board.work[0])
+            ::usleep(2000);
+    });
+    expect_progress(crowd, 0);
+    expect_progress(crowd, 1);
+    EXPECT_EQ(branch("work").at("tasks"), 1);
+    EXPECT_EQ(statistic_at("work", "in_use"), 1);
+    swap_at("work", 1000);
+    EXPECT_EQ(statistic_at("work", "in_use"), 1);
+    expect_progress(crowd, 0);
+    expect_progress(crowd, 1);
+    expect_no_failures();
+    crowd.end_all();
+    end(*host);
 }
 
 // Each branch swapped again and again in random order, and the root between, while tasks run, fork, sleep and move.
