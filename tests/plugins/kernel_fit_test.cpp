@@ -199,7 +199,7 @@ TEST_F(KernelFitTest, FormIsTheKernelsUnlessOneIsAskedFor) {
 
 // An object that does not say when: a branch needs the cid form, and the machine's scheduler does not.
 TEST_F(KernelFitTest, ABranchTakesTheCidFormWhereThereIsOne) {
-    const Bytes simple = file_bytes(std::string(kPluginsDir) + "/simple.bpf.o");
+    Bytes simple = zoo_bytes(std::string(kPluginsDir) + "/simple.bpf.o");
     KernelModel model;
     for (const bool is_branch : {false, true}) {
         object_.emplace(SchedulerObject::open({.name = "simple", .bytes = simple, .struct_ops = ""}).value());
@@ -211,6 +211,15 @@ TEST_F(KernelFitTest, ABranchTakesTheCidFormWhereThereIsOne) {
     object_.emplace(SchedulerObject::open({.name = "simple", .bytes = simple, .struct_ops = ""}).value());
     ASSERT_TRUE(choose_form(*object_, model.build(), true));
     EXPECT_EQ(object_->ops_type_name(), "sched_ext_ops") << "a kernel without that form";
+
+    // Under two names they are two schedulers, and somebody has to choose.
+    const std::size_t links = section_offset(simple, ".struct_ops.link");
+    const std::size_t name = as_text(simple).find(std::string_view("simple\0", 7), links);
+    ASSERT_NE(name, std::string_view::npos);
+    simple[name] = std::byte{'d'};
+    const Result<SchedulerObject> two = SchedulerObject::open({.name = "two", .bytes = simple, .struct_ops = ""});
+    ASSERT_FALSE(two);
+    EXPECT_THAT(two.error().what, HasSubstr("has 2 struct_ops maps"));
 }
 
 TEST_F(KernelFitTest, FormThatTheKernelLacksIsRefusedBeforeWhatElseIsMissing) {

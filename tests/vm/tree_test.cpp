@@ -134,6 +134,10 @@ protected:
             }
         });
     }
+    static void expect_progress(Children& crowd, std::size_t child) {
+        const std::uint64_t before = crowd.board().work[child].load();
+        EXPECT_TRUE(wait_until([&] { return crowd.board().work[child].load() > before; })) << "child " << child;
+    }
     static std::string replaced(std::string text, const std::string& from, const std::string& to) {
         const std::size_t at = text.find(from);
         EXPECT_NE(at, std::string::npos) << from;
@@ -258,6 +262,47 @@ TEST_F(Tree, ASwapOfTheRootBringsTheBranchesBack) {
     EXPECT_EQ(refused.report.value("outcome", ""), "rolled-back") << refused.report;
     for (const char* seat : {"games", "work", "shooters"})
         enabled_at(*host, seat);
+    end(*host);
+}
+
+// A policy of both forms is attached in the one that its place needs.
+TEST_F(Tree, SimpleServesABranch) {
+    const auto host = start("[scheduler]\nplugin = \"qmap\"\n[swap]\nprobation = \"0s\"\n"
+                            "[[below]]\ncgroup = \"/work\"\nplugin = \"simple\"\n");
+    enabled_at(*host, "work");
+    EXPECT_THAT(name_at({kWork}), testing::StartsWith("simple_"));
+    Children crowd;
+    put(waker(crowd), kWork);
+    put(crowd.spinner(), kWork);
+    fill_cpus(crowd, 1); // of the root's
+    const auto serves = [&](const char* statistic) {
+        const std::int64_t before = statistic_at("work", statistic);
+        return wait_until([&] { return statistic_at("work", statistic) >= before + 20; });
+    };
+    EXPECT_TRUE(serves("queued"));
+    for (const std::size_t child : {0U, 1U})
+        expect_progress(crowd, child);
+    const Answer fifo = swap({"simple", "--at", "work", "--set", "fifo=true"});
+    EXPECT_EQ(fifo.report.value("outcome", ""), "good") << fifo.report << fifo.err;
+    EXPECT_TRUE(serves("queued"));
+    for (const std::size_t child : {0U, 1U})
+        expect_progress(crowd, child);
+    crowd.end_all();
+
+    // An idle CPU is found, and one that goes offline is none.
+    Children alone;
+    put(waker(alone), kWork);
+    EXPECT_TRUE(serves("direct"));
+    enabled_at(*host, "work"); // that of the swap
+    {
+        const CpuAway away;
+        enabled_at(*host, "work");
+        expect_progress(alone, 0);
+    }
+    EXPECT_TRUE(reaches("work", "good"));
+    expect_progress(alone, 0);
+    EXPECT_EQ(branch("work").at("recent_failures"), 0);
+    alone.end_all();
     end(*host);
 }
 
@@ -460,7 +505,7 @@ TEST_F(LimitsOfTree, WhatTheKernelOrTheOneAboveCannotIsRefusedBeforehand) {
               "tree.toml:3:", "takes no schedulers below it"},
              {"a branch by CPU number",
               "[scheduler]\nplugin = \"qmap\"\n[[below]]\ncgroup = \"/work\"\n"
-              "plugin = \"simple\"\n",
+              "plugin = \"interactive\"\n",
               "tree.toml:5:", "cid form"},
              {"its own place",
               "[scheduler]\nplugin = \"qmap\"\n[[below]]\ncgroup = \"/work\"\nplugin = \"qmap\"\n"
@@ -528,10 +573,6 @@ protected:
         const Answer answer = swap({"qmap", "--at", seat, "--set", fmt::format("slice={}us", slice_us)});
         EXPECT_EQ(answer.status, 0) << seat << answer.report << answer.err;
         EXPECT_EQ(answer.report.value("outcome", ""), "good") << seat << answer.report;
-    }
-    static void expect_progress(Children& crowd, std::size_t child) {
-        const std::uint64_t before = crowd.board().work[child].load();
-        EXPECT_TRUE(wait_until([&] { return crowd.board().work[child].load() > before; })) << "child " << child;
     }
     static void expect_no_failures() {
         for (const char* seat : {"games", "work", "shooters"}) {
