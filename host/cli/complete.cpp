@@ -237,11 +237,10 @@ void Completer::offer_plugins() {
 
 // Of the host that the command would talk to.
 void Completer::offer_branches() {
-    const auto host = connect_to_host({.socket = line_.value("socket")});
+    Result<ControlClient> host = connect_to_host({.socket = line_.value("socket")});
     if (!host)
         return;
-    ControlClient client = *std::move(host);
-    const auto status = client.call("status", nlohmann::json::object(), ControlClient::Clock::now() + kPatience);
+    const auto status = host->call("status", nlohmann::json::object(), ControlClient::Clock::now() + kPatience);
     const nlohmann::json& below = member(status ? *status : nlohmann::json(), "below");
     if (!below.is_array())
         return;

@@ -27,11 +27,11 @@ static bool claim_idle(const struct task_struct *p, s32 cid)
 
 s32 SCX_OP(simple_select_cid, struct task_struct *p, s32 prev_cid, u64 wake_flags)
 {
-	s32 i, nr = scx_bpf_nr_cids();
+	u32 i, nr = scx_bpf_nr_cids();
 
 	/* Ids that are close to each other are CPUs that are. */
 	bpf_for(i, 0, nr) {
-		s32 cid = (prev_cid + i) % nr;
+		s32 cid = ((u32)prev_cid + i) % nr;
 
 		if (!claim_idle(p, cid))
 			continue;
