@@ -241,10 +241,9 @@ void Completer::offer_branches() {
     if (!host)
         return;
     const auto status = host->call("status", nlohmann::json::object(), ControlClient::Clock::now() + kPatience);
-    const nlohmann::json& below = member(status ? *status : nlohmann::json(), "below");
-    if (!below.is_array())
+    if (!status || !member(*status, "below").is_array())
         return;
-    for (const nlohmann::json& branch : below) {
+    for (const nlohmann::json& branch : member(*status, "below")) {
         const std::string name = text_in(branch, "seat");
         const std::string runs = text_in(member(branch, "scheduler"), "title");
         if (!name.empty())

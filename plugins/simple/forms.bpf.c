@@ -9,20 +9,17 @@
 
 #define MAX_CIDS 8192
 
-/* 1: the CPU is idle, and nobody has claimed it yet. */
-static u32 is_idle[MAX_CIDS];
+/* By cid. Idle: and nobody has claimed the CPU since. */
+static u32 is_idle[MAX_CIDS], is_offline[MAX_CIDS];
 
-static u32 *idle_flag(s32 cid)
-{
-	return &is_idle[cid & (MAX_CIDS - 1)];
-}
+#define flag(flags, cid) (&(flags)[(cid) & (MAX_CIDS - 1)])
 
 static bool claim_idle(const struct task_struct *p, s32 cid)
 {
 	s32 cpu = scx_bpf_cid_to_cpu(cid);
 
-	return *idle_flag(cid) && cpu >= 0 && bpf_cpumask_test_cpu(cpu, p->cpus_ptr) &&
-	       __sync_lock_test_and_set(idle_flag(cid), 0);
+	return *flag(is_idle, cid) && cpu >= 0 && bpf_cpumask_test_cpu(cpu, p->cpus_ptr) &&
+	       __sync_lock_test_and_set(flag(is_idle, cid), 0);
 }
 
 s32 SCX_OP(simple_select_cid, struct task_struct *p, s32 prev_cid, u64 wake_flags)
@@ -42,31 +39,34 @@ s32 SCX_OP(simple_select_cid, struct task_struct *p, s32 prev_cid, u64 wake_flag
 	return prev_cid;
 }
 
-static bool is_online(s32 cid)
-{
-	const struct cpumask *online = scx_bpf_get_online_cpumask();
-	bool found = bpf_cpumask_test_cpu(scx_bpf_cid_to_cpu(cid), online);
-
-	scx_bpf_put_cpumask(online);
-	return found;
-}
-
 void SCX_OP(simple_update_idle, s32 cid, bool idle)
 {
 	/* A CPU that goes offline is idle once more, for good: a kick would wait there for ever, and the kernel for the kick. */
-	idle = idle && is_online(cid);
-	__sync_lock_test_and_set(idle_flag(cid), idle);
+	idle = idle && !*flag(is_offline, cid);
+	__sync_lock_test_and_set(flag(is_idle, cid), idle);
 	/* A task that came into the queue after this CPU had looked there, and before this, has found nobody idle. */
 	if (idle && use_vtime() && scx_bpf_dsq_nr_queued(VTIME_DSQ) > 0)
 		scx_bpf_kick_cid(cid, SCX_KICK_IDLE);
+}
+
+void SCX_OP_SLEEPABLE(simple_cid_online, s32 cid)
+{
+	*flag(is_offline, cid) = 0;
+}
+
+void SCX_OP_SLEEPABLE(simple_cid_offline, s32 cid)
+{
+	*flag(is_offline, cid) = 1;
 }
 
 s32 SCX_OP_SLEEPABLE(simple_cid_init)
 {
 	u32 i;
 
-	bpf_for(i, 0, MAX_CIDS)
+	bpf_for(i, 0, MAX_CIDS) {
 		is_idle[i] = 0;
+		is_offline[i] = i >= scx_bpf_nr_online_cids(); /* these have the last ids */
+	}
 	return ____simple_init(ctx); /* what BPF_PROG calls the function itself */
 }
 
@@ -78,6 +78,8 @@ SCX_OPS_CID(simple_cid_ops) = {
 	.running = (void *)simple_running,
 	.stopping = (void *)simple_stopping,
 	.enable = (void *)simple_enable,
+	.cid_online = (void *)simple_cid_online,
+	.cid_offline = (void *)simple_cid_offline,
 	.init = (void *)simple_cid_init,
 	.exit = (void *)simple_exit,
 	.name = "simple",
