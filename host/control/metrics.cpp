@@ -178,6 +178,10 @@ void write_places(Writer& out, const std::vector<SeatAnswer>& seats) {
     for (const SeatAnswer& seat : seats)
         if (const nlohmann::json& tasks = json_member(seat.status, "tasks"); tasks.is_number_integer())
             out.add(count(tasks), {{"seat", seat.name}});
+    out.begin({"scxhost_branch_cpus", Type::kGauge, "CPUs that the scheduler above grants to the branch's"});
+    for (const SeatAnswer& seat : seats)
+        if (const nlohmann::json& cpus = json_member(seat.status, "cpus"); cpus.is_number_integer())
+            out.add(count(cpus), {{"seat", seat.name}});
     out.begin({"scxhost_phase", Type::kStateSet, "What the host is at"});
     for (const SeatAnswer& seat : seats) {
         const std::string phase = json_text(seat.status, "phase");

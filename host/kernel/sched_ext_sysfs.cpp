@@ -88,6 +88,21 @@ SchedExtEvents parse_events(std::string_view text) {
     return events;
 }
 
+// Lines of "NAME: LIST".
+SchedExtCaps parse_caps(std::string_view text) {
+    SchedExtCaps caps;
+    while (!text.empty()) {
+        std::string_view line = text.substr(0, text.find('\n'));
+        text.remove_prefix(std::min(line.size() + 1, text.size()));
+        const std::size_t colon = line.find(':');
+        if (colon == std::string_view::npos)
+            continue;
+        const std::string_view list = line.substr(colon + 1);
+        caps.emplace(line.substr(0, colon), list.substr(std::min(list.find_first_not_of(' '), list.size())));
+    }
+    return caps;
+}
+
 } // namespace
 
 std::string_view to_string(SchedExtState state) {
@@ -176,14 +191,23 @@ Result<UniqueFd> open_in(const UniqueFd& folder, const std::filesystem::path& ro
 
 } // namespace
 
-SchedExtEvents SchedExtSysfs::events(std::uint64_t sub_cgroup) const {
+// Empty: there is no such scheduler, or no such file of it.
+std::string SchedExtSysfs::read_of_scheduler(std::uint64_t sub_cgroup, const char* file) const {
     UniqueFd scheduler(::open((root_ / "root").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (sub_cgroup != 0 && scheduler)
         scheduler = find_sub_scheduler(scheduler, sub_cgroup);
     if (!scheduler)
         return {};
-    const Result<std::optional<std::string>> text = read_optional("events", scheduler.get());
-    return text && *text ? parse_events(**text) : SchedExtEvents();
+    const Result<std::optional<std::string>> text = read_optional(file, scheduler.get());
+    return text ? text->value_or("") : "";
+}
+
+SchedExtEvents SchedExtSysfs::events(std::uint64_t sub_cgroup) const {
+    return parse_events(read_of_scheduler(sub_cgroup, "events"));
+}
+
+SchedExtCaps SchedExtSysfs::caps(std::uint64_t sub_cgroup) const {
+    return parse_caps(read_of_scheduler(sub_cgroup, "caps"));
 }
 
 Result<SchedExtProbe> SchedExtProbe::open(const std::filesystem::path& root) {

@@ -32,6 +32,10 @@ enum class SchedExtState {
 // A scheduler's event counters by their names (from 6.15).
 using SchedExtEvents = std::map<std::string, std::int64_t, std::less<>>;
 
+// On which CPUs a sub-scheduler may do what (7.3), by the names of its capabilities: lists of topological ids, such as
+// "0-3,8", which is empty where it has none.
+using SchedExtCaps = std::map<std::string, std::string, std::less<>>;
+
 // One reading. The kernel offers no atomic view of its files, so while a scheduler comes or goes the members may belong
 // to slightly different moments; `state` is read last.
 struct SchedExtStatus {
@@ -59,8 +63,12 @@ public:
     // The event counters of the root scheduler, or of the one below a cgroup, given by the cgroup's id (7.3.4: each has
     // its own). Empty: there is no scheduler, or the kernel does not tell.
     [[nodiscard]] SchedExtEvents events(std::uint64_t sub_cgroup = 0) const;
+    // Of the scheduler below a cgroup, what the one above it has granted. Empty: as for events().
+    [[nodiscard]] SchedExtCaps caps(std::uint64_t sub_cgroup) const;
 
 private:
+    [[nodiscard]] std::string read_of_scheduler(std::uint64_t sub_cgroup, const char* file) const;
+
     std::filesystem::path root_;
 };
 

@@ -5,7 +5,12 @@
  *
  * What differs is the search for an idle CPU: in the cid form the kernel leaves that to the policy.
  */
+#include <scxhost/bpf/arena.bpf.h>
+
 #include "simple.bpf.c"
+
+/* The kernel wants one of each scheduler in this form, to show it sets of CPUs. */
+SCX_ARENA(arena, 1 << 10);
 
 #define MAX_CIDS 8192
 
@@ -63,6 +68,7 @@ s32 SCX_OP_SLEEPABLE(simple_cid_init)
 {
 	u32 i;
 
+	scx_arena_uses(arena);
 	bpf_for(i, 0, MAX_CIDS) {
 		is_idle[i] = 0;
 		is_offline[i] = i >= scx_bpf_nr_online_cids(); /* these have the last ids */

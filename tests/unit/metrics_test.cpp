@@ -64,6 +64,7 @@ json tree_answer() {
           {"above", "machine"},
           {"cgroup", "/games \"1\""},
           {"tasks", 3},
+          {"cpus", 2},
           {"phase", "probation"},
           {"agrees", true},
           {"quarantine", json::array()},
@@ -80,6 +81,7 @@ json tree_answer() {
                           {"above", "machine"},
                           {"cgroup", "/work"},
                           {"tasks", nullptr},
+                          {"cpus", nullptr},
                           {"phase", "waiting"},
                           {"agrees", true},
                           {"kernel", {{"ops", nullptr}}},
@@ -171,6 +173,7 @@ TEST(Metrics, EachSeatHasItsRows) {
              "scxhost_branch_info{seat=\"games\",above=\"machine\",cgroup=\"/games \\\"1\\\"\"} 1\n"
              "scxhost_branch_info{seat=\"work\",above=\"machine\",cgroup=\"/work\"} 1\n",
              "# TYPE scxhost_branch_tasks gauge\nscxhost_branch_tasks{seat=\"games\"} 3\n# HELP", // of work not known
+             "# TYPE scxhost_branch_cpus gauge\nscxhost_branch_cpus{seat=\"games\"} 2\n# HELP",
              "scxhost_phase{seat=\"machine\",scxhost_phase=\"good\"} 1\n",
              "scxhost_phase{seat=\"games\",scxhost_phase=\"probation\"} 1\n",
              "scxhost_phase{seat=\"work\",scxhost_phase=\"waiting\"} 1\n",

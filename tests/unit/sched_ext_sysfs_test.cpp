@@ -131,6 +131,15 @@ TEST_F(SchedExtSysfsTest, EachSchedulerHasItsOwnEvents) {
     EXPECT_TRUE(sysfs.events(2).empty());
 }
 
+TEST_F(SchedExtSysfsTest, CapabilitiesOfASubScheduler) {
+    write_idle_tree();
+    const SchedExtSysfs sysfs(dir_.path());
+    EXPECT_TRUE(sysfs.caps(42).empty());
+    write("root/sub/sub-42/caps", "enq_immed: \nenq: 0-1,3\nodd line\npreempt:\nperf: 2\n");
+    EXPECT_EQ(sysfs.caps(42), (SchedExtCaps{{"enq_immed", ""}, {"enq", "0-1,3"}, {"preempt", ""}, {"perf", "2"}}));
+    EXPECT_TRUE(sysfs.caps(4).empty());
+}
+
 TEST_F(SchedExtSysfsTest, ProbeFindsNoSubSchedulersWhereThereAreNone) {
     write_idle_tree();
     const auto probe = SchedExtProbe::open(dir_.path());
