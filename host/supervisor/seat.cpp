@@ -5,6 +5,7 @@
 #include "host/config/selection.hpp"
 #include "host/kernel/cgroup.hpp"
 #include "host/kernel/kernel_release.hpp"
+#include "host/kernel/machine_topology.hpp"
 #include "host/kernel/scheduler_links.hpp"
 
 #include <fmt/format.h>
@@ -13,6 +14,7 @@
 #include <algorithm>
 #include <fstream>
 #include <random>
+#include <set>
 #include <utility>
 
 namespace scxhost {

@@ -18,11 +18,13 @@
 #include <atomic>
 #include <exception>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <random>
 #include <sstream>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace scxhost {
@@ -569,11 +571,56 @@ TEST_F(OlderKernelTree, IsRefusedWithThePlaceAndTheReason) {
     EXPECT_EQ(kernel_status().enable_seq, enable_seq);
 }
 
+// Does something again and again beside the test, until it is destroyed; what it throws is a failure.
+class Meanwhile {
+public:
+    explicit Meanwhile(std::function<void()> what)
+        : thread_([this, what = std::move(what)] {
+            try {
+                for (; !over_; ++rounds_)
+                    what();
+            } catch (const std::exception& error) {
+                ADD_FAILURE() << error.what();
+            }
+        }) {}
+    Meanwhile(const Meanwhile&) = delete;
+    Meanwhile& operator=(const Meanwhile&) = delete;
+    ~Meanwhile() {
+        over_ = true;
+        thread_.join();
+    }
+    // So many times more.
+    void wait_for(int rounds) const {
+        EXPECT_TRUE(wait_until([&, before = rounds_.load()] { return rounds_ >= before + rounds; }));
+    }
+
+private:
+    std::atomic<bool> over_ = false;
+    std::atomic<int> rounds_ = 0;
+    std::thread thread_;
+};
+
 // What happens to the cgroups of branches from outside. In a boot of its own.
 class CgroupsOfTree : public Tree {
 protected:
-    static void swap_at(const std::string& seat, int slice_us) {
-        const Answer answer = swap({"qmap", "--at", seat, "--set", fmt::format("slice={}us", slice_us)});
+    // Two that take none below them, and are loaded fast.
+    static constexpr const char* kConfigured = R"([scheduler]
+plugin = "qmap"
+[swap]
+probation = "0s"
+[[below]]
+cgroup = "/games"
+plugin = "qmap"
+[[below]]
+cgroup = "/games/shooters"
+plugin = "simple"
+[[below]]
+cgroup = "/work"
+plugin = "simple"
+)";
+
+    static void swap_at(const std::string& seat, const std::string& plugin, int slice_us) {
+        const Answer answer = swap({plugin, "--at", seat, "--set", fmt::format("slice={}us", slice_us)});
         EXPECT_EQ(answer.status, 0) << seat << answer.report << answer.err;
         EXPECT_EQ(answer.report.value("outcome", ""), "good") << seat << answer.report;
     }
@@ -584,11 +631,15 @@ protected:
             EXPECT_EQ(count("left", seat), 0) << seat;
         }
     }
+    // Of a simple.
+    static std::int64_t enqueued_at(const std::string& seat) {
+        return statistic_at(seat, "direct") + statistic_at(seat, "queued");
+    }
 };
 
 // A task that cannot run is moved like any other.
 TEST_F(CgroupsOfTree, FrozenTasksAreMovedAndRunOnWhenTheyThaw) {
-    const auto host = start(kTree);
+    const auto host = start(kConfigured);
     wait_for_all(*host);
     Children crowd;
     put(waker(crowd), kGames);
@@ -603,13 +654,12 @@ TEST_F(CgroupsOfTree, FrozenTasksAreMovedAndRunOnWhenTheyThaw) {
     std::vector<std::uint64_t> work;
     for (std::size_t child = 0; child < 3; ++child)
         work.push_back(crowd.board().work[child].load());
-    swap_at("games", 1000);
+    swap_at("games", "qmap", 1000);
     EXPECT_TRUE(reaches("shooters", "good"));
-    swap_at("machine", 1000);
+    swap_at("machine", "qmap", 1000);
     for (const char* seat : {"games", "work", "shooters"})
         EXPECT_TRUE(reaches(seat, "good")) << seat;
     EXPECT_EQ(statistic_at("games", "in_use"), 2);
-    EXPECT_EQ(statistic_at("shooters", "in_use"), 1);
     EXPECT_EQ(branch("games").at("tasks"), 3);
     for (std::size_t child = 0; child < 3; ++child)
         EXPECT_EQ(crowd.board().work[child].load(), work[child]) << "it is frozen";
@@ -617,6 +667,8 @@ TEST_F(CgroupsOfTree, FrozenTasksAreMovedAndRunOnWhenTheyThaw) {
     write_text(std::string(kGames) + "/cgroup.freeze", "0");
     for (std::size_t child = 0; child < 3; ++child)
         expect_progress(crowd, child);
+    const std::int64_t before = enqueued_at("shooters");
+    EXPECT_TRUE(wait_until([&] { return enqueued_at("shooters") > before; }));
     expect_no_failures();
     crowd.end_all();
     end(*host);
@@ -624,38 +676,28 @@ TEST_F(CgroupsOfTree, FrozenTasksAreMovedAndRunOnWhenTheyThaw) {
 
 // The cpu controller comes, limits and weighs a branch's tasks, and goes, while the branch is swapped.
 TEST_F(CgroupsOfTree, LimitsOfTheCpuControllerChangeWhileABranchIsSwapped) {
-    const auto host = start(kTree);
+    const auto host = start(kConfigured);
     wait_for_all(*host);
     Children crowd;
     put(crowd.spinner(), kGames);
     put(waker(crowd), kShooters);
     put(crowd.spinner(), kWork);
     write_text("/sys/fs/cgroup/cgroup.subtree_control", "+cpu");
-    std::atomic<bool> over = false;
-    std::atomic<int> written = 0;
-    std::string failure;
-    std::thread changes([&] {
-        try {
-            while (!over) {
-                for (const char* limit : {"20000 100000", "50000 100000", "max 100000"})
-                    write_text(std::string(kGames) + "/cpu.max", limit);
-                for (const char* weight : {"500", "100"})
-                    write_text(std::string(kGames) + "/cpu.weight", weight);
-                ++written;
-            }
-        } catch (const std::exception& error) {
-            failure = error.what();
-        }
-    });
-    for (int i = 0; i < 3; ++i)
-        swap_at("games", 1000 + i);
-    swap_at("machine", 1000);
-    over = true;
-    changes.join();
-    EXPECT_EQ(failure, "");
-    EXPECT_GT(written.load(), 0);
+    {
+        const Meanwhile changes([] {
+            for (const char* limit : {"20000 100000", "50000 100000", "max 100000"})
+                write_text(std::string(kGames) + "/cpu.max", limit);
+            for (const char* weight : {"500", "100"})
+                write_text(std::string(kGames) + "/cpu.weight", weight);
+            ::usleep(1000);
+        });
+        for (int i = 0; i < 2; ++i)
+            swap_at("games", "qmap", 1000 + i);
+        swap_at("machine", "qmap", 1000);
+        changes.wait_for(1);
+    }
     write_text(std::string(kGames) + "/cpu.max", "20000 100000");
-    swap_at("games", 2000);
+    swap_at("games", "qmap", 2000);
     write_text("/sys/fs/cgroup/cgroup.subtree_control", "-cpu");
     for (std::size_t child = 0; child < 3; ++child)
         expect_progress(crowd, child);
@@ -666,56 +708,50 @@ TEST_F(CgroupsOfTree, LimitsOfTheCpuControllerChangeWhileABranchIsSwapped) {
 
 // Tasks end all at once, and others move between branches all the time, while the branches are swapped.
 TEST_F(CgroupsOfTree, TasksAreKilledAndMovedWhileBranchesAreSwapped) {
-    const auto host = start(kTree);
+    const auto host = start(kConfigured);
     wait_for_all(*host);
+    ASSERT_EQ(::mkdir("/sys/fs/cgroup/other", 0755), 0);
     Children crowd;
     const std::vector<pid_t> moving = {waker(crowd), crowd.spinner(), waker(crowd), crowd.sleeper()};
-    std::atomic<bool> over = false;
-    std::atomic<int> moved = 0;
-    std::string failure;
-    std::thread moves([&] {
+    {
         std::mt19937 random(1);
-        const std::vector<std::string> cgroups = {kGames, kShooters, "/sys/fs/cgroup"};
-        try {
-            for (; !over; ++moved)
-                put(moving[random() % moving.size()], cgroups[random() % cgroups.size()]);
-        } catch (const std::exception& error) {
-            failure = error.what();
+        const std::vector<std::string> cgroups = {kWork, "/sys/fs/cgroup", "/sys/fs/cgroup/other"};
+        const Meanwhile moves([&] {
+            put(moving[random() % moving.size()], cgroups[random() % cgroups.size()]);
+            ::usleep(1000);
+        });
+        for (int i = 0; i < 3; ++i) {
+            Children doomed;
+            for (int n = 0; n < 3; ++n) {
+                put(waker(doomed), kGames);
+                put(doomed.sleeper(), kGames);
+                put(waker(doomed), kShooters);
+            }
+            HostProcess asked({"swap", "qmap", "--at", "games", "--set", fmt::format("slice={}us", 1000 + i)});
+            if (i > 0) // as it is asked for, and when it has come to run
+                enabled_at(*host, "games");
+            write_text(std::string(kGames) + "/cgroup.kill", "1");
+            EXPECT_EQ(asked.wait(), 0) << asked.out() << asked.err();
+            EXPECT_TRUE(wait_until([] { return statistic_at("games", "in_use") == 0; }))
+                << statistic_at("games", "in_use") << " tasks left";
+            EXPECT_TRUE(reaches("shooters", "good"));
+            swap_at("work", "simple", 1000 + i);
+            moves.wait_for(10);
         }
-    });
-    for (int i = 0; i < 3; ++i) {
-        Children doomed;
-        for (int n = 0; n < 4; ++n) {
-            put(waker(doomed), kWork);
-            put(doomed.sleeper(), kWork);
-        }
-        const int before = moved;
-        HostProcess asked({"swap", "qmap", "--at", "work", "--set", fmt::format("slice={}us", 1000 + i)});
-        // In some rounds before the window, in some in it: both are to be good.
-        EXPECT_TRUE(wait_until([&] { return moved > before + 3 * i; }));
-        write_text(std::string(kWork) + "/cgroup.kill", "1");
-        EXPECT_EQ(asked.wait(), 0) << asked.out() << asked.err();
-        EXPECT_TRUE(wait_until([] { return statistic_at("work", "in_use") == 0; }))
-            << statistic_at("work", "in_use") << " tasks left";
-        swap_at("games", 1000 + i);
-        const int after = moved;
-        EXPECT_TRUE(wait_until([&] { return moved > after; }));
+        swap_at("machine", "qmap", 1000);
     }
-    swap_at("machine", 1000);
-    over = true;
-    moves.join();
-    EXPECT_EQ(failure, "");
     for (const std::size_t child : {0U, 1U, 2U})
         expect_progress(crowd, child);
     expect_no_failures();
     crowd.end_all();
     end(*host);
+    remove_cgroup("/sys/fs/cgroup/other");
 }
 
 // The kernel lets a branch have single threads of a process.
 TEST_F(CgroupsOfTree, AThreadedCgroupHasItsThreads) {
     write_text(std::string(kWork) + "/cgroup.type", "threaded");
-    const auto host = start(kTree);
+    const auto host = start(kConfigured);
     wait_for_all(*host);
     Children crowd;
     crowd.start([](Board& board, std::size_t) {
@@ -727,14 +763,13 @@ TEST_F(CgroupsOfTree, AThreadedCgroupHasItsThreads) {
         for (;; ++board.work[0])
             ::usleep(2000);
     });
-    expect_progress(crowd, 0);
-    expect_progress(crowd, 1);
-    EXPECT_EQ(branch("work").at("tasks"), 1);
+    for (const char* plugin : {"simple", "qmap"}) {
+        swap_at("work", plugin, 1000);
+        expect_progress(crowd, 0);
+        expect_progress(crowd, 1);
+        EXPECT_EQ(branch("work").at("tasks"), 1);
+    }
     EXPECT_EQ(statistic_at("work", "in_use"), 1);
-    swap_at("work", 1000);
-    EXPECT_EQ(statistic_at("work", "in_use"), 1);
-    expect_progress(crowd, 0);
-    expect_progress(crowd, 1);
     expect_no_failures();
     crowd.end_all();
     end(*host);
