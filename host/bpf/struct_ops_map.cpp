@@ -43,7 +43,8 @@ StructOpsMap::StructOpsMap(bpf_object* object, std::string object_name)
     : object_(object)
     , object_name_(std::move(object_name)) {}
 
-Result<StructOpsMap> StructOpsMap::choose(bpf_object* object, const std::string& object_name, const std::string& wanted) {
+Result<StructOpsMap> StructOpsMap::choose(bpf_object* object, const std::string& object_name,
+                                          const std::string& wanted) {
     StructOpsMap result(object, object_name);
     std::vector<std::string> found;
     bpf_map* chosen = nullptr;

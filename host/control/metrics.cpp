@@ -312,8 +312,8 @@ struct StatisticFamily {
 
 // Finds or makes the one that it belongs to. Names that differ only in what a metric's name cannot hold, and those of
 // another type in another seat, get a number.
-StatisticFamily& family_of(std::vector<StatisticFamily>& families, const SeatAnswer& seat,
-                           const nlohmann::json& entry, const BaseUnit* base) {
+StatisticFamily& family_of(std::vector<StatisticFamily>& families, const SeatAnswer& seat, const nlohmann::json& entry,
+                           const BaseUnit* base) {
     const Type type = json_text(entry, "kind") == "counter" ? Type::kCounter : Type::kGauge;
     const std::string wanted = statistic_name(json_text(entry, "name"), json_text(entry, "unit"), base);
     std::string name = wanted;
@@ -330,8 +330,8 @@ StatisticFamily& family_of(std::vector<StatisticFamily>& families, const SeatAns
     std::string help = json_text(entry, "help");
     if (help.empty()) // an object that declares nothing
         help = "What the scheduler has in " + json_text(entry, "name");
-    return families.emplace_back(StatisticFamily{
-        {name, type, std::move(help), base == nullptr ? std::string() : std::string(base->base)}, {}});
+    return families.emplace_back(
+        StatisticFamily{{name, type, std::move(help), base == nullptr ? std::string() : std::string(base->base)}, {}});
 }
 
 std::vector<StatisticFamily> statistic_families(const std::vector<SeatAnswer>& seats) {

@@ -49,8 +49,8 @@ json answer() {
                 statistic("speed", "gauge", 6, "tasks/s"), statistic("nrkept", "gauge", 2, "")}}}}};
 }
 
-// The same with two branches: one with a scheduler of the same name, whose statistics have the same names but other types
-// or units, and one that waits.
+// The same with two branches: one with a scheduler of the same name, whose statistics have the same names but other
+// types or units, and one that waits.
 json tree_answer() {
     json all = answer();
     all["status"]["seat"] = "machine";
@@ -127,8 +127,10 @@ TEST(Metrics, OpenMetrics) {
              "# TYPE scxhost_phase stateset\nscxhost_phase{seat=\"machine\",scxhost_phase=\"empty\"} 0\n",
              "scxhost_phase{seat=\"machine\",scxhost_phase=\"good\"} 1\n",
              "# TYPE scxhost_swaps counter\nscxhost_swaps_total{seat=\"machine\",outcome=\"good\"} 3\n",
-             "scxhost_swap_gap_seconds_count{seat=\"machine\"} 2\nscxhost_swap_gap_seconds_sum{seat=\"machine\"} 0.25\n",
-             "scxhost_kernel_events_total{seat=\"machine\",scheduler=\"a \\\"b\\\" \\\\\\nc\",event=\"SCX_EV_REFILL_SLICE_DFL\"} 7\n",
+             "scxhost_swap_gap_seconds_count{seat=\"machine\"} 2\nscxhost_swap_gap_seconds_sum{seat=\"machine\"} "
+             "0.25\n",
+             "scxhost_kernel_events_total{seat=\"machine\",scheduler=\"a \\\"b\\\" "
+             "\\\\\\nc\",event=\"SCX_EV_REFILL_SLICE_DFL\"} 7\n",
              "# HELP scxhost_stats_nr_queued Tasks that \\\"wait\\\"\\nor \\\\\n",
              "\n# EOF\n",
          })

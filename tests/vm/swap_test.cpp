@@ -800,8 +800,9 @@ TEST_F(SwapVm, MetricsCountWhatHappened) {
                                                : std::string(),
                                            '\n');
     std::ptrdiff_t counted = 0;
-    for (std::size_t at = 0; (at = text.find("\nscxhost_kernel_events_total{seat=\"machine\",scheduler=\"simple\",event=\"SCX_EV_",
-                                             at)) != std::string::npos;
+    for (std::size_t at = 0;
+         (at = text.find("\nscxhost_kernel_events_total{seat=\"machine\",scheduler=\"simple\",event=\"SCX_EV_", at)) !=
+         std::string::npos;
          ++at)
         ++counted;
     EXPECT_EQ(counted, events);
