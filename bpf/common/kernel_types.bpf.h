@@ -353,6 +353,9 @@ struct sched_ext_ops_cid {
 	void (*dequeue)(struct task_struct *p, u64 deq_flags);
 	void (*dispatch)(s32 cid, struct task_struct *prev);
 	void (*tick)(struct task_struct *p);
+	void (*running)(struct task_struct *p);
+	void (*stopping)(struct task_struct *p, bool runnable);
+	void (*enable)(struct task_struct *p);
 	bool (*core_sched_before)(struct task_struct *a, struct task_struct *b);
 	void (*update_idle)(s32 cid, bool idle);
 	s32 (*init_task)(struct task_struct *p, struct scx_init_task_args *args); /* sleepable */

@@ -124,7 +124,7 @@ struct Declarations {
     std::vector<std::string> needed_kfuncs; // declared as needed although the reference may be weak
     std::optional<ExitRecordPlace> exit_record;
 
-    // The feature that decides between the two forms of the scheduler; nullptr when there is one form only.
+    // The feature that decides between the two forms of the scheduler; nullptr when the object declares none.
     [[nodiscard]] const FeatureDeclaration* form_feature() const;
     [[nodiscard]] const OptionDeclaration* find_option(std::string_view key) const;
 };

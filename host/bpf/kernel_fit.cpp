@@ -83,9 +83,10 @@ void fill_enumerators(SchedulerObject& object, const KernelBtf& kernel) {
 
 } // namespace
 
-Result<> choose_form(SchedulerObject& object, const KernelBtf& kernel) {
+Result<> choose_form(SchedulerObject& object, const KernelBtf& kernel, bool is_branch) {
     const FeatureDeclaration* feature = object.declarations().form_feature();
-    if (feature == nullptr || !kernel.has_struct(std::string(kCidOpsType)) || !kernel_has(*feature, kernel))
+    const bool wants_cid_form = feature == nullptr ? is_branch : kernel_has(*feature, kernel);
+    if (!wants_cid_form || !kernel.has_struct(std::string(kCidOpsType)))
         return {};
     return object.take_cid_form();
 }

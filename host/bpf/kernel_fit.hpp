@@ -14,8 +14,9 @@ namespace scxhost {
 
 class KernelBtf;
 
-// For an object that holds its scheduler in two forms: takes the one that suits the kernel. Before options are bound.
-Result<> choose_form(SchedulerObject& object, const KernelBtf& kernel);
+// For an object that holds its scheduler in two forms: takes the one that suits the kernel, by what the object declares
+// (SCX_FORM_CID); where it declares nothing, the cid form for a branch only, which needs it. Before options are bound.
+Result<> choose_form(SchedulerObject& object, const KernelBtf& kernel, bool is_branch);
 
 // Returns one line for each thing that the scheduler does without. kUnsupported: the kernel lacks the form of
 // scheduler that it is written in, a value of its configuration is not known, or a kfunc that it needs is missing or

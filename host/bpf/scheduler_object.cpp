@@ -149,8 +149,7 @@ Result<SchedulerObject> SchedulerObject::open(const Source& source) {
             known->weak = known->weak && symbol.weak;
     }
     state->declarations = SCXHOST_TRY(read_declarations(*state->btf, per_cpu_maps(state->object.get())));
-    state->struct_ops = SCXHOST_TRY(StructOpsMap::choose(state->object.get(), source.name, source.struct_ops,
-                                                         state->declarations.form_feature() != nullptr));
+    state->struct_ops = SCXHOST_TRY(StructOpsMap::choose(state->object.get(), source.name, source.struct_ops));
     state->other_programs.emplace(state->object.get(), source.name);
     SCXHOST_TRY(state->set_ops_name());
     SchedulerObject object(std::move(state));

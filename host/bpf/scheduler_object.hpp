@@ -36,7 +36,7 @@ public:
     struct Source {
         std::string name; // for messages and, without a plugin, the scheduler's name
         std::span<const std::byte> bytes;
-        std::string struct_ops; // which struct_ops map; empty: the only one, or the form that fits the kernel
+        std::string struct_ops; // which struct_ops map; empty: the only one, or the form that fits
         // Where to look for the kernel's configuration; empty: where distributions keep the running kernel's.
         std::vector<std::filesystem::path> kernel_configs = {};
     };

@@ -43,8 +43,8 @@ StructOpsMap::StructOpsMap(bpf_object* object, std::string object_name)
     : object_(object)
     , object_name_(std::move(object_name)) {}
 
-Result<StructOpsMap> StructOpsMap::choose(bpf_object* object, const std::string& object_name, const std::string& wanted,
-                                          bool may_have_two_forms) {
+Result<StructOpsMap> StructOpsMap::choose(bpf_object* object, const std::string& object_name,
+                                          const std::string& wanted) {
     StructOpsMap result(object, object_name);
     std::vector<std::string> found;
     bpf_map* chosen = nullptr;
@@ -61,8 +61,12 @@ Result<StructOpsMap> StructOpsMap::choose(bpf_object* object, const std::string&
         if (wanted.empty() || wanted == found.back())
             chosen = map;
     }
-    const bool two_forms =
-        wanted.empty() && found.size() == 2 && forms[0] != nullptr && forms[1] != nullptr && may_have_two_forms;
+    const auto name_of = [&result](bpf_map* map) {
+        result.take(map);
+        return result.scheduler_name();
+    };
+    const bool two_forms = wanted.empty() && found.size() == 2 && forms[0] != nullptr && forms[1] != nullptr &&
+                           name_of(forms[0]) == name_of(forms[1]);
     if (two_forms) {
         chosen = forms[0];
         result.cid_map_ = forms[1];
@@ -128,6 +132,14 @@ std::optional<BtfMemberPlace> StructOpsMap::find(std::string_view member) const 
     return find_btf_member(types(), type(), member);
 }
 
+std::string StructOpsMap::scheduler_name() const {
+    const std::optional<BtfMemberPlace> member = find("name");
+    if (!member || member->is_pointer)
+        return {};
+    const char* text = reinterpret_cast<const char*>(bytes() + member->offset);
+    return {text, ::strnlen(text, member->size)};
+}
+
 std::vector<std::string> StructOpsMap::members_set() const {
     std::vector<std::string> result;
     for (std::uint32_t i = 0; i < btf_vlen(type()); ++i) {
@@ -177,7 +189,7 @@ Result<std::string> StructOpsMap::set_scheduler_name(const std::string& otherwis
     if (!member || member->is_pointer || member->size < 2 || member->size > kOpsNameMax)
         return fail(ErrorKind::kObject, fmt::format("'{}': its sched_ext_ops has no usable name", object_name_));
     char* text = reinterpret_cast<char*>(bytes() + member->offset);
-    std::string own(text, ::strnlen(text, member->size));
+    std::string own = scheduler_name();
     if (own.empty())
         own = otherwise;
     if (member->size <= suffix.size() + 1)

@@ -27,10 +27,9 @@ inline constexpr std::string_view kCidOpsType = "sched_ext_ops_cid";
 class StructOpsMap {
 public:
     // Chooses among the maps of `object`, which must outlive this: the one called `wanted`, or, without a name, the
-    // only one. `may_have_two_forms`: both forms of one scheduler are no contradiction; by CPU number is then taken
-    // first. The others will not be created. Errors: kObject.
-    static Result<StructOpsMap> choose(bpf_object* object, const std::string& object_name, const std::string& wanted,
-                                       bool may_have_two_forms);
+    // only one. Both forms of one scheduler, under one name, are no contradiction: by CPU number is then taken first.
+    // The others will not be created. Errors: kObject.
+    static Result<StructOpsMap> choose(bpf_object* object, const std::string& object_name, const std::string& wanted);
 
     [[nodiscard]] bpf_map* map() const { return map_; }
     [[nodiscard]] std::string name() const;
@@ -59,6 +58,7 @@ private:
     [[nodiscard]] const btf* types() const;
     [[nodiscard]] const btf_type* type() const;
     [[nodiscard]] std::byte* bytes() const;
+    [[nodiscard]] std::string scheduler_name() const; // as it was built; empty: none
 
     bpf_object* object_;
     std::string object_name_;

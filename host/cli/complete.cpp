@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/cli/complete.hpp"
 
+#include "host/cli/control.hpp"
 #include "host/cli/terminal.hpp"
 #include "host/compare/contender.hpp"
 #include "host/config/selection.hpp"
@@ -14,12 +15,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <ranges>
 #include <set>
 #include <utility>
 
 namespace scxhost {
 namespace {
+
+// Whoever presses Tab waits for the host's answer, which is there at once but in a swap.
+constexpr auto kPatience = std::chrono::seconds(2);
 
 bool takes_value(const CLI::Option& option) {
     return option.get_items_expected_max() > 0;
@@ -127,6 +132,7 @@ private:
     void offer_value(const CLI::Option& option);
     void offer_plugins();
     void offer_incidents();
+    void offer_branches();
     void offer_settings();
     void offer_setting_words(std::string_view key);
     void offer_host_settings();
@@ -209,6 +215,8 @@ void Completer::offer_value(const CLI::Option& option) {
         offer_settings();
     } else if (kind == "NUMBER") {
         offer_incidents();
+    } else if (kind == "BRANCH") {
+        offer_branches();
     } else if (kind == "FORMAT") {
         for (const std::string_view format : kMetricsFormats)
             offer(std::string(format), "");
@@ -225,6 +233,22 @@ void Completer::offer_plugins() {
     for (const ListedPlugin& plugin : list_plugins(*folders))
         if (plugin.file)
             offer(plugin.file->info.name, plugin.file->info.summary);
+}
+
+// Of the host that the command would talk to.
+void Completer::offer_branches() {
+    Result<ControlClient> host = connect_to_host({.socket = line_.value("socket")});
+    if (!host)
+        return;
+    const auto status = host->call("status", nlohmann::json::object(), ControlClient::Clock::now() + kPatience);
+    if (!status || !member(*status, "below").is_array())
+        return;
+    for (const nlohmann::json& branch : member(*status, "below")) {
+        const std::string name = text_in(branch, "seat");
+        const std::string runs = text_in(member(branch, "scheduler"), "title");
+        if (!name.empty())
+            offer(name, text_in(branch, "cgroup") + ", " + (runs.empty() ? text_in(branch, "phase") : runs));
+    }
 }
 
 void Completer::offer_incidents() {

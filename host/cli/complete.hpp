@@ -2,8 +2,8 @@
 //
 // What may stand in the place of an unfinished word of the command line: commands and options from the program's own
 // tree of commands, and words that only the machine knows (plugins, options of the scheduler that the line names,
-// numbers of incident records). A shell's script (`scxhost completion SHELL`) asks for it at each Tab, so that every
-// shell offers the same, and what this program takes.
+// branches of the running host, numbers of incident records). A shell's script (`scxhost completion SHELL`) asks for it
+// at each Tab, so that every shell offers the same, and what this program takes.
 #pragma once
 
 #include <span>
@@ -31,7 +31,8 @@ struct Completions {
 };
 
 // `words` are those behind the program's name, up to the cursor; the last one is the unfinished one, maybe empty. Reads
-// files, runs no code of a plugin, asks no host. What cannot be found out is left out: a Tab shows no errors.
+// files, runs no code of a plugin, and waits for a host for two seconds at most. What cannot be found out is left out:
+// a Tab shows no errors.
 [[nodiscard]] Completions complete(const CLI::App& root, std::span<const std::string> words);
 
 // As the scripts read it: a line with what files are wanted ("none", "folders", "files", "schedulers"), then each

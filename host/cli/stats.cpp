@@ -68,7 +68,7 @@ void add_stats(CommandLine line) {
     CLI::App* command = line.app.add_subcommand("stats", "Show the running scheduler's statistics");
     const auto arguments = std::make_shared<StatsArguments>();
     add_control(*command, arguments->control);
-    command->add_option("--at", arguments->at, "Of a branch; without it the scheduler above all")->type_name("NAME");
+    command->add_option("--at", arguments->at, "Of a branch; without it the scheduler above all")->type_name("BRANCH");
     command->add_flag("-w,--watch", arguments->watch, "Again and again, until Ctrl-C");
     command->add_option("--interval", arguments->interval, "Pause between two readings with --watch (default: 1s)")
         ->type_name("TIME");

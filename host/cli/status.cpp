@@ -47,6 +47,8 @@ void add_branches(Rows& rows, const nlohmann::json& below, const std::string& ab
         std::string line = describe_scheduler(branch) + ", " + text_in(branch, "cgroup");
         if (const nlohmann::json& tasks = member(branch, "tasks"); tasks.is_number_unsigned())
             line += fmt::format(", {} tasks", tasks.get<std::uint64_t>());
+        if (const nlohmann::json& cpus = member(branch, "cpus"); cpus.is_number_unsigned())
+            line += fmt::format(", {} CPUs", cpus.get<std::uint64_t>());
         rows.push_back({std::string(2 * depth, ' ') + name, line});
         for (const std::string& why : {text_in(branch, "waits_for"), text_in(member(branch, "stood_down"), "message")})
             if (!why.empty())

@@ -42,7 +42,7 @@ CommandResult give(const OrderArguments& arguments, const Order& order) {
 void add_order(CommandLine line, const Order& order, const char* help, const char* footer) {
     CLI::App* command = line.app.add_subcommand(order.method, help);
     const auto arguments = std::make_shared<OrderArguments>();
-    command->add_option("NAME", arguments->at, "A branch; without it the scheduler above all")->type_name("");
+    command->add_option("BRANCH", arguments->at, "Its name; without it the scheduler above all")->type_name("");
     add_control(*command, arguments->control);
     command->footer(footer);
     command->callback([=, &chosen = line.chosen] { chosen = [=] { return give(*arguments, order); }; });

@@ -114,7 +114,7 @@ void add_swap(CommandLine line) {
                   "or the name of an installed plugin; without it the host reads its configuration again",
                   /*required=*/false, /*with_program=*/true);
     command->add_option("--at", arguments->at, "The branch to swap at; without it the scheduler above all")
-        ->type_name("NAME");
+        ->type_name("BRANCH");
     command->add_flag("--no-wait", arguments->no_wait, "Do not wait for the outcome");
     command->add_flag("--force", arguments->force, "Even if this build failed before and is quarantined");
     add_control(*command, arguments->control);

@@ -7,6 +7,7 @@
 #include "host/config/selection.hpp"
 #include "host/control/protocol.hpp"
 #include "host/control/status_json.hpp"
+#include "host/kernel/cgroup.hpp"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -237,14 +238,26 @@ void HostService::stats(const json& params, const Peer&, const Reply& reply) {
     reply(statistics ? Result<json>(statistics_json(*statistics)) : fail(statistics.error()));
 }
 
+json HostService::metrics_of(const std::string& seat, const SchedExtEvents& events) {
+    json answer = totals_json(supervisor_.totals(seat));
+    const Result<StatisticsReport> statistics = supervisor_.statistics(seat);
+    answer["stats"] = statistics ? statistics_json(*statistics) : json(nullptr);
+    answer["kernel_events"] = events.empty() ? json(nullptr) : json(events);
+    return answer;
+}
+
 void HostService::metrics(const json&, const Peer&, const Reply& reply) {
-    json answer = totals_json(supervisor_.totals());
+    const SchedExtSysfs sysfs;
+    json answer = metrics_of({}, sysfs.events());
     answer["uptime_seconds"] = seconds(supervisor_.uptime());
     answer["status"] = status_json(supervisor_.status());
-    const Result<StatisticsReport> statistics = supervisor_.statistics();
-    answer["stats"] = statistics ? statistics_json(*statistics) : json(nullptr);
-    const Result<SchedExtStatus> kernel = SchedExtSysfs().snapshot();
-    answer["kernel_events"] = kernel && kernel->ops ? json(kernel->events) : json(nullptr);
+    answer["below"] = json::array();
+    for (const SeatStatus& branch : supervisor_.branches()) {
+        const Result<std::uint64_t> cgroup = find_cgroup(branch.cgroup);
+        json of_branch = metrics_of(branch.seat, cgroup ? sysfs.events(*cgroup) : SchedExtEvents());
+        of_branch["status"] = branch_json(branch);
+        answer["below"].push_back(std::move(of_branch));
+    }
     reply(std::move(answer));
 }
 

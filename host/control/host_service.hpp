@@ -33,6 +33,7 @@ private:
     void borrow(const nlohmann::json& params, const Peer& caller, const Reply& reply);
     void give_back(const nlohmann::json& params, const Peer& caller, const Reply& reply);
 
+    [[nodiscard]] nlohmann::json metrics_of(const std::string& seat, const SchedExtEvents& events);
     // Somebody who has not borrowed the machine decides what runs: then that stays.
     void end_loan_of_others(const Peer& caller);
     void order(const nlohmann::json& params, const Peer& caller, const Reply& reply,

@@ -67,6 +67,8 @@ nlohmann::json branch_json(const SeatStatus& status) {
     result.update({{"above", status.above},
                    {"cgroup", status.cgroup},
                    {"tasks", status.tasks ? nlohmann::json(*status.tasks) : nlohmann::json(nullptr)},
+                   {"cpus", status.cpus ? nlohmann::json(*status.cpus) : nlohmann::json(nullptr)},
+                   {"caps", status.caps},
                    {"waits_for", or_null(status.waits_for)}});
     return result;
 }

@@ -35,8 +35,8 @@ SchedExtState parse_state(std::string_view text) {
 
 // The whole file without the newline at its end. A missing file is nullopt: the root scheduler's folder goes away at
 // any moment, between open and read too (ENODEV).
-Result<std::optional<std::string>> read_optional(const std::filesystem::path& path) {
-    const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+Result<std::optional<std::string>> read_optional(const std::filesystem::path& path, int folder = AT_FDCWD) {
+    const UniqueFd fd(::openat(folder, path.c_str(), O_RDONLY | O_CLOEXEC));
     int error = fd ? 0 : errno;
     std::string text;
     while (error == 0) {
@@ -75,8 +75,8 @@ Result<std::uint64_t> read_number(const std::filesystem::path& path) {
 }
 
 // Lines of "NAME VALUE"; a line of another form is left out.
-std::map<std::string, std::int64_t, std::less<>> parse_events(std::string_view text) {
-    std::map<std::string, std::int64_t, std::less<>> events;
+SchedExtEvents parse_events(std::string_view text) {
+    SchedExtEvents events;
     while (!text.empty()) {
         const std::string_view line = text.substr(0, text.find('\n'));
         text.remove_prefix(std::min(line.size() + 1, text.size()));
@@ -86,6 +86,21 @@ std::map<std::string, std::int64_t, std::less<>> parse_events(std::string_view t
             events.emplace(line.substr(0, space), value);
     }
     return events;
+}
+
+// Lines of "NAME: LIST".
+SchedExtCaps parse_caps(std::string_view text) {
+    SchedExtCaps caps;
+    while (!text.empty()) {
+        std::string_view line = text.substr(0, text.find('\n'));
+        text.remove_prefix(std::min(line.size() + 1, text.size()));
+        const std::size_t colon = line.find(':');
+        if (colon == std::string_view::npos)
+            continue;
+        const std::string_view list = line.substr(colon + 1);
+        caps.emplace(line.substr(0, colon), list.substr(std::min(list.find_first_not_of(' '), list.size())));
+    }
+    return caps;
 }
 
 } // namespace
@@ -108,8 +123,7 @@ bool SchedExtSysfs::present() const {
 Result<SchedExtStatus> SchedExtSysfs::snapshot() const {
     SchedExtStatus status;
     status.ops = SCXHOST_TRY(read_optional(root_ / "root/ops"));
-    if (const auto events = SCXHOST_TRY(read_optional(root_ / "root/events")))
-        status.events = parse_events(*events);
+    status.events = events();
     status.enable_seq = SCXHOST_TRY(read_number(root_ / "enable_seq"));
     status.nr_rejected = SCXHOST_TRY(read_number(root_ / "nr_rejected"));
     status.hotplug_seq = SCXHOST_TRY(read_number(root_ / "hotplug_seq"));
@@ -176,6 +190,25 @@ Result<UniqueFd> open_in(const UniqueFd& folder, const std::filesystem::path& ro
 }
 
 } // namespace
+
+// Empty: there is no such scheduler, or no such file of it.
+std::string SchedExtSysfs::read_of_scheduler(std::uint64_t sub_cgroup, const char* file) const {
+    UniqueFd scheduler(::open((root_ / "root").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (sub_cgroup != 0 && scheduler)
+        scheduler = find_sub_scheduler(scheduler, sub_cgroup);
+    if (!scheduler)
+        return {};
+    const Result<std::optional<std::string>> text = read_optional(file, scheduler.get());
+    return text ? text->value_or("") : "";
+}
+
+SchedExtEvents SchedExtSysfs::events(std::uint64_t sub_cgroup) const {
+    return parse_events(read_of_scheduler(sub_cgroup, "events"));
+}
+
+SchedExtCaps SchedExtSysfs::caps(std::uint64_t sub_cgroup) const {
+    return parse_caps(read_of_scheduler(sub_cgroup, "caps"));
+}
 
 Result<SchedExtProbe> SchedExtProbe::open(const std::filesystem::path& root) {
     SchedExtProbe probe;

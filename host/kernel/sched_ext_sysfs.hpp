@@ -29,6 +29,13 @@ enum class SchedExtState {
 // The kernel's own word for a state ("enabled"); "unknown" for kUnknown.
 [[nodiscard]] std::string_view to_string(SchedExtState state);
 
+// A scheduler's event counters by their names (from 6.15).
+using SchedExtEvents = std::map<std::string, std::int64_t, std::less<>>;
+
+// On which CPUs a sub-scheduler may do what (7.3), by the names of its capabilities: lists of topological ids, such as
+// "0-3,8", which is empty where it has none.
+using SchedExtCaps = std::map<std::string, std::string, std::less<>>;
+
 // One reading. The kernel offers no atomic view of its files, so while a scheduler comes or goes the members may belong
 // to slightly different moments; `state` is read last.
 struct SchedExtStatus {
@@ -39,7 +46,7 @@ struct SchedExtStatus {
     std::uint64_t nr_rejected = 0;  // tasks refused because their scheduler disallowed them
     std::uint64_t hotplug_seq = 0;  // CPU hotplug events since boot
     bool switch_all = false;        // every task of the fair class is in sched_ext, not only those that asked for it
-    std::map<std::string, std::int64_t, std::less<>> events; // the root scheduler's event counters (from 6.15)
+    SchedExtEvents events;          // the root scheduler's
 };
 
 class SchedExtSysfs {
@@ -53,8 +60,15 @@ public:
 
     // kUnsupported when the kernel has no sched_ext, kIo when a file cannot be read or holds no number.
     [[nodiscard]] Result<SchedExtStatus> snapshot() const;
+    // The event counters of the root scheduler, or of the one below a cgroup, given by the cgroup's id (7.3.4: each has
+    // its own). Empty: there is no scheduler, or the kernel does not tell.
+    [[nodiscard]] SchedExtEvents events(std::uint64_t sub_cgroup = 0) const;
+    // Of the scheduler below a cgroup, what the one above it has granted. Empty: as for events().
+    [[nodiscard]] SchedExtCaps caps(std::uint64_t sub_cgroup) const;
 
 private:
+    [[nodiscard]] std::string read_of_scheduler(std::uint64_t sub_cgroup, const char* file) const;
+
     std::filesystem::path root_;
 };
 

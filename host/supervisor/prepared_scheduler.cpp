@@ -150,7 +150,8 @@ PreparedScheduler::~PreparedScheduler() {
 
 Result<> PreparedScheduler::bind_options(const Config& config, const KernelBtf* kernel) {
     if (kernel != nullptr)
-        SCXHOST_TRY(choose_form(*object_, *kernel)); // options may go into the struct_ops
+        SCXHOST_TRY(
+            choose_form(*object_, *kernel, !config.branch.cgroup.empty())); // options may go into the struct_ops
     binding_ =
         SCXHOST_TRY(scxhost::bind_options(*object_, config.scheduler.options, config.scheduler.ops, kernel, machine_));
     setup_ = SCXHOST_TRY(ObjectSetup::bind(*object_, config.scheduler, machine_));

@@ -66,6 +66,8 @@ struct SeatStatus {
     std::string above;                // the name of the seat that it is below; empty: none
     std::string cgroup;               // of a branch
     std::optional<std::size_t> tasks; // in its cgroup; nullopt: not known, or the machine's
+    SchedExtCaps caps;                // that the scheduler above has granted to what runs in a branch
+    std::optional<std::size_t> cpus;  // on which it may put tasks by these; nullopt: not known, or the machine's
     Phase phase{};
     std::optional<Running> running;
     SchedExtProbe::Reading kernel; // what the kernel says

@@ -5,6 +5,7 @@
 #include "host/config/selection.hpp"
 #include "host/kernel/cgroup.hpp"
 #include "host/kernel/kernel_release.hpp"
+#include "host/kernel/machine_topology.hpp"
 #include "host/kernel/scheduler_links.hpp"
 
 #include <fmt/format.h>
@@ -13,6 +14,7 @@
 #include <algorithm>
 #include <fstream>
 #include <random>
+#include <set>
 #include <utility>
 
 namespace scxhost {
@@ -32,6 +34,17 @@ constexpr std::size_t kDescriptorsInLoop = 10'000;
 constexpr auto kProcessPatience = std::chrono::milliseconds(500);
 // No cgroup has this id.
 constexpr std::uint64_t kNoCgroup = ~0ULL;
+
+// CPUs that a sub-scheduler may put tasks on, if only at once (7.3.4: each capability comes with that one).
+std::optional<std::size_t> count_granted(const SchedExtCaps& caps) {
+    if (caps.empty())
+        return std::nullopt;
+    std::set<std::uint32_t> cpus;
+    for (const auto& [name, list] : caps)
+        for (const std::uint32_t cpu : parse_cpu_list(list).value_or(std::vector<std::uint32_t>()))
+            cpus.insert(cpu);
+    return cpus.size();
+}
 // Between its two answers.
 constexpr auto kCanaryPause = std::chrono::milliseconds(100);
 
@@ -963,8 +976,11 @@ SeatStatus Seat::status() const {
         status.above = place_.above->name();
         status.cgroup = place_.cgroup;
         status.tasks = count_threads(place_.cgroup);
-        // Of what is below a cgroup the kernel shows the name alone.
-        status.kernel = services_.probe.read(find_cgroup(place_.cgroup).value_or(kNoCgroup));
+        const std::uint64_t cgroup = find_cgroup(place_.cgroup).value_or(kNoCgroup);
+        // Of what is below a cgroup the kernel shows no state.
+        status.kernel = services_.probe.read(cgroup);
+        status.caps = SchedExtSysfs().caps(cgroup);
+        status.cpus = count_granted(status.caps);
     }
     if (running_) {
         const Spec& spec = specs_.at(running_->id);

@@ -357,8 +357,9 @@ std::vector<SeatStatus> Supervisor::branches() const {
     return result;
 }
 
-SeatTotals Supervisor::totals() const {
-    return seat_->totals();
+SeatTotals Supervisor::totals(const std::string& seat) const {
+    const Seat* found = find_seat(seat);
+    return found != nullptr ? found->totals() : SeatTotals();
 }
 
 Result<StatisticsReport> Supervisor::statistics(const std::string& seat) {

@@ -143,7 +143,7 @@ public:
     [[nodiscard]] SeatStatus status() const;
     // Each after those above it.
     [[nodiscard]] std::vector<SeatStatus> branches() const;
-    [[nodiscard]] SeatTotals totals() const;
+    [[nodiscard]] SeatTotals totals(const std::string& seat = {}) const;
     [[nodiscard]] std::chrono::nanoseconds uptime() const { return std::chrono::steady_clock::now() - began_; }
     // The running scheduler's statistics now. kUsage: nothing runs.
     [[nodiscard]] Result<StatisticsReport> statistics(const std::string& seat = {});

@@ -129,7 +129,7 @@ void set_up(SchedulerObject& object) {
 }
 
 void bind(SchedulerObject& object) {
-    (void)choose_form(object, kernel());
+    (void)choose_form(object, kernel(), true);
     std::vector<Setting> settings;
     for (const OptionDeclaration& option : object.declarations().options) {
         settings.push_back(fitting(option));

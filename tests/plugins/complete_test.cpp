@@ -5,6 +5,7 @@
 #include "host/base/write_all.hpp"
 #include "host/cli/command.hpp"
 #include "host/cli/complete.hpp"
+#include "host/control/protocol.hpp"
 #include "host/supervisor/incidents.hpp"
 #include "tests/plugins/zoo.hpp"
 #include "tests/vm/host_process.hpp"
@@ -16,16 +17,21 @@
 #include <poll.h>
 #include <pty.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <cstdlib>
+#include <cstring>
+#include <thread>
 
 namespace scxhost {
 namespace {
 
 using namespace std::chrono_literals;
+using nlohmann::json;
 using testing::AllOf;
 using testing::Contains;
 using testing::ElementsAre;
@@ -90,7 +96,7 @@ TEST_F(CompleteTest, EveryKindOfValueHasItsWordsOrFiles) {
     EXPECT_THAT(words({"run", "good", "--plugin-dir", kZooDir, "goo"}), testing::IsEmpty()) << "only one";
     // A kind that the table in complete.cpp does not have would be offered nothing, unseen.
     const std::set<std::string> known = {"WHAT", "FILE", "PATH", "DIR",    "KEY=VALUE", "NUMBER", "SHELL",
-                                         "TIME", "N",    "NAME", "FORMAT", "WORKLOAD",  "REGEX"};
+                                         "TIME", "N",    "NAME", "FORMAT", "WORKLOAD",  "REGEX",  "BRANCH"};
     std::vector<const CLI::App*> commands = {&app_};
     while (!commands.empty()) {
         const CLI::App* command = commands.back();
@@ -134,6 +140,60 @@ TEST_F(CompleteTest, NumbersOfIncidents) {
         ASSERT_TRUE(IncidentStore(folder, 1U << 20U).write({{"scheduler", "qmap"}}));
     EXPECT_THAT(words({"incidents", "--dir", folder, "show", ""}), ElementsAre("2", "1"));
     EXPECT_THAT(words({"incidents", "--dir", folder, "show", "1", ""}), IsEmpty());
+}
+
+// A host that says of itself what the test wants, to as many as ask.
+class StatedHost {
+public:
+    StatedHost(const std::filesystem::path& socket, json status) {
+        sockaddr_un address{};
+        address.sun_family = AF_UNIX;
+        std::strncpy(address.sun_path, socket.c_str(), sizeof address.sun_path - 1);
+        EXPECT_EQ(::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+        EXPECT_EQ(::listen(listener_.get(), 4), 0);
+        thread_ = std::thread([this, answer = format_result(1, status)] {
+            while (const UniqueFd client{::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC)}) {
+                char buffer[4096];
+                if (::recv(client.get(), buffer, sizeof buffer, 0) > 0)
+                    (void)::send(client.get(), answer.data(), answer.size(), MSG_NOSIGNAL);
+            }
+        });
+    }
+    StatedHost(const StatedHost&) = delete;
+    StatedHost& operator=(const StatedHost&) = delete;
+    ~StatedHost() {
+        ::shutdown(listener_.get(), SHUT_RDWR); // ends the accept
+        thread_.join();
+    }
+
+private:
+    UniqueFd listener_{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    std::thread thread_;
+};
+
+json status_of_a_tree() {
+    return {{"below",
+             {{{"seat", "games"}, {"cgroup", "/games"}, {"scheduler", {{"title", "qmap 1"}}}},
+              {{"seat", "shooters"}, {"cgroup", "/games/shooters"}, {"scheduler", nullptr}, {"phase", "waiting"}}}}};
+}
+
+TEST_F(CompleteTest, BranchesOfTheRunningHost) {
+    const std::string socket = dir_.path() / "sock";
+    EXPECT_THAT(words({"swap", "--socket", socket, "--at", ""}), IsEmpty()) << "nobody is there";
+    {
+        const StatedHost host(socket, status_of_a_tree());
+        EXPECT_THAT(words({"swap", "--socket", socket, "--at", ""}), ElementsAre("games", "shooters"));
+        EXPECT_THAT(words({"stats", "--socket=" + socket, "--at=sh"}), ElementsAre("--at=shooters"));
+        EXPECT_THAT(words({"stop", "--socket", socket, "g"}), ElementsAre("games"));
+        EXPECT_THAT(words({"resume", "--socket", socket, ""}), ElementsAre("games", "shooters"));
+        EXPECT_THAT(words({"stop", "games", "--socket", socket, ""}), IsEmpty()) << "one at a time";
+        const Completions both = complete(app_, std::vector<std::string>{"stop", "--socket", socket, ""});
+        EXPECT_EQ(both.candidates.at(0).help, "/games, qmap 1");
+        EXPECT_EQ(both.candidates.at(1).help, "/games/shooters, waiting");
+    }
+    std::filesystem::remove(socket);
+    const StatedHost odd(socket, {{"below", {7, {{"seat", 7}}}}});
+    EXPECT_THAT(words({"stop", "--socket", socket, ""}), IsEmpty());
 }
 
 TEST_F(CompleteTest, NothingButLinesComesOut) {
@@ -226,6 +286,7 @@ protected:
 
 TEST_P(ShellCompletionTest, TabCompletesWhatIsTyped) {
     const ShellCase& shell = GetParam();
+    const StatedHost host(home_.path() / "sock", status_of_a_tree());
     Shell terminal(shell.program, shell.arguments);
     const std::string zoo = std::string(" --plugin-dir ") + kZooDir + " ";
     terminal.type("cd " + home_.path().string() + "\n" + shell.setup + "\n");
@@ -245,6 +306,10 @@ TEST_P(ShellCompletionTest, TabCompletesWhatIsTyped) {
         {"run --object=some/mi\t", "<run><--object=some/mine.toml>"},
         {"list --plugin-dir so\t", "<list><--plugin-dir><some"}, // zsh takes the slash away again
         {"run some/ot\t", shell.no_scheduler},
+        {"swap --socket sock --at ga\t", "<--at><games>"},
+        {"stats --socket sock --at=sh\t", "<--at=shooters>"},
+        {"stop --socket sock sh\t", "<sock><shooters>"},
+        {"resume --socket=sock ga\t", "<games>"},
     };
     for (const auto& test : cases) {
         terminal.type("scxhost " + test.typed + "\n");

@@ -68,7 +68,7 @@ protected:
     Result<std::vector<std::string>> fit(const KernelModel& model, const std::string& struct_ops = "fits_ops") {
         object_.emplace(SchedulerObject::open({.name = "fits", .bytes = bytes_, .struct_ops = struct_ops}).value());
         const KernelBtf kernel = model.build();
-        const Result<> form = choose_form(*object_, kernel);
+        const Result<> form = choose_form(*object_, kernel, false);
         EXPECT_TRUE(form);
         return fit_to_kernel(*object_, kernel);
     }
@@ -195,6 +195,31 @@ TEST_F(KernelFitTest, FormIsTheKernelsUnlessOneIsAskedFor) {
     model.kfuncs.erase("scx_bpf_this_cid");
     EXPECT_THAT(notes(model, ""), ElementsAre("no topological ids"));
     EXPECT_EQ(object_->struct_ops_name(), "fits_ops") << "the form needs the feature as well";
+}
+
+// An object that does not say when: a branch needs the cid form, and the machine's scheduler does not.
+TEST_F(KernelFitTest, ABranchTakesTheCidFormWhereThereIsOne) {
+    Bytes simple = zoo_bytes(std::string(kPluginsDir) + "/simple.bpf.o");
+    KernelModel model;
+    for (const bool is_branch : {false, true}) {
+        object_.emplace(SchedulerObject::open({.name = "simple", .bytes = simple, .struct_ops = ""}).value());
+        ASSERT_TRUE(choose_form(*object_, model.build(), is_branch));
+        EXPECT_EQ(object_->ops_type_name(), is_branch ? "sched_ext_ops_cid" : "sched_ext_ops");
+        EXPECT_EQ(object_->ops_name(), "simple_" + object_->build_id());
+    }
+    model.cid_form = false;
+    object_.emplace(SchedulerObject::open({.name = "simple", .bytes = simple, .struct_ops = ""}).value());
+    ASSERT_TRUE(choose_form(*object_, model.build(), true));
+    EXPECT_EQ(object_->ops_type_name(), "sched_ext_ops") << "a kernel without that form";
+
+    // Under two names they are two schedulers, and somebody has to choose.
+    const std::size_t links = section_offset(simple, ".struct_ops.link");
+    const std::size_t name = as_text(simple).find(std::string_view("simple\0", 7), links);
+    ASSERT_NE(name, std::string_view::npos);
+    simple[name] = std::byte{'d'};
+    const Result<SchedulerObject> two = SchedulerObject::open({.name = "two", .bytes = simple, .struct_ops = ""});
+    ASSERT_FALSE(two);
+    EXPECT_THAT(two.error().what, HasSubstr("has 2 struct_ops maps"));
 }
 
 TEST_F(KernelFitTest, FormThatTheKernelLacksIsRefusedBeforeWhatElseIsMissing) {

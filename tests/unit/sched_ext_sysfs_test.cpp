@@ -62,7 +62,7 @@ TEST_F(SchedExtSysfsTest, RunningSchedulerIsReadWhole) {
     EXPECT_EQ(status->nr_rejected, 3U);
     EXPECT_EQ(status->hotplug_seq, 7U);
     EXPECT_TRUE(status->switch_all);
-    const std::map<std::string, std::int64_t, std::less<>> expected = {
+    const SchedExtEvents expected = {
         {"SCX_EV_SELECT_CPU_FALLBACK", 0}, {"SCX_EV_BYPASS_DURATION", 17123456789}, {"SCX_EV_X", -1}};
     EXPECT_EQ(status->events, expected);
 }
@@ -113,6 +113,31 @@ TEST_F(SchedExtSysfsTest, ProbeFindsSubSchedulersByTheirCgroupAtAnyDepth) {
     EXPECT_EQ(probe->read(2).ops_name(), "");
     EXPECT_EQ(probe->read(42).state, SchedExtState::kEnabled);
     EXPECT_EQ(probe->read(42).enable_seq, 5U);
+}
+
+TEST_F(SchedExtSysfsTest, EachSchedulerHasItsOwnEvents) {
+    write_idle_tree();
+    const SchedExtSysfs sysfs(dir_.path());
+    EXPECT_TRUE(sysfs.events().empty());
+    EXPECT_TRUE(sysfs.events(42).empty());
+    write("root/events", "SCX_EV_X 1\n");
+    write("root/sub/sub-42/events", "SCX_EV_X 2\n");
+    write("root/sub/sub-42/sub/sub-4/events", "SCX_EV_X 3\n");
+    write("root/sub/sub-7/ops", "one that tells none\n");
+    EXPECT_EQ(sysfs.events(), (SchedExtEvents{{"SCX_EV_X", 1}}));
+    EXPECT_EQ(sysfs.events(42), (SchedExtEvents{{"SCX_EV_X", 2}}));
+    EXPECT_EQ(sysfs.events(4), (SchedExtEvents{{"SCX_EV_X", 3}}));
+    EXPECT_TRUE(sysfs.events(7).empty());
+    EXPECT_TRUE(sysfs.events(2).empty());
+}
+
+TEST_F(SchedExtSysfsTest, CapabilitiesOfASubScheduler) {
+    write_idle_tree();
+    const SchedExtSysfs sysfs(dir_.path());
+    EXPECT_TRUE(sysfs.caps(42).empty());
+    write("root/sub/sub-42/caps", "enq_immed: \nenq: 0-1,3\nodd line\npreempt:\nperf: 2\n");
+    EXPECT_EQ(sysfs.caps(42), (SchedExtCaps{{"enq_immed", ""}, {"enq", "0-1,3"}, {"preempt", ""}, {"perf", "2"}}));
+    EXPECT_TRUE(sysfs.caps(4).empty());
 }
 
 TEST_F(SchedExtSysfsTest, ProbeFindsNoSubSchedulersWhereThereAreNone) {

@@ -784,15 +784,15 @@ TEST_F(SwapVm, MetricsCountWhatHappened) {
     HostProcess metrics({"metrics"});
     EXPECT_EQ(metrics.wait(), 0) << metrics.err();
     for (const std::string& line : {
-             std::string("scxhost_phase{scxhost_phase=\"good\"} 1"),
-             std::string("scxhost_kernel_agrees 1"),
-             std::string("scxhost_swaps_total{outcome=\"good\"} 3"), // with the start
-             std::string("scxhost_swaps_total{outcome=\"rolled-back\"} 1"),
-             std::string("scxhost_swap_gap_seconds_count 2"),
-             std::string("scxhost_failures_total 1"),
-             std::string("scxhost_quarantined_builds 1"),
-             std::string("scxhost_scheduler_running_seconds{scheduler=\"simple\"} "),
-             std::string("scxhost_stats_queued_total{scheduler=\"simple\"} "),
+             std::string("scxhost_phase{seat=\"machine\",scxhost_phase=\"good\"} 1"),
+             std::string("scxhost_kernel_agrees{seat=\"machine\"} 1"),
+             std::string("scxhost_swaps_total{seat=\"machine\",outcome=\"good\"} 3"), // with the start
+             std::string("scxhost_swaps_total{seat=\"machine\",outcome=\"rolled-back\"} 1"),
+             std::string("scxhost_swap_gap_seconds_count{seat=\"machine\"} 2"),
+             std::string("scxhost_failures_total{seat=\"machine\"} 1"),
+             std::string("scxhost_quarantined_builds{seat=\"machine\"} 1"),
+             std::string("scxhost_scheduler_running_seconds{seat=\"machine\",scheduler=\"simple\"} "),
+             std::string("scxhost_stats_queued_total{seat=\"machine\",scheduler=\"simple\"} "),
              "kernel=\"" + kernel.value("release", "") + "\"",
          })
         EXPECT_THAT(metrics.out(), HasSubstr(line));
@@ -803,8 +803,9 @@ TEST_F(SwapVm, MetricsCountWhatHappened) {
                                                : std::string(),
                                            '\n');
     std::ptrdiff_t counted = 0;
-    for (std::size_t at = 0; (at = text.find("\nscxhost_kernel_events_total{scheduler=\"simple\",event=\"SCX_EV_",
-                                             at)) != std::string::npos;
+    for (std::size_t at = 0;
+         (at = text.find("\nscxhost_kernel_events_total{seat=\"machine\",scheduler=\"simple\",event=\"SCX_EV_", at)) !=
+         std::string::npos;
          ++at)
         ++counted;
     EXPECT_EQ(counted, events);

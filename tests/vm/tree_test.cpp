@@ -15,11 +15,16 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
+#include <exception>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <random>
 #include <sstream>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 namespace scxhost {
@@ -131,6 +136,10 @@ protected:
             }
         });
     }
+    static void expect_progress(Children& crowd, std::size_t child) {
+        const std::uint64_t before = crowd.board().work[child].load();
+        EXPECT_TRUE(wait_until([&] { return crowd.board().work[child].load() > before; })) << "child " << child;
+    }
     static std::string replaced(std::string text, const std::string& from, const std::string& to) {
         const std::size_t at = text.find(from);
         EXPECT_NE(at, std::string::npos) << from;
@@ -184,6 +193,27 @@ TEST_F(Tree, OneConfigurationOneProcessSeveralSchedulers) {
     }
     EXPECT_EQ(branch("games").at("tasks"), 2);
     EXPECT_EQ(branch("work").at("tasks"), 1);
+    // qmap grants all that it has itself.
+    for (const char* seat : {"games", "shooters", "work"}) {
+        EXPECT_EQ(branch(seat).at("cpus"), ::sysconf(_SC_NPROCESSORS_ONLN)) << seat;
+        EXPECT_NE(branch(seat).at("caps").value("enq", ""), "") << seat;
+    }
+
+    // Each has its rows, its own count of the kernel's events among them.
+    HostProcess metrics({"metrics"});
+    EXPECT_EQ(metrics.wait(), 0) << metrics.err();
+    for (const std::string& seat : {std::string("games"), std::string("shooters"), std::string("work")})
+        for (const std::string& line : {
+                 "scxhost_phase{seat=\"" + seat + "\",scxhost_phase=\"good\"} 1\n",
+                 "scxhost_swaps_total{seat=\"" + seat + "\",outcome=\"good\"} 1\n",
+                 "scxhost_scheduler_info{seat=\"" + seat + "\",scheduler=\"qmap\",title=",
+                 "scxhost_stats_in_use{seat=\"" + seat + "\",scheduler=\"qmap\"} 1\n",
+                 "scxhost_kernel_events_total{seat=\"" + seat + "\",scheduler=\"qmap\",event=\"SCX_EV_",
+             })
+            EXPECT_THAT(metrics.out(), HasSubstr(line));
+    EXPECT_THAT(metrics.out(), HasSubstr("\nscxhost_branch_info{seat=\"shooters\",above=\"games\",cgroup=\"/games/"));
+    EXPECT_THAT(metrics.out(), HasSubstr("\nscxhost_branch_tasks{seat=\"games\"} 2\n"));
+    EXPECT_THAT(metrics.out(), HasSubstr("\nscxhost_stats_enqueued_total{seat=\"machine\",scheduler=\"qmap\"} "));
     crowd.end_all();
     end(*host);
     EXPECT_EQ(name_at({kGames}), "");
@@ -239,6 +269,45 @@ TEST_F(Tree, ASwapOfTheRootBringsTheBranchesBack) {
     EXPECT_EQ(refused.report.value("outcome", ""), "rolled-back") << refused.report;
     for (const char* seat : {"games", "work", "shooters"})
         enabled_at(*host, seat);
+    end(*host);
+}
+
+// A policy of both forms is attached in the one that its place needs.
+TEST_F(Tree, SimpleServesABranch) {
+    const auto host = start("[scheduler]\nplugin = \"qmap\"\n[swap]\nprobation = \"0s\"\n"
+                            "[[below]]\ncgroup = \"/work\"\nplugin = \"simple\"\n");
+    enabled_at(*host, "work");
+    EXPECT_THAT(name_at({kWork}), testing::StartsWith("simple_"));
+    Children crowd;
+    put(waker(crowd), kWork);
+    put(crowd.spinner(), kWork);
+    fill_cpus(crowd, 1); // of the root's
+    const auto serves = [&](const char* statistic) {
+        const std::int64_t before = statistic_at("work", statistic);
+        return wait_until([&] { return statistic_at("work", statistic) >= before + 20; });
+    };
+    EXPECT_TRUE(serves("queued"));
+    for (const std::size_t child : {0U, 1U})
+        expect_progress(crowd, child);
+    const Answer fifo = swap({"simple", "--at", "work", "--set", "fifo=true"});
+    EXPECT_EQ(fifo.report.value("outcome", ""), "good") << fifo.report << fifo.err;
+    EXPECT_TRUE(serves("queued"));
+    for (const std::size_t child : {0U, 1U})
+        expect_progress(crowd, child);
+    crowd.end_all();
+
+    // An idle CPU is found, and one that goes offline is none.
+    Children alone;
+    put(waker(alone), kWork);
+    EXPECT_TRUE(serves("direct"));
+    {
+        const CpuAway away;
+        expect_progress(alone, 0);
+    }
+    expect_progress(alone, 0);
+    EXPECT_EQ(branch("work").at("phase"), "good");
+    EXPECT_EQ(count("left", "work"), 0);
+    alone.end_all();
     end(*host);
 }
 
@@ -441,7 +510,7 @@ TEST_F(LimitsOfTree, WhatTheKernelOrTheOneAboveCannotIsRefusedBeforehand) {
               "tree.toml:3:", "takes no schedulers below it"},
              {"a branch by CPU number",
               "[scheduler]\nplugin = \"qmap\"\n[[below]]\ncgroup = \"/work\"\n"
-              "plugin = \"simple\"\n",
+              "plugin = \"interactive\"\n",
               "tree.toml:5:", "cid form"},
              {"its own place",
               "[scheduler]\nplugin = \"qmap\"\n[[below]]\ncgroup = \"/work\"\nplugin = \"qmap\"\n"
@@ -500,6 +569,206 @@ TEST_F(OlderKernelTree, IsRefusedWithThePlaceAndTheReason) {
         EXPECT_THAT(process.err(), HasSubstr("leave [[below]] away"));
     }
     EXPECT_EQ(kernel_status().enable_seq, enable_seq);
+}
+
+// Does something again and again beside the test, until it is destroyed; what it throws is a failure.
+class Meanwhile {
+public:
+    explicit Meanwhile(std::function<void()> what)
+        : thread_([this, what = std::move(what)] {
+            try {
+                for (; !over_; ++rounds_)
+                    what();
+            } catch (const std::exception& error) {
+                ADD_FAILURE() << error.what();
+            }
+        }) {}
+    Meanwhile(const Meanwhile&) = delete;
+    Meanwhile& operator=(const Meanwhile&) = delete;
+    ~Meanwhile() {
+        over_ = true;
+        thread_.join();
+    }
+    // So many times more.
+    void wait_for(int rounds) const {
+        EXPECT_TRUE(wait_until([&, before = rounds_.load()] { return rounds_ >= before + rounds; }));
+    }
+
+private:
+    std::atomic<bool> over_ = false;
+    std::atomic<int> rounds_ = 0;
+    std::thread thread_;
+};
+
+// What happens to the cgroups of branches from outside. In a boot of its own.
+class CgroupsOfTree : public Tree {
+protected:
+    // Two that take none below them, and are loaded fast.
+    static constexpr const char* kConfigured = R"([scheduler]
+plugin = "qmap"
+[swap]
+probation = "0s"
+[[below]]
+cgroup = "/games"
+plugin = "qmap"
+[[below]]
+cgroup = "/games/shooters"
+plugin = "simple"
+[[below]]
+cgroup = "/work"
+plugin = "simple"
+)";
+
+    static void swap_at(const std::string& seat, const std::string& plugin, int slice_us) {
+        const Answer answer = swap({plugin, "--at", seat, "--set", fmt::format("slice={}us", slice_us)});
+        EXPECT_EQ(answer.status, 0) << seat << answer.report << answer.err;
+        EXPECT_EQ(answer.report.value("outcome", ""), "good") << seat << answer.report;
+    }
+    static void expect_no_failures() {
+        for (const char* seat : {"games", "work", "shooters"}) {
+            EXPECT_TRUE(reaches(seat, "good")) << seat;
+            EXPECT_EQ(branch(seat).at("recent_failures"), 0) << seat;
+            EXPECT_EQ(count("left", seat), 0) << seat;
+        }
+    }
+    // Of a simple.
+    static std::int64_t enqueued_at(const std::string& seat) {
+        return statistic_at(seat, "direct") + statistic_at(seat, "queued");
+    }
+};
+
+// A task that cannot run is moved like any other.
+TEST_F(CgroupsOfTree, FrozenTasksAreMovedAndRunOnWhenTheyThaw) {
+    const auto host = start(kConfigured);
+    wait_for_all(*host);
+    Children crowd;
+    put(waker(crowd), kGames);
+    put(crowd.spinner(), kGames);
+    put(waker(crowd), kShooters);
+    for (std::size_t child = 0; child < 3; ++child)
+        expect_progress(crowd, child);
+    write_text(std::string(kGames) + "/cgroup.freeze", "1");
+    ASSERT_TRUE(wait_until(
+        [] { return read_text(std::string(kGames) + "/cgroup.events").find("frozen 1") != std::string::npos; }));
+    std::vector<std::uint64_t> work;
+    for (std::size_t child = 0; child < 3; ++child)
+        work.push_back(crowd.board().work[child].load());
+    swap_at("games", "qmap", 1000);
+    EXPECT_TRUE(reaches("shooters", "good"));
+    swap_at("machine", "qmap", 1000);
+    for (const char* seat : {"games", "work", "shooters"})
+        EXPECT_TRUE(reaches(seat, "good")) << seat;
+    EXPECT_EQ(statistic_at("games", "in_use"), 2);
+    EXPECT_EQ(branch("games").at("tasks"), 3);
+    for (std::size_t child = 0; child < 3; ++child)
+        EXPECT_EQ(crowd.board().work[child].load(), work[child]) << "it is frozen";
+
+    write_text(std::string(kGames) + "/cgroup.freeze", "0");
+    for (std::size_t child = 0; child < 3; ++child)
+        expect_progress(crowd, child);
+    const std::int64_t before = enqueued_at("shooters");
+    EXPECT_TRUE(wait_until([&] { return enqueued_at("shooters") > before; }));
+    expect_no_failures();
+    crowd.end_all();
+    end(*host);
+}
+
+// The cpu controller comes, limits and weighs a branch's tasks, and goes, while the branch is swapped.
+TEST_F(CgroupsOfTree, LimitsOfTheCpuControllerChangeWhileABranchIsSwapped) {
+    const auto host = start(kConfigured);
+    wait_for_all(*host);
+    Children crowd;
+    put(crowd.spinner(), kGames);
+    put(waker(crowd), kShooters);
+    put(crowd.spinner(), kWork);
+    write_text("/sys/fs/cgroup/cgroup.subtree_control", "+cpu");
+    {
+        const Meanwhile changes([] {
+            for (const char* limit : {"20000 100000", "50000 100000", "max 100000"})
+                write_text(std::string(kGames) + "/cpu.max", limit);
+            for (const char* weight : {"500", "100"})
+                write_text(std::string(kGames) + "/cpu.weight", weight);
+            ::usleep(1000);
+        });
+        swap_at("games", "qmap", 1000);
+        swap_at("machine", "qmap", 1000);
+        changes.wait_for(1);
+    }
+    write_text(std::string(kGames) + "/cpu.max", "20000 100000");
+    write_text("/sys/fs/cgroup/cgroup.subtree_control", "-cpu");
+    for (std::size_t child = 0; child < 3; ++child)
+        expect_progress(crowd, child);
+    expect_no_failures();
+    crowd.end_all();
+    end(*host);
+}
+
+// Tasks end all at once, and others move between branches all the time, while the branches are swapped.
+TEST_F(CgroupsOfTree, TasksAreKilledAndMovedWhileBranchesAreSwapped) {
+    const auto host = start(kConfigured);
+    wait_for_all(*host);
+    ASSERT_EQ(::mkdir("/sys/fs/cgroup/other", 0755), 0);
+    Children crowd;
+    const std::vector<pid_t> moving = {waker(crowd), crowd.spinner(), waker(crowd), crowd.sleeper()};
+    {
+        std::mt19937 random(1);
+        const std::vector<std::string> cgroups = {kWork, "/sys/fs/cgroup", "/sys/fs/cgroup/other"};
+        const Meanwhile moves([&] {
+            put(moving[random() % moving.size()], cgroups[random() % cgroups.size()]);
+            ::usleep(1000);
+        });
+        for (int i = 0; i < 2; ++i) {
+            Children doomed;
+            for (int n = 0; n < 3; ++n) {
+                put(waker(doomed), kGames);
+                put(doomed.sleeper(), kGames);
+                put(waker(doomed), kShooters);
+            }
+            HostProcess asked({"swap", "qmap", "--at", "games", "--set", fmt::format("slice={}us", 1000 + i)});
+            if (i > 0) // as it is asked for, and when it has come to run
+                enabled_at(*host, "games");
+            write_text(std::string(kGames) + "/cgroup.kill", "1");
+            EXPECT_EQ(asked.wait(), 0) << asked.out() << asked.err();
+            EXPECT_TRUE(wait_until([] { return statistic_at("games", "in_use") == 0; }))
+                << statistic_at("games", "in_use") << " tasks left";
+            EXPECT_TRUE(reaches("shooters", "good"));
+            swap_at("work", "simple", 1000 + i);
+            moves.wait_for(10);
+        }
+    }
+    for (const std::size_t child : {0U, 1U, 2U})
+        expect_progress(crowd, child);
+    expect_no_failures();
+    crowd.end_all();
+    end(*host);
+    remove_cgroup("/sys/fs/cgroup/other");
+}
+
+// The kernel lets a branch have single threads of a process.
+TEST_F(CgroupsOfTree, AThreadedCgroupHasItsThreads) {
+    write_text(std::string(kWork) + "/cgroup.type", "threaded");
+    const auto host = start(kConfigured);
+    wait_for_all(*host);
+    Children crowd;
+    crowd.start([](Board& board, std::size_t) {
+        std::thread second([&board] {
+            write_text(std::string(kWork) + "/cgroup.threads", std::to_string(::gettid()));
+            for (;; ++board.work[1])
+                ::usleep(2000);
+        });
+        for (;; ++board.work[0])
+            ::usleep(2000);
+    });
+    for (const char* plugin : {"simple", "qmap"}) {
+        swap_at("work", plugin, 1000);
+        expect_progress(crowd, 0);
+        expect_progress(crowd, 1);
+        EXPECT_EQ(branch("work").at("tasks"), 1);
+    }
+    EXPECT_EQ(statistic_at("work", "in_use"), 1);
+    expect_no_failures();
+    crowd.end_all();
+    end(*host);
 }
 
 // Each branch swapped again and again in random order, and the root between, while tasks run, fork, sleep and move.
