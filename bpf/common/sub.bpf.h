@@ -125,3 +125,15 @@ static __always_inline s32 scx_child_grant(u64 cgroup_id, u64 capability, struct
 {
 	return scx_bpf_sub_grant(cgroup_id, capability, (const struct scx_cmask __arena *)cids, NULL);
 }
+
+/*
+ * What a child with SCX_GRANT_PERF asked of CPUs stays when it goes: a parent sets it anew, in sub_detach. Nothing
+ * happens where the caller may not set it itself.
+ */
+static __always_inline void scx_cidperf_restore(u32 perf)
+{
+	u32 cid, nr = scx_bpf_nr_cids();
+
+	bpf_for(cid, 0, nr)
+		scx_bpf_cidperf_set(cid, perf);
+}

@@ -10,6 +10,21 @@ SCX_ARENA(arena, 64);
 
 struct scx_cids SCX_ARENA_GLOBAL all_cids;
 
+/* For each CPU the set of it alone, in the kernel's form: a set's words begin at whole multiples of 64. */
+struct one_cid {
+	u32 base;
+	u32 nr_cids;
+	u32 alloc_words;
+	u64 bits[1];
+};
+
+struct one_cid SCX_ARENA_GLOBAL one_cids[TRUNK_MAX_CPUS];
+
+static const struct scx_cmask __arena *set_of(s32 cid)
+{
+	return (const struct scx_cmask __arena *)&one_cids[cid & (TRUNK_MAX_CPUS - 1)];
+}
+
 static u64 idle_bits[TRUNK_MAX_CPUS / 64];
 static bool online[TRUNK_MAX_CPUS];
 
@@ -94,9 +109,14 @@ static void idle_reset(void)
 {
 	u32 i;
 
-	scx_arena_uses(arena);
 	bpf_for(i, 0, TRUNK_MAX_CPUS / 64)
 		idle_bits[i] = 0;
+	bpf_for(i, 0, TRUNK_MAX_CPUS) {
+		one_cids[i].base = i;
+		one_cids[i].nr_cids = 1;
+		one_cids[i].alloc_words = 1;
+		one_cids[i].bits[0] = 1ULL << (i & 63);
+	}
 	/* CPUs that are offline when the ids are dealt come last. */
 	bpf_for(i, 0, TRUNK_MAX_CPUS)
 		online[i] = i < scx_bpf_nr_online_cids();

@@ -41,4 +41,5 @@ SCX_NEEDS(scx_bpf_dsq_nr_queued)
 SCX_NEEDS(scx_bpf_kick_cid)
 SCX_NEEDS(scx_bpf_sub_dispatch)
 SCX_NEEDS(scx_bpf_sub_grant)
+SCX_NEEDS(scx_bpf_sub_revoke)
 const volatile u32 trunk_build = 1;

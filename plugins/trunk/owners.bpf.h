@@ -63,7 +63,7 @@ int BPF_PROG(trunk_switch, bool preempt, struct task_struct *prev, struct task_s
 	if (owner < NR_ENTITIES)
 		__sync_fetch_and_add(&entity_at(owner)->running, 1);
 	turn->owner = owner;
-	turn->started = now;
+	begin_turn(turn, now);
 	return 0;
 }
 

@@ -39,7 +39,7 @@ static struct scx_children children;
 static u64 vtime_now;
 
 struct row {
-	u64 cgroup, run, wanted, had, refused, cut;
+	u64 cgroup, run, wanted, had, refused, cut, barred;
 };
 
 /* The same for each entity, under names of its own, since statistics of one name are added up. */
@@ -56,6 +56,8 @@ struct row {
 		SCX_GROUP(#name) u64 refused;							\
 		SCX_COUNTER("Turns that were cut at max_turn") SCX_NAME(#name "_cut")		\
 		SCX_GROUP(#name) u64 cut;							\
+		SCX_COUNTER("Times that it was barred from a CPU that it did not leave when it was told to") \
+		SCX_NAME(#name "_barred") SCX_GROUP(#name) u64 barred;				\
 	} name;
 
 struct {
@@ -91,7 +93,9 @@ struct turn {
 	u64 started;  /* when the CPU came to this entity */
 	u64 own_since; /* when the task of trunk's own that runs began */
 	u32 owner;    /* entity, or NOBODY */
-	u32 unused[9];
+	u32 cuts;     /* how often this turn has been cut: once should do */
+	u32 barred;   /* entities that may not put tasks here by themselves, a bit each */
+	u32 unused[7];
 };
 
 static struct turn turns[TRUNK_MAX_CPUS] __attribute__((aligned(64)));
@@ -104,6 +108,12 @@ static __always_inline struct turn *turn_of(u32 cpu)
 static __always_inline struct turn *this_turn(void)
 {
 	return turn_of(bpf_get_smp_processor_id());
+}
+
+static void begin_turn(struct turn *turn, u64 now)
+{
+	turn->started = now;
+	turn->cuts = 0;
 }
 
 /* CPU time of this entity in virtual time. */

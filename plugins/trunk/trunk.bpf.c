@@ -106,12 +106,16 @@ void SCX_OP(trunk_dispatch, s32 cid, struct task_struct *prev)
 
 		if (index >= NR_ENTITIES)
 			break;
+		passed |= 1U << index;
+		if (turn->barred >> index & 1) {
+			unbar(turn, index, cid);
+			continue;
+		}
 		if (serve(index, turn)) {
 			settle(entity_at(index));
-			turn->started = now;
+			begin_turn(turn, now);
 			break;
 		}
-		passed |= 1U << index;
 	}
 }
 
@@ -173,11 +177,18 @@ void SCX_OP_SLEEPABLE(trunk_sub_detach, struct scx_sub_detach_args *args)
 			continue;
 		entity_at(i)->sch = 0;
 		row_of(i)->cgroup = 0;
-		bpf_for(cpu, 0, TRUNK_MAX_CPUS)
-			if (turn_of(cpu)->owner == i)
-				turn_of(cpu)->owner = NOBODY;
+		bpf_for(cpu, 0, TRUNK_MAX_CPUS) {
+			struct turn *turn = turn_of(cpu);
+
+			if (turn->owner == i)
+				turn->owner = NOBODY;
+			__sync_fetch_and_and(&turn->barred, ~(1U << i));
+		}
 	}
 	scx_children_remove(&children, ops);
+	/* trunk itself leaves CPUs at what the kernel begins with. */
+	if (grant_perf)
+		scx_cidperf_restore(SCX_CPUPERF_ONE);
 }
 
 s32 SCX_OP_SLEEPABLE(trunk_init)
@@ -199,8 +210,10 @@ s32 SCX_OP_SLEEPABLE(trunk_init)
 		__builtin_memset(row_of(i), 0, sizeof(struct row));
 	}
 	entity_at(OWN)->weight = own_weight * WEIGHT_UNIT;
-	bpf_for(cpu, 0, TRUNK_MAX_CPUS)
+	bpf_for(cpu, 0, TRUNK_MAX_CPUS) {
 		turn_of(cpu)->owner = NOBODY;
+		turn_of(cpu)->barred = 0;
+	}
 	vtime_now = 0;
 	own_vtime = 0;
 	own_sched = 0;

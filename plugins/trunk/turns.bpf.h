@@ -9,6 +9,8 @@
 
 #define CLOCK_MONOTONIC 1
 
+#define CUTS_IN_VAIN 3 /* a virtual CPU may stand still for a while: one that did not leave at once is no offence */
+
 struct timer_slot {
 	struct bpf_timer timer;
 };
@@ -59,6 +61,32 @@ static bool anybody_waits(bool *busy)
 	return waits;
 }
 
+/*
+ * A branch whose tasks are there again each time that they were told to leave has filled the CPU's own queue. It loses
+ * the capability for that, and what is in the queue is handed back to it; see unbar().
+ */
+static void bar(struct turn *turn, u32 owner, s32 cid)
+{
+	u32 bit = 1U << owner;
+
+	if (owner == OWN || (turn->barred & bit))
+		return;
+	__sync_fetch_and_or(&turn->barred, bit);
+	__sync_fetch_and_add(&row_of(owner)->barred, 1);
+	scx_bpf_sub_revoke(scx_child_cgroup(&children, owner - 1), SCX_GRANT_ENQ | SCX_GRANT_PREEMPT, set_of(cid));
+}
+
+/* When it is its turn. The kernel carries it out as the CPU chooses a task the next time, which it sees to itself. */
+static void unbar(struct turn *turn, u32 owner, s32 cid)
+{
+	u64 id = scx_child_cgroup(&children, owner - 1);
+
+	__sync_fetch_and_and(&turn->barred, ~(1U << owner));
+	scx_bpf_sub_grant(id, SCX_GRANT_ENQ, set_of(cid), NULL);
+	if (grant_preempt)
+		scx_bpf_sub_grant(id, SCX_GRANT_PREEMPT, set_of(cid), NULL);
+}
+
 static void cut_turns(u64 now)
 {
 	u32 cpu, nr = scx_bpf_nr_cids();
@@ -66,11 +94,14 @@ static void cut_turns(u64 now)
 	bpf_for(cpu, 0, nr) {
 		struct turn *turn = turn_of(cpu);
 		u32 owner = turn->owner;
+		s32 cid = scx_bpf_cpu_to_cid(cpu);
 
 		if (owner >= NR_ENTITIES || scx_time_before(now, turn->started + max_turn_ns))
 			continue;
 		__sync_fetch_and_add(&row_of(owner)->cut, 1);
-		scx_bpf_kick_cid(scx_bpf_cpu_to_cid(cpu), SCX_KICK_PREEMPT);
+		if (turn->cuts++ >= CUTS_IN_VAIN)
+			bar(turn, owner, cid);
+		scx_bpf_kick_cid(cid, SCX_KICK_PREEMPT);
 	}
 }
 

@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/stat.h>
 
 #include <cstdint>
@@ -102,6 +103,98 @@ TEST_F(Trunk, ServesItsOwnTasksAndItsBranches) {
     EXPECT_TRUE(work->running()) << work->exit_record().message;
     games->detach();
     work->detach();
+    crowd.end_all();
+    detach_trunk(*trunk);
+}
+
+// Run time in ns that the kernel has counted for these tasks.
+std::uint64_t run_time(const std::vector<pid_t>& pids) {
+    return std::accumulate(pids.begin(), pids.end(), std::uint64_t{0}, [](std::uint64_t sum, pid_t pid) {
+        return sum + std::stoull(read_text(fmt::format("/proc/{}/schedstat", pid)));
+    });
+}
+
+// In a guest whose clock counts instructions: in others a virtual CPU stands still while its clock goes on.
+class TrunkShares : public Trunk {
+protected:
+    struct Group {
+        std::string name; // of the cgroup; empty: trunk's own
+        int weight;
+        std::vector<pid_t> pids = {};
+        std::uint64_t counted = 0, had = 0; // by the policy and by the kernel, in the last measurement
+    };
+
+    // Lets all run until they have had this much CPU time together.
+    static void measure(LivePolicy& trunk, std::vector<Group>& groups, std::uint64_t ns) {
+        std::vector<std::string> names;
+        for (std::size_t i = 0; i < groups.size(); ++i)
+            names.push_back(groups[i].name.empty() ? "own_run" : fmt::format("branch{}_run", i));
+        std::vector<std::uint64_t> before;
+        const std::vector<std::int64_t> counted = trunk.statistics(names);
+        for (const Group& group : groups)
+            before.push_back(run_time(group.pids));
+        const std::uint64_t start = std::accumulate(before.begin(), before.end(), std::uint64_t{0});
+        EXPECT_TRUE(wait_until([&] {
+            std::uint64_t sum = 0;
+            for (const Group& group : groups)
+                sum += run_time(group.pids);
+            return sum - start >= ns;
+        }));
+        const std::vector<std::int64_t> after = trunk.statistics(names);
+        for (std::size_t i = 0; i < groups.size(); ++i) {
+            groups[i].had = run_time(groups[i].pids) - before[i];
+            groups[i].counted = static_cast<std::uint64_t>(after[i] - counted[i]);
+        }
+    }
+    // `idle` has nothing to do: the others have its share, by their weights.
+    static void expect_shares(const std::vector<Group>& groups, const std::string& idle = "-") {
+        double weights = 0;
+        double total = 0;
+        for (const Group& group : groups) {
+            weights += group.name == idle ? 0 : group.weight;
+            total += static_cast<double>(group.had);
+        }
+        for (const Group& group : groups) {
+            const double due = group.name == idle ? 0 : group.weight / weights;
+            EXPECT_NEAR(static_cast<double>(group.had) / total, due, due / 10)
+                << "'" << group.name << "' had " << group.had << " ns of " << total;
+            EXPECT_NEAR(static_cast<double>(group.counted), static_cast<double>(group.had),
+                        0.02 * total) // trunk's own also has the test and the kernel's threads
+                << "'" << group.name << "'";
+        }
+    }
+    std::vector<Group> start_groups(Children& crowd, int tasks) {
+        std::vector<Group> groups = {{"", 100}, {"low", 100}, {"middle", 200}, {"high", 400}};
+        for (Group& group : groups) {
+            if (!group.name.empty())
+                make_cgroup(group.name, group.weight);
+            for (int i = 0; i < tasks; ++i) {
+                group.pids.push_back(crowd.spinner());
+                if (!group.name.empty())
+                    put(group.pids.back(), group.name);
+            }
+        }
+        return groups;
+    }
+};
+
+constexpr std::uint64_t kSecond = 1'000'000'000;
+
+TEST_F(TrunkShares, FollowTheWeights) {
+    Children crowd;
+    std::vector<Group> groups = start_groups(crowd, 3);
+    const auto trunk = attach_trunk();
+    std::vector<std::unique_ptr<LivePolicy>> branches;
+    for (std::size_t i = 1; i < groups.size(); ++i)
+        branches.push_back(attach_branch(groups[i].name));
+    measure(*trunk, groups, 4 * kSecond);
+    expect_shares(groups);
+    // What one leaves goes to the others.
+    for (const pid_t pid : groups[2].pids)
+        ::kill(pid, SIGSTOP);
+    measure(*trunk, groups, 3 * kSecond);
+    expect_shares(groups, groups[2].name);
+    branches.clear();
     crowd.end_all();
     detach_trunk(*trunk);
 }
