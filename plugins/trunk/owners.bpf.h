@@ -22,12 +22,15 @@ static u32 branch_of(struct scx_sched *sched)
 {
 	struct scx_sched *own = bpf_core_cast((void *)own_sched, struct scx_sched);
 	s32 level = own->level;
+	const u64 *ancestors;
 	u64 branch;
 	u32 i;
 
-	if (!own_sched || level >= MAX_DEPTH || sched->level <= level)
+	if (!own_sched || level < 0 || level >= MAX_DEPTH || sched->level <= level)
 		return NOBODY;
-	branch = (u64)sched->ancestors[level + 1];
+	/* An index that is no constant is for memory only, as which the kernel takes anything that has no type. */
+	ancestors = bpf_rdonly_cast(sched->ancestors, 0);
+	branch = ancestors[level + 1];
 	bpf_for(i, 1, NR_ENTITIES)
 		if (entity_at(i)->sch == branch)
 			return i;
