@@ -8,9 +8,10 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <signal.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <csignal>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -128,7 +129,7 @@ protected:
     static void measure(LivePolicy& trunk, std::vector<Group>& groups, std::uint64_t ns) {
         std::vector<std::string> names;
         for (std::size_t i = 0; i < groups.size(); ++i)
-            names.push_back(groups[i].name.empty() ? "own_run" : fmt::format("branch{}_run", i));
+            names.push_back(i == 0 ? "own_run" : fmt::format("branch{}_run", i));
         std::vector<std::uint64_t> before;
         const std::vector<std::int64_t> counted = trunk.statistics(names);
         for (const Group& group : groups)
@@ -141,6 +142,7 @@ protected:
             return sum - start >= ns;
         }));
         const std::vector<std::int64_t> after = trunk.statistics(names);
+        std::puts(fmt::format("{}", fmt::join(trunk.statistics({"own_wanted","own_had","branch1_wanted","branch1_had","branch2_had","branch3_had","own_cut","branch1_cut","branch2_cut","branch3_cut","branch1_refused","branch3_refused","branch1_barred"})," ")).c_str());
         for (std::size_t i = 0; i < groups.size(); ++i) {
             groups[i].had = run_time(groups[i].pids) - before[i];
             groups[i].counted = static_cast<std::uint64_t>(after[i] - counted[i]);
@@ -163,30 +165,29 @@ protected:
                 << "'" << group.name << "'";
         }
     }
-    std::vector<Group> start_groups(Children& crowd, int tasks) {
-        std::vector<Group> groups = {{"", 100}, {"low", 100}, {"middle", 200}, {"high", 400}};
-        for (Group& group : groups) {
-            if (!group.name.empty())
-                make_cgroup(group.name, group.weight);
-            for (int i = 0; i < tasks; ++i) {
+    // As many tasks for each as there are CPUs, so that each can use all of them.
+    static void start(Children& crowd, std::vector<Group>& groups) {
+        for (Group& group : groups)
+            for (long i = 0; i < ::sysconf(_SC_NPROCESSORS_ONLN); ++i) {
                 group.pids.push_back(crowd.spinner());
                 if (!group.name.empty())
                     put(group.pids.back(), group.name);
             }
-        }
-        return groups;
     }
 };
 
 constexpr std::uint64_t kSecond = 1'000'000'000;
 
 TEST_F(TrunkShares, FollowTheWeights) {
-    Children crowd;
-    std::vector<Group> groups = start_groups(crowd, 3);
+    std::vector<Group> groups = {{"", 100}, {"low", 100}, {"middle", 200}, {"high", 400}};
     const auto trunk = attach_trunk();
     std::vector<std::unique_ptr<LivePolicy>> branches;
-    for (std::size_t i = 1; i < groups.size(); ++i)
+    for (std::size_t i = 1; i < groups.size(); ++i) {
+        make_cgroup(groups[i].name, groups[i].weight);
         branches.push_back(attach_branch(groups[i].name));
+    }
+    Children crowd; // after the policies: to load one takes long beside others
+    start(crowd, groups);
     measure(*trunk, groups, 4 * kSecond);
     expect_shares(groups);
     // What one leaves goes to the others.
@@ -194,8 +195,8 @@ TEST_F(TrunkShares, FollowTheWeights) {
         ::kill(pid, SIGSTOP);
     measure(*trunk, groups, 3 * kSecond);
     expect_shares(groups, groups[2].name);
-    branches.clear();
     crowd.end_all();
+    branches.clear();
     detach_trunk(*trunk);
 }
 
