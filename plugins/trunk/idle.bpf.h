@@ -15,7 +15,7 @@ struct one_cid {
 	u32 base;
 	u32 nr_cids;
 	u32 alloc_words;
-	u64 bits[1];
+	u64 bits[2]; /* the kernel wants one word more than would do, since a set may begin within a word */
 };
 
 struct one_cid SCX_ARENA_GLOBAL one_cids[TRUNK_MAX_CPUS];
@@ -114,7 +114,7 @@ static void idle_reset(void)
 	bpf_for(i, 0, TRUNK_MAX_CPUS) {
 		one_cids[i].base = i;
 		one_cids[i].nr_cids = 1;
-		one_cids[i].alloc_words = 1;
+		one_cids[i].alloc_words = 2;
 		one_cids[i].bits[0] = 1ULL << (i & 63);
 	}
 	/* CPUs that are offline when the ids are dealt come last. */

@@ -124,7 +124,7 @@ static u64 weighted(const struct entity *entity, u64 ns)
 
 /*
  * Charges what has run on this CPU since it was charged last. Where nobody waits a task may run for long without coming
- * by here; that took nothing from anybody, so no more than four turns of it count.
+ * by here; that took nothing from anybody, so no more than a window of it counts.
  */
 static void charge(struct turn *turn, u64 now)
 {
@@ -137,8 +137,8 @@ static void charge(struct turn *turn, u64 now)
 		return;
 	entity = entity_at(owner);
 	__sync_fetch_and_add(&row_of(owner)->run, ran);
-	if (ran > 4 * max_turn_ns)
-		ran = 4 * max_turn_ns;
+	if (ran > window_ns)
+		ran = window_ns;
 	__sync_fetch_and_add(&entity->vtime, weighted(entity, ran));
 }
 
