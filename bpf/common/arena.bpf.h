@@ -31,9 +31,10 @@
 extern void __arena *bpf_arena_alloc_pages(void *map, void __arena *address, u32 pages, int node, u64 flags) SCX_KFUNC;
 extern void bpf_arena_free_pages(void *map, void __arena *address, u32 pages) SCX_KFUNC;
 
-/* 7.3. Lets a sub-scheduler do things on CPUs; -EPERM when the caller may not do all of them itself. */
+/* 7.3. Lets a sub-scheduler do things on CPUs; -EPERM when the caller may not do all of them itself. And takes it back. */
 extern s32 scx_bpf_sub_grant(u64 cgroup_id, u64 caps, const struct scx_cmask __arena *cmask,
 			     struct scx_cmask __arena *denied) SCX_KFUNC;
+extern void scx_bpf_sub_revoke(u64 cgroup_id, u64 caps, const struct scx_cmask __arena *cmask) SCX_KFUNC;
 
 #ifndef __VMLINUX_H__
 enum page_size_enum {

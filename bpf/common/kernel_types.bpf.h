@@ -90,11 +90,38 @@ struct kernfs_node {
 	const char *name;
 };
 
-struct cgroup {
-	struct kernfs_node *kn;
+struct cgroup;
+
+struct cgroup_subsys_state {
+	struct cgroup *cgroup;
+	struct cgroup_subsys_state *parent;
 };
 
+enum cgroup_subsys_id {
+	cpu_cgrp_id,
+	CGROUP_SUBSYS_COUNT,
+};
+
+struct cgroup {
+	struct cgroup_subsys_state self;
+	struct kernfs_node *kn;
+	struct cgroup_subsys_state *subsys[CGROUP_SUBSYS_COUNT];
+};
+
+/* 7.1 */
+struct scx_task_group {
+	u32 weight;
+};
+
+struct task_group {
+	struct cgroup_subsys_state css;
+	struct scx_task_group scx;
+};
+
+struct scx_sched;
+
 struct sched_ext_entity {
+	struct scx_sched *sched; /* 7.1 */
 	u32 flags;
 	u32 weight;
 	s32 sticky_cpu;
@@ -114,10 +141,15 @@ struct task_struct {
 	char comm[16];
 };
 
+struct scx_rq {
+	u32 nr_running;
+};
+
 struct rq {
 	unsigned int nr_running;
 	int cpu;
 	struct task_struct *curr;
+	struct scx_rq scx;
 };
 
 #pragma clang attribute pop
@@ -380,6 +412,14 @@ struct sched_ext_ops_cid {
 	u64 hotplug_seq;
 	u64 sub_cgroup_id;
 	char name[128];
+} __attribute__((preserve_access_index));
+
+/* A scheduler as the kernel has it (7.1). Its `ops` are the ones that a parent's sub_attach is shown. */
+struct scx_sched {
+	struct sched_ext_ops ops;
+	s32 level; /* 0: the root */
+	struct cgroup *cgrp;
+	struct scx_sched *ancestors[]; /* by level, itself included */
 } __attribute__((preserve_access_index));
 
 #endif /* __VMLINUX_H__ */

@@ -27,59 +27,45 @@ void SCX_OP(qmap_update_idle, s32 cid, bool idle)
 		kick(cid, SCX_KICK_IDLE);
 }
 
-static const struct scx_cmask __arena *all_cids(void)
-{
-	return (const struct scx_cmask __arena *)&qa.all_cids;
-}
+struct scx_cids SCX_ARENA_GLOBAL all_cids;
 
 s32 SCX_OP_SLEEPABLE(qmap_sub_attach, struct scx_sub_attach_args *args)
 {
 	u64 id = args->ops->sub_cgroup_id;
-	u32 i;
+	s32 place = scx_children_add(&children, (u64)args->ops, id);
 
-	bpf_for(i, 0, QMAP_MAX_SUBS) {
-		if (__sync_val_compare_and_swap(&qa.sub_cgroup_ids[i], 0, id))
-			continue;
-		__sync_fetch_and_add(&qa.nr_subs, 1);
-		/* What qmap does not have itself is refused, and then not missed here either. */
-		scx_bpf_sub_grant(id, SCX_ENUM(scx_cap_flags, SCX_CAP_ENQ), all_cids(), NULL);
-		scx_bpf_sub_grant(id, SCX_ENUM(scx_cap_flags, SCX_CAP_PREEMPT), all_cids(), NULL);
-		scx_bpf_sub_grant(id, SCX_ENUM(scx_cap_flags, SCX_CAP_PERF), all_cids(), NULL);
-		message("sub-scheduler attached below cgroup %llu", id);
-		return 0;
-	}
-	return -SCX_ENOSPC;
+	if (place < 0)
+		return place;
+	/* What qmap does not have itself is refused, and then not missed here either. */
+	scx_child_grant(id, SCX_GRANT_ENQ, &all_cids);
+	scx_child_grant(id, SCX_GRANT_PREEMPT, &all_cids);
+	scx_child_grant(id, SCX_GRANT_PERF, &all_cids);
+	message("sub-scheduler attached below cgroup %llu", id);
+	return 0;
 }
 
 void SCX_OP_SLEEPABLE(qmap_sub_detach, struct scx_sub_detach_args *args)
 {
-	u64 id = args->ops->sub_cgroup_id;
-	u32 i;
+	u32 cid, nr = nr_cpus();
 
-	bpf_for(i, 0, QMAP_MAX_SUBS) {
-		if (__sync_val_compare_and_swap(&qa.sub_cgroup_ids[i], id, 0) != id)
-			continue;
-		__sync_fetch_and_sub(&qa.nr_subs, 1);
-		message("sub-scheduler below cgroup %llu detached", id);
+	if (scx_children_remove(&children, (u64)args->ops) < 0)
+		return;
+	/* What it asked of CPUs stays, and qmap's tick comes only to those that its own tasks run on. */
+	bpf_for(cid, 0, nr) {
+		cpu_ctx_t *cpuc = cpu_ctx_of(cid);
+
+		set_perf(cid, cpuc->avg_weight ? cpuc->perf_target : SCX_CPUPERF_ONE);
 	}
+	message("sub-scheduler below cgroup %llu detached", args->ops->sub_cgroup_id);
 }
 
-/* The set of all CPUs, in the form that the kernel wants. */
-static void fill_all_cids(void)
+/* Nobody is below, and no CPU is known to be idle. */
+static void reset_cids(void)
 {
-	u32 word, nr = nr_cpus();
+	u32 word;
 
-	qa.all_cids.base = 0;
-	qa.all_cids.nr_cids = nr;
-	qa.all_cids.alloc_words = QMAP_MAX_CPUS / 64 + 1;
-	bpf_for(word, 0, QMAP_MAX_CPUS / 64) {
-		u64 bits = ~0ULL;
-
-		if (word * 64 >= nr)
-			bits = 0;
-		else if (nr - word * 64 < 64)
-			bits = (1ULL << (nr & 63)) - 1;
-		qa.all_cids.bits[word] = bits;
+	scx_children_reset(&children);
+	scx_cids_fill(&all_cids);
+	bpf_for(word, 0, QMAP_MAX_CPUS / 64)
 		qa.idle_cids[word] = 0;
-	}
 }

@@ -2,7 +2,11 @@
 /* What an idle CPU gets. */
 #pragma once
 
+#include <scxhost/bpf/sub.bpf.h>
+
 #include "highpri.bpf.h"
+
+static struct scx_children children;
 
 static u64 dispatches_seen;
 
@@ -38,10 +42,10 @@ static bool dispatch_subs(cpu_ctx_t *cpuc)
 {
 	u32 i;
 
-	if (!use_cids || !qa.nr_subs)
+	if (!use_cids || !children.count)
 		return false;
-	bpf_for(i, 0, QMAP_MAX_SUBS) {
-		u64 id = qa.sub_cgroup_ids[++cpuc->sub_cursor % QMAP_MAX_SUBS];
+	bpf_for(i, 0, SCX_MAX_CHILDREN) {
+		u64 id = scx_child_cgroup(&children, ++cpuc->sub_cursor);
 
 		if (id && scx_sub_dispatch(id))
 			return true;

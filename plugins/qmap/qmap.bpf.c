@@ -45,12 +45,8 @@ static void reset(void)
 			((u64 __arena *)cpuc)[word] = 0;
 	}
 	find_online();
-	if (use_cids) {
-		fill_all_cids();
-		bpf_for(index, 0, QMAP_MAX_SUBS)
-			qa.sub_cgroup_ids[index] = 0;
-		qa.nr_subs = 0;
-	}
+	if (use_cids)
+		reset_cids();
 	forks_seen = 0;
 	user_tasks_seen = 0;
 	kernel_tasks_seen = 0;

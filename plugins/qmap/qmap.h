@@ -8,7 +8,6 @@
 
 #define QMAP_QUEUES 5
 #define QMAP_MAX_CPUS 1024
-#define QMAP_MAX_SUBS 8
 
 /* Per CPU, and written by that CPU only. */
 struct cpu_ctx {
@@ -44,14 +43,6 @@ struct cpu_ctx {
 	__u64 padding[3]; /* to whole cache lines */
 };
 
-/* As struct scx_cmask, with room. */
-struct qmap_cids {
-	__u32 base;
-	__u32 nr_cids;
-	__u32 alloc_words;
-	__u64 bits[QMAP_MAX_CPUS / 64 + 1];
-};
-
 struct qmap_arena {
 	struct cpu_ctx cpu_ctxs[QMAP_MAX_CPUS];
 
@@ -73,9 +64,6 @@ struct qmap_arena {
 
 	/* Cid form only. */
 	__u64 idle_cids[QMAP_MAX_CPUS / 64];
-	__u64 sub_cgroup_ids[QMAP_MAX_SUBS];
-	__u64 nr_subs; /* not 0 while there are any */
-	struct qmap_cids all_cids;
 
 	struct scx_slab task_ctxs; /* the tasks' contexts; the free list's head is in it */
 };

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// trunk with qmap below it: who gets how much of the CPUs, what a branch that does not play along can take, and that
+// nothing is lost when branches come and go. Runs as root in a guest.
+#include "tests/vm/children.hpp"
+#include "tests/vm/guest_test.hpp"
+#include "tests/vm/live_policy.hpp"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <numeric>
+#include <sstream>
+#include <string>
+#include <vector>
+
+namespace scxhost {
+namespace {
+
+constexpr const char* kMount = "/sys/fs/cgroup";
+
+std::string cgroup_of(const std::string& name) {
+    return fmt::format("{}/trunk-{}", kMount, name);
+}
+
+class Trunk : public PolicyTest {
+protected:
+    void SetUp() override {
+        PolicyTest::SetUp();
+        if (IsSkipped())
+            return;
+        SCX_SKIP_WITHOUT("sub-capabilities");
+        write_text(std::string(kMount) + "/cgroup.subtree_control", "+cpu");
+    }
+    void TearDown() override {
+        for (const std::string& name : names_)
+            remove_cgroup(cgroup_of(name));
+        PolicyTest::TearDown();
+    }
+
+    void make_cgroup(const std::string& name, int weight = 100) {
+        ASSERT_EQ(::mkdir(cgroup_of(name).c_str(), 0755), 0);
+        names_.insert(names_.begin(), name); // what is below another one goes first
+        write_text(cgroup_of(name) + "/cpu.weight", std::to_string(weight));
+    }
+    // trunk with its tracer, as the host has it.
+    static std::unique_ptr<LivePolicy> attach_trunk(const std::vector<std::string>& options = {}) {
+        auto trunk = std::make_unique<LivePolicy>("trunk", options);
+        trunk->attach();
+        EXPECT_TRUE(trunk->object().attach_programs());
+        return trunk;
+    }
+    static void detach_trunk(LivePolicy& trunk) {
+        trunk.object().detach_programs();
+        trunk.detach();
+    }
+    static std::unique_ptr<LivePolicy> attach_branch(const std::string& name, std::vector<std::string> options = {}) {
+        options.push_back(fmt::format("sub_cgroup=/trunk-{}", name));
+        auto branch = std::make_unique<LivePolicy>("qmap", options);
+        branch->attach();
+        return branch;
+    }
+    static void put(pid_t pid, const std::string& name) {
+        write_text(cgroup_of(name) + "/cgroup.procs", std::to_string(pid));
+    }
+    static bool works(Children& crowd, std::size_t index) {
+        const std::uint64_t work = crowd.board().work[index].load();
+        return wait_until([&] { return crowd.board().work[index].load() > work; });
+    }
+
+private:
+    std::vector<std::string> names_;
+};
+
+TEST_F(Trunk, ServesItsOwnTasksAndItsBranches) {
+    make_cgroup("games");
+    make_cgroup("work");
+    const auto trunk = attach_trunk();
+    auto games = attach_branch("games");
+    const auto work = attach_branch("work");
+    Children crowd;
+    put(crowd.spinner(), "games");
+    put(crowd.spinner(), "work");
+    fill_cpus(crowd, 0);
+    for (std::size_t i = 0; i < crowd.pids().size(); ++i)
+        EXPECT_TRUE(works(crowd, i)) << i;
+    EXPECT_EQ(games->statistic("in_use"), 1);
+    // One that leaves gives its task back, and another one may come.
+    for (int round = 0; round < 3; ++round) {
+        games->detach();
+        EXPECT_TRUE(works(crowd, 0));
+        games->attach();
+        EXPECT_TRUE(works(crowd, 0));
+        EXPECT_TRUE(works(crowd, 1));
+    }
+    EXPECT_TRUE(trunk->running()) << trunk->exit_record().message;
+    EXPECT_TRUE(games->running()) << games->exit_record().message;
+    EXPECT_TRUE(work->running()) << work->exit_record().message;
+    games->detach();
+    work->detach();
+    crowd.end_all();
+    detach_trunk(*trunk);
+}
+
+// Run time in ns that the kernel has counted for these tasks.
+std::uint64_t run_time(const std::vector<pid_t>& pids) {
+    return std::accumulate(pids.begin(), pids.end(), std::uint64_t{0}, [](std::uint64_t sum, pid_t pid) {
+        return sum + std::stoull(read_text(fmt::format("/proc/{}/schedstat", pid)));
+    });
+}
+
+// In a guest whose clock counts instructions: in others a virtual CPU stands still while its clock goes on.
+class TrunkShares : public Trunk {
+protected:
+    struct Group {
+        std::string name; // of the cgroup; empty: trunk's own
+        int weight;
+        std::vector<pid_t> pids = {};
+        std::uint64_t counted = 0, had = 0; // by the policy and by the kernel, in the last measurement
+    };
+
+    // Lets all run until they have had this much CPU time together.
+    static void measure(LivePolicy& trunk, std::vector<Group>& groups, std::uint64_t ns) {
+        std::vector<std::string> names;
+        for (std::size_t i = 0; i < groups.size(); ++i)
+            names.push_back(i == 0 ? "own_run" : fmt::format("branch{}_run", i));
+        std::vector<std::uint64_t> before;
+        const std::vector<std::int64_t> counted = trunk.statistics(names);
+        for (const Group& group : groups)
+            before.push_back(run_time(group.pids));
+        const std::uint64_t start = std::accumulate(before.begin(), before.end(), std::uint64_t{0});
+        EXPECT_TRUE(wait_until([&] {
+            std::uint64_t sum = 0;
+            for (const Group& group : groups)
+                sum += run_time(group.pids);
+            return sum - start >= ns;
+        }));
+        EXPECT_TRUE(trunk.running()) << trunk.exit_record().message;
+        const std::vector<std::int64_t> after = trunk.statistics(names);
+        for (std::size_t i = 0; i < groups.size(); ++i) {
+            groups[i].had = run_time(groups[i].pids) - before[i];
+            groups[i].counted = static_cast<std::uint64_t>(after[i] - counted[i]);
+        }
+    }
+    // `idle` has nothing to do: the others have its share, by their weights. Of trunk's own tasks the kernel's figure has
+    // only those that were started for this, and the policy's also the test and the kernel's threads.
+    static void expect_shares(const std::vector<Group>& groups, const std::string& idle = "-") {
+        double weights = 0;
+        double total = 0;
+        for (const Group& group : groups) {
+            weights += group.name == idle ? 0 : group.weight;
+            total += static_cast<double>(group.counted);
+        }
+        for (const Group& group : groups) {
+            const auto counted = static_cast<double>(group.counted);
+            const double due = group.name == idle ? 0 : group.weight / weights;
+            EXPECT_NEAR(counted / total, due, due / 10 + 0.001) << "'" << group.name << "' had " << counted;
+            if (!group.name.empty())
+                EXPECT_NEAR(counted, static_cast<double>(group.had), 0.01 * total) << "'" << group.name << "'";
+        }
+    }
+    // As many tasks for each as there are CPUs, so that each can use all of them.
+    static void start(Children& crowd, std::vector<Group>& groups) {
+        for (Group& group : groups)
+            for (long i = 0; i < ::sysconf(_SC_NPROCESSORS_ONLN); ++i) {
+                group.pids.push_back(crowd.spinner());
+                if (!group.name.empty())
+                    put(group.pids.back(), group.name);
+            }
+    }
+};
+
+constexpr std::uint64_t kSecond = 1'000'000'000;
+
+TEST_F(TrunkShares, FollowTheWeights) {
+    std::vector<Group> groups = {{"", 100}, {"low", 100}, {"middle", 200}, {"high", 400}};
+    const auto trunk = attach_trunk();
+    std::vector<std::unique_ptr<LivePolicy>> branches;
+    for (std::size_t i = 1; i < groups.size(); ++i) {
+        make_cgroup(groups[i].name, groups[i].weight);
+        branches.push_back(attach_branch(groups[i].name));
+    }
+    Children crowd; // after the policies: to load one takes long beside others
+    start(crowd, groups);
+    measure(*trunk, groups, 4 * kSecond);
+    expect_shares(groups);
+    // What one leaves goes to the others.
+    for (const pid_t pid : groups[2].pids)
+        ::kill(pid, SIGSTOP);
+    measure(*trunk, groups, 3 * kSecond);
+    expect_shares(groups, groups[2].name);
+    crowd.end_all();
+    branches.clear();
+    detach_trunk(*trunk);
+}
+
+} // namespace
+} // namespace scxhost
