@@ -148,8 +148,8 @@ protected:
             groups[i].counted = static_cast<std::uint64_t>(after[i] - counted[i]);
         }
     }
-    // `idle` has nothing to do: the others have its share, by their weights. Of trunk's own tasks the kernel's figure has
-    // only those that were started for this, and the policy's also the test and the kernel's threads.
+    // `idle` has nothing to do: the others have its share, by their weights. Of trunk's own tasks the kernel's figure
+    // has only those that were started for this, and the policy's also the test and the kernel's threads.
     static void expect_shares(const std::vector<Group>& groups, const std::string& idle = "-") {
         double weights = 0;
         double total = 0;
