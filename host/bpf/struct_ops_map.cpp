@@ -61,8 +61,8 @@ Result<StructOpsMap> StructOpsMap::choose(bpf_object* object, const std::string&
         if (wanted.empty() || wanted == found.back())
             chosen = map;
     }
-    const auto name_of = [&result](bpf_map* map) {
-        result.take(map);
+    const auto name_of = [&result](bpf_map* form) {
+        result.take(form);
         return result.scheduler_name();
     };
     const bool two_forms = wanted.empty() && found.size() == 2 && forms[0] != nullptr && forms[1] != nullptr &&
