@@ -143,6 +143,7 @@ struct task_struct {
 
 struct scx_rq {
 	u32 nr_running;
+	u32 cpuperf_target;
 };
 
 struct rq {

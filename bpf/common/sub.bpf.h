@@ -3,15 +3,17 @@
  * For schedulers above or below others (kernel 7.3, cid form): the table of a parent's children, sets of CPUs to grant
  * capabilities on, and what a parent restores when a child has gone.
  *
- * The parent's part in a policy, with `SCX_CIDS` in the arena:
+ * The parent's part in a policy, which has an arena (SCX_ARENA); `ops` is args->ops and `id` its sub_cgroup_id:
  *
  *	static struct scx_children children;
  *	struct scx_cids SCX_ARENA_GLOBAL all_cids;
  *
  *	init:		scx_children_reset(&children); scx_cids_fill(&all_cids);
- *	sub_attach:	index = scx_children_add(&children, args); scx_child_grant(id, SCX_GRANT_ENQ, &all_cids);
- *	sub_detach:	scx_children_remove(&children, args); scx_cidperf_restore(SCX_CPUPERF_ONE);
- *	dispatch:	id = scx_child_cgroup(&children, index); if (id && scx_sub_dispatch(id)) return;
+ *	sub_attach:	place = scx_children_add(&children, (u64)ops, id); if (place < 0) return place;
+ *			scx_child_grant(id, SCX_GRANT_ENQ, &all_cids);
+ *	sub_detach:	scx_children_remove(&children, (u64)ops);
+ *			scx_cidperf_restore(SCX_CPUPERF_ONE);	(where SCX_GRANT_PERF was granted)
+ *	dispatch:	for each place: id = scx_child_cgroup(&children, place); if (id && scx_sub_dispatch(id)) return;
  *
  * A child needs nothing from here but the arena, which the kernel asks of every policy that is to be below another one.
  */

@@ -23,7 +23,8 @@ void add_completion(CommandLine line) {
         ->check(CLI::IsMember(shells).description(""));
     command->footer(R"(
 The script asks scxhost at each Tab what may follow: commands, options, plugins, the options of the scheduler that the
-line names, branches of the running host, numbers of incident records. An installation has the scripts where the shells look for them.
+line names, branches of the running host, numbers of incident records. An installation has the scripts where the shells
+look for them.
 
 Examples:
   source <(scxhost completion bash)

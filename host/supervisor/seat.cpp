@@ -28,6 +28,8 @@ constexpr auto kRestingLook = std::chrono::minutes(1);
 // Who has not asked for statistics for so many intervals has gone.
 constexpr int kReaderIntervals = 5;
 constexpr auto kCanaryPatience = std::chrono::seconds(1);
+// Between its two answers.
+constexpr auto kCanaryPause = std::chrono::milliseconds(100);
 // How many descriptors of processes the loop may look at when it asks who holds a link: a tenth of a second, or so.
 constexpr std::size_t kDescriptorsInLoop = 10'000;
 // How long the process of a scheduler that is unregistered may take to be gone, when its death is the reason.
@@ -45,8 +47,6 @@ std::optional<std::size_t> count_granted(const SchedExtCaps& caps) {
             cpus.insert(cpu);
     return cpus.size();
 }
-// Between its two answers.
-constexpr auto kCanaryPause = std::chrono::milliseconds(100);
 
 // Whether a sub-scheduler failed for its place and not by itself: the system call failed, or the kernel ended it on its
 // parent's account (7.3.4: "parent bypassing", "parent disabled", "parent rejected").

@@ -66,12 +66,12 @@ void SCX_OP_SLEEPABLE(simple_cid_offline, s32 cid)
 
 s32 SCX_OP_SLEEPABLE(simple_cid_init)
 {
-	u32 i;
+	u32 i, nr = scx_bpf_nr_cids(), nr_online = scx_bpf_nr_online_cids();
 
 	scx_arena_uses(arena);
-	bpf_for(i, 0, MAX_CIDS) {
-		is_idle[i] = 0;
-		is_offline[i] = i >= scx_bpf_nr_online_cids(); /* these have the last ids */
+	bpf_for(i, 0, nr) {
+		*flag(is_idle, i) = 0;
+		*flag(is_offline, i) = i >= nr_online; /* these have the last ids */
 	}
 	return ____simple_init(ctx); /* what BPF_PROG calls the function itself */
 }

@@ -6,14 +6,12 @@
 #include "host/base/standard_descriptors.hpp"
 #include "host/measure/samples.hpp"
 
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <exception>
-#include <functional>
-#include <string>
-#include <vector>
 
 namespace scxhost {
 
@@ -24,12 +22,20 @@ inline double worst(const Samples& samples) {
     return samples.empty() ? 0 : std::ranges::max(samples);
 }
 
-// Runs `body` with the program's arguments. The exit status: 0, or 1 when it threw, which is then told under `name`.
-inline int bench_main(const char* name, int argc, char** argv,
-                      const std::function<void(const std::vector<std::string>& words)>& body) {
+// Runs a benchmark: `define` names its arguments, `run` measures. The exit status: 0; 1 when that threw, which is then
+// told under `name`; CLI11's own for wrong arguments, which are told with the way to see those that there are.
+template <class Arguments>
+int bench_main(const char* name, int argc, char** argv, void (*define)(CLI::App& app, Arguments& arguments),
+               void (*run)(const Arguments& arguments)) {
     open_standard_descriptors();
+    CLI::App app("", name);
+    Arguments arguments;
+    define(app, arguments);
     try {
-        body({argv + 1, argv + argc});
+        app.parse(argc, argv);
+        run(arguments);
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error);
     } catch (const std::exception& error) {
         fmt::print(stderr, "{}: {}\n", name, error.what());
         return 1;

@@ -36,23 +36,18 @@ struct Arguments {
     std::vector<int> inside = {0, 1000, 4000};
 };
 
-Arguments parse(const std::vector<std::string>& words) {
-    Arguments arguments;
-    for (std::size_t i = 0; i < words.size(); ++i) {
-        const bool has_value = i + 1 < words.size();
-        if (words[i] == "--json")
-            arguments.json = true;
-        else if (words[i] == "--rounds" && has_value)
-            arguments.rounds = std::max(1, std::atoi(words[++i].c_str()));
-        else if (words[i] == "--outside" && has_value)
-            arguments.outside = std::max(0, std::atoi(words[++i].c_str()));
-        else if (words[i] == "--inside" && has_value)
-            arguments.inside = {std::max(0, std::atoi(words[++i].c_str()))};
-        else
-            throw std::runtime_error("unknown argument " + words[i] +
-                                     " (known: --json, --rounds N, --outside N, --inside N)");
-    }
-    return arguments;
+void define(CLI::App& app, Arguments& arguments) {
+    app.add_flag("--json", arguments.json, "All figures, for programs");
+    app.add_option("--rounds", arguments.rounds, "How often each is measured")
+        ->check(CLI::PositiveNumber)
+        ->capture_default_str();
+    app.add_option("--outside", arguments.outside, "Tasks that sleep outside the branch")
+        ->check(CLI::NonNegativeNumber)
+        ->capture_default_str();
+    app.add_option("--inside", arguments.inside, "Tasks that sleep in the branch: N,...")
+        ->check(CLI::NonNegativeNumber)
+        ->delimiter(',')
+        ->capture_default_str();
 }
 
 // What one side saw, in milliseconds.
@@ -178,6 +173,5 @@ void run(const Arguments& arguments) {
 } // namespace scxhost
 
 int main(int argc, char** argv) {
-    return scxhost::bench_main("branch_bench", argc, argv,
-                               [](const auto& words) { scxhost::run(scxhost::parse(words)); });
+    return scxhost::bench_main("branch_bench", argc, argv, scxhost::define, scxhost::run);
 }

@@ -338,23 +338,15 @@ struct Arguments {
     std::string only;
 };
 
-Arguments parse(const std::vector<std::string>& words) {
-    Arguments arguments;
-    for (std::size_t i = 0; i < words.size(); ++i) {
-        const bool has_value = i + 1 < words.size();
-        if (words[i] == "--json")
-            arguments.json = true;
-        else if (words[i] == "--rounds" && has_value)
-            arguments.rounds = std::max(1, std::atoi(words[++i].c_str()));
-        else if (words[i] == "--attaches" && has_value)
-            arguments.attaches = std::max(1, std::atoi(words[++i].c_str()));
-        else if (words[i] == "--only" && has_value && (words[i + 1] == "throughput" || words[i + 1] == "attach"))
-            arguments.only = words[++i];
-        else
-            throw std::runtime_error("unknown argument " + words[i] +
-                                     " (known: --json, --rounds N, --attaches N, --only throughput|attach)");
-    }
-    return arguments;
+void define(CLI::App& app, Arguments& arguments) {
+    app.add_flag("--json", arguments.json, "All figures, for programs");
+    app.add_option("--rounds", arguments.rounds, "How often each is measured")
+        ->check(CLI::PositiveNumber)
+        ->capture_default_str();
+    app.add_option("--attaches", arguments.attaches, "How often each object is loaded")
+        ->check(CLI::PositiveNumber)
+        ->capture_default_str();
+    app.add_option("--only", arguments.only, "One part of it")->check(CLI::IsMember({"throughput", "attach"}));
 }
 
 void run(const Arguments& arguments) {
@@ -381,6 +373,5 @@ void run(const Arguments& arguments) {
 } // namespace scxhost
 
 int main(int argc, char** argv) {
-    return scxhost::bench_main("cost_bench", argc, argv,
-                               [](const auto& words) { scxhost::run(scxhost::parse(words)); });
+    return scxhost::bench_main("cost_bench", argc, argv, scxhost::define, scxhost::run);
 }

@@ -72,25 +72,16 @@ struct Arguments {
     std::vector<std::string> options; // of interactive
 };
 
-Arguments parse(const std::vector<std::string>& words) {
-    Arguments arguments;
-    for (std::size_t i = 0; i < words.size(); ++i) {
-        const bool has_value = i + 1 < words.size();
-        if (words[i] == "--json")
-            arguments.json = true;
-        else if (words[i] == "--rounds" && has_value)
-            arguments.rounds = std::max(1, std::atoi(words[++i].c_str()));
-        else if (words[i] == "--seconds" && has_value)
-            arguments.seconds = std::max(1, std::atoi(words[++i].c_str()));
-        else if (words[i] == "--periodic-only")
-            arguments.periodic_only = true;
-        else if (words[i] == "--set" && has_value)
-            arguments.options.push_back(words[++i]);
-        else
-            throw std::runtime_error("unknown argument " + words[i] +
-                                     " (known: --json, --rounds N, --seconds N, --periodic-only, --set OPTION=VALUE)");
-    }
-    return arguments;
+void define(CLI::App& app, Arguments& arguments) {
+    app.add_flag("--json", arguments.json, "All figures, for programs");
+    app.add_option("--rounds", arguments.rounds, "How often each is measured")
+        ->check(CLI::PositiveNumber)
+        ->capture_default_str();
+    app.add_option("--seconds", arguments.seconds, "Of each measurement of lateness")
+        ->check(CLI::PositiveNumber)
+        ->capture_default_str();
+    app.add_flag("--periodic-only", arguments.periodic_only, "The periodic task alone");
+    app.add_option("--set", arguments.options, "Options of interactive: OPTION=VALUE");
 }
 
 constexpr const char* kOwn = "kernel"; // the kernel's own scheduler
@@ -173,6 +164,5 @@ void run(const Arguments& arguments) {
 } // namespace scxhost
 
 int main(int argc, char** argv) {
-    return scxhost::bench_main("latency_bench", argc, argv,
-                               [](const auto& words) { scxhost::run(scxhost::parse(words)); });
+    return scxhost::bench_main("latency_bench", argc, argv, scxhost::define, scxhost::run);
 }

@@ -30,17 +30,11 @@ struct Arguments {
     int seconds = 60;
 };
 
-Arguments parse(const std::vector<std::string>& words) {
-    Arguments arguments;
-    for (std::size_t i = 0; i < words.size(); ++i) {
-        if (words[i] == "--json")
-            arguments.json = true;
-        else if (words[i] == "--seconds" && i + 1 < words.size())
-            arguments.seconds = std::max(1, std::atoi(words[++i].c_str()));
-        else
-            throw std::runtime_error("unknown argument " + words[i] + " (known: --json, --seconds N)");
-    }
-    return arguments;
+void define(CLI::App& app, Arguments& arguments) {
+    app.add_flag("--json", arguments.json, "All figures, for programs");
+    app.add_option("--seconds", arguments.seconds, "How long nobody asks")
+        ->check(CLI::PositiveNumber)
+        ->capture_default_str();
 }
 
 // A number of a line "FIELD: NUMBER" of a file of /proc.
@@ -119,6 +113,5 @@ void run(const Arguments& arguments) {
 } // namespace scxhost
 
 int main(int argc, char** argv) {
-    return scxhost::bench_main("rest_bench", argc, argv,
-                               [](const auto& words) { scxhost::run(scxhost::parse(words)); });
+    return scxhost::bench_main("rest_bench", argc, argv, scxhost::define, scxhost::run);
 }

@@ -218,31 +218,25 @@ Samples restart_gaps(const Policy& from, const Policy& to, int rounds) {
     return samples;
 }
 
-std::vector<int> numbers(const std::string& list) {
-    std::vector<int> result;
-    for (std::size_t at = 0; at < list.size();) {
-        const std::size_t comma = std::min(list.find(',', at), list.size());
-        result.push_back(std::atoi(list.substr(at, comma - at).c_str()));
-        at = comma + 1;
-    }
-    return result;
-}
-
-void run(const std::vector<std::string>& words) {
+struct Arguments {
     bool json = false;
     int rounds = 5;
     std::vector<int> tasks = {0, 1000, 4000};
-    for (std::size_t i = 0; i < words.size(); ++i) {
-        const bool has_value = i + 1 < words.size();
-        if (words[i] == "--json")
-            json = true;
-        else if (words[i] == "--rounds" && has_value)
-            rounds = std::max(1, std::atoi(words[++i].c_str()));
-        else if (words[i] == "--tasks" && has_value)
-            tasks = numbers(words[++i]);
-        else
-            give_up("unknown argument " + words[i] + " (known: --json, --rounds N, --tasks N,...)");
-    }
+};
+
+void define(CLI::App& app, Arguments& arguments) {
+    app.add_flag("--json", arguments.json, "All figures, for programs");
+    app.add_option("--rounds", arguments.rounds, "How often each is measured")
+        ->check(CLI::PositiveNumber)
+        ->capture_default_str();
+    app.add_option("--tasks", arguments.tasks, "Tasks that sleep: N,...")
+        ->check(CLI::NonNegativeNumber)
+        ->delimiter(',')
+        ->capture_default_str();
+}
+
+void run(const Arguments& arguments) {
+    const auto& [json, rounds, tasks] = arguments;
     nlohmann::json raw = nlohmann::json::array();
     if (!json)
         fmt::print("{:>8} {:>6} {:>18} {:>18} {:>18} {:>18} {:>22} {:>7} {:>7}  {}\n", "to", "tasks",
@@ -317,5 +311,5 @@ void run(const std::vector<std::string>& words) {
 } // namespace scxhost
 
 int main(int argc, char** argv) {
-    return scxhost::bench_main("swap_bench", argc, argv, scxhost::run);
+    return scxhost::bench_main("swap_bench", argc, argv, scxhost::define, scxhost::run);
 }

@@ -7,6 +7,8 @@
 #include "tests/vm/host_commands.hpp"
 #include "tests/vm/live_policy.hpp"
 
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -16,6 +18,7 @@
 #include <cerrno>
 #include <filesystem>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -166,6 +169,51 @@ TEST_F(QmapBelow, TasksChangeHandsWithTheirCgroup) {
     child.detach();
     EXPECT_TRUE(parent.running()) << parent.exit_record().message;
     crowd.end_all();
+    parent.detach();
+}
+
+// How fast a CPU is to be, as the kernel keeps it (0 to 1024).
+class PerformanceTarget {
+public:
+    PerformanceTarget()
+        : object_(::bpf_object__open_file("/root/performance.bpf.o", nullptr)) {
+        if (object_ == nullptr || ::bpf_object__load(object_) != 0)
+            throw std::runtime_error("performance.bpf.o cannot be loaded");
+    }
+    PerformanceTarget(const PerformanceTarget&) = delete;
+    PerformanceTarget& operator=(const PerformanceTarget&) = delete;
+    ~PerformanceTarget() { ::bpf_object__close(object_); }
+
+    [[nodiscard]] int of(std::uint64_t cpu) const {
+        LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &cpu, .ctx_size_in = sizeof cpu);
+        const int program = ::bpf_program__fd(::bpf_object__find_program_by_name(object_, "performance_target"));
+        EXPECT_EQ(::bpf_prog_test_run_opts(program, &options), 0);
+        return static_cast<int>(options.retval);
+    }
+
+private:
+    bpf_object* object_;
+};
+
+// A child for light tasks alone asks for the least; the one above has none of its own on that CPU to ask for more.
+TEST_F(QmapBelow, WhatAChildAskedOfACpuGoesWithIt) {
+    const PerformanceTarget target;
+    constexpr int cpu = 1;
+    LivePolicy parent("qmap");
+    parent.attach();
+    LivePolicy child("qmap", {"sub_cgroup=/qmap-below"});
+    // Again, when a task of the parent's has come to this CPU meanwhile and asked for more.
+    EXPECT_TRUE(wait_until([&] {
+        child.attach();
+        Children crowd;
+        const pid_t light = crowd.spinner({.nice = 10, .cpu = cpu});
+        write_text(std::string(kCgroup) + "/cgroup.procs", std::to_string(light));
+        EXPECT_TRUE(wait_until([&] { return target.of(cpu) == 0; })) << target.of(cpu);
+        crowd.end_all();
+        const bool least = target.of(cpu) == 0;
+        child.detach();
+        return least && target.of(cpu) > 0;
+    }));
     parent.detach();
 }
 
