@@ -438,7 +438,7 @@ TEST_F(ChangingTree, TheShippedConfigurationShowsItsTree) {
     remove_cgroup(kGames);
     HostProcess host({"run", "/usr/share/scxhost/configs/tree.toml"});
     ASSERT_TRUE(host.wait_for_output([](const std::string& out) {
-        return out.find("machine: qmap") != std::string::npos && out.find("games: qmap") != std::string::npos &&
+        return out.find("machine: trunk") != std::string::npos && out.find("games: qmap") != std::string::npos &&
                out.find("shooters: qmap") != std::string::npos;
     })) << host.out()
         << host.err();

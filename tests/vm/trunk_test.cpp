@@ -122,45 +122,57 @@ protected:
         std::string name; // of the cgroup; empty: trunk's own
         int weight;
         std::vector<pid_t> pids = {};
+        bool idle = false;
         std::uint64_t counted = 0, had = 0; // by the policy and by the kernel, in the last measurement
     };
 
-    // Lets all run until they have had this much CPU time together.
+    // Lets all run until they have had this much CPU time together. They stand still while the two who count are read.
     static void measure(LivePolicy& trunk, std::vector<Group>& groups, std::uint64_t ns) {
         std::vector<std::string> names;
         for (std::size_t i = 0; i < groups.size(); ++i)
             names.push_back(i == 0 ? "own_run" : fmt::format("branch{}_run", i));
-        std::vector<std::uint64_t> before;
+        const auto total = [&] {
+            return std::accumulate(groups.begin(), groups.end(), std::uint64_t{0},
+                                   [](std::uint64_t sum, const Group& group) { return sum + run_time(group.pids); });
+        };
         const std::vector<std::int64_t> counted = trunk.statistics(names);
-        for (const Group& group : groups)
-            before.push_back(run_time(group.pids));
-        const std::uint64_t start = std::accumulate(before.begin(), before.end(), std::uint64_t{0});
-        EXPECT_TRUE(wait_until([&] {
-            std::uint64_t sum = 0;
-            for (const Group& group : groups)
-                sum += run_time(group.pids);
-            return sum - start >= ns;
-        }));
+        for (Group& group : groups)
+            group.had = run_time(group.pids);
+        const std::uint64_t start = total();
+        tell(groups, SIGCONT);
+        EXPECT_TRUE(wait_until([&] { return total() - start >= ns; }));
+        tell(groups, SIGSTOP);
         EXPECT_TRUE(trunk.running()) << trunk.exit_record().message;
         const std::vector<std::int64_t> after = trunk.statistics(names);
         for (std::size_t i = 0; i < groups.size(); ++i) {
-            groups[i].had = run_time(groups[i].pids) - before[i];
+            groups[i].had = run_time(groups[i].pids) - groups[i].had;
             groups[i].counted = static_cast<std::uint64_t>(after[i] - counted[i]);
         }
     }
-    // `idle` has nothing to do: the others have its share, by their weights. Of trunk's own tasks the kernel's figure
-    // has only those that were started for this, and the policy's also the test and the kernel's threads.
-    static void expect_shares(const std::vector<Group>& groups, const std::string& idle = "-") {
+    // To stop or to go on; returns when all have stopped.
+    static void tell(const std::vector<Group>& groups, int signal) {
+        for (const Group& group : groups)
+            for (const pid_t pid : group.idle ? std::vector<pid_t>() : group.pids) {
+                EXPECT_EQ(::kill(pid, signal), 0);
+                if (signal == SIGSTOP)
+                    EXPECT_TRUE(wait_until([&] {
+                        return read_text(fmt::format("/proc/{}/status", pid)).find("State:\tT") != std::string::npos;
+                    }));
+            }
+    }
+    // The others have the share of those that are idle, by their weights. Of trunk's own tasks the kernel's figure has
+    // only those that were started for this, and the policy's also the test and the kernel's threads.
+    static void expect_shares(const std::vector<Group>& groups) {
         double weights = 0;
         double total = 0;
         for (const Group& group : groups) {
-            weights += group.name == idle ? 0 : group.weight;
+            weights += group.idle ? 0 : group.weight;
             total += static_cast<double>(group.counted);
         }
         for (const Group& group : groups) {
             const auto counted = static_cast<double>(group.counted);
-            const double due = group.name == idle ? 0 : group.weight / weights;
-            EXPECT_NEAR(counted / total, due, due / 10 + 0.001) << "'" << group.name << "' had " << counted;
+            const double due = group.idle ? 0 : group.weight / weights;
+            EXPECT_NEAR(counted / total, due, group.idle ? 0.01 : due / 10) << "'" << group.name << "' had " << counted;
             if (!group.name.empty())
                 EXPECT_NEAR(counted, static_cast<double>(group.had), 0.01 * total) << "'" << group.name << "'";
         }
@@ -188,15 +200,32 @@ TEST_F(TrunkShares, FollowTheWeights) {
     }
     Children crowd; // after the policies: to load one takes long beside others
     start(crowd, groups);
+    tell(groups, SIGSTOP);
     measure(*trunk, groups, 4 * kSecond);
     expect_shares(groups);
     // What one leaves goes to the others.
-    for (const pid_t pid : groups[2].pids)
-        ::kill(pid, SIGSTOP);
-    measure(*trunk, groups, 3 * kSecond);
-    expect_shares(groups, groups[2].name);
+    groups[2].idle = true;
+    measure(*trunk, groups, 4 * kSecond);
+    expect_shares(groups);
     crowd.end_all();
     branches.clear();
+    detach_trunk(*trunk);
+}
+
+// Its slices are as long as the measurement: what ends its turns is trunk.
+TEST_F(TrunkShares, ABranchThatNeverYieldsHasNoMore) {
+    std::vector<Group> groups = {{"", 100}, {"greedy", 100}};
+    const auto trunk = attach_trunk();
+    make_cgroup("greedy", 100);
+    const auto greedy = attach_branch("greedy", {"slice=10s"});
+    Children crowd;
+    start(crowd, groups);
+    tell(groups, SIGSTOP);
+    measure(*trunk, groups, 4 * kSecond);
+    expect_shares(groups);
+    EXPECT_GT(trunk->statistic("branch1_cut"), 0);
+    crowd.end_all();
+    greedy->detach();
     detach_trunk(*trunk);
 }
 
