@@ -51,7 +51,8 @@ struct row {
 		SCX_UNIT("ns") SCX_GROUP(#name) u64 run;					\
 		SCX_GAUGE("Share of CPU time that is due to it, of those that had or wanted any in the last window, in 1/1000") \
 		SCX_NAME(#name "_wanted") SCX_GROUP(#name) u64 wanted;				\
-		SCX_KEY SCX_GAUGE("... that it had") SCX_NAME(#name "_had") SCX_GROUP(#name) u64 had; \
+		SCX_KEY SCX_GAUGE("Share of CPU time that it had in the last window, in 1/1000")	\
+		SCX_NAME(#name "_had") SCX_GROUP(#name) u64 had;				\
 		SCX_COUNTER("Times that it was offered a CPU and had nothing") SCX_NAME(#name "_refused") \
 		SCX_GROUP(#name) u64 refused;							\
 		SCX_COUNTER("Turns that were cut at max_turn") SCX_NAME(#name "_cut")		\
