@@ -84,6 +84,9 @@ public:
     Result<> turn(std::chrono::nanoseconds patience);
     void stop();
 
+    // systemd's own, for what of its libraries runs on a loop. Its end is the loop's.
+    [[nodiscard]] sd_event* native() const { return event_.get(); }
+
 private:
     explicit EventLoop(sd_event* event);
     Result<> thrown(); // what a handler threw, as an error

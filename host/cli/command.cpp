@@ -212,6 +212,7 @@ void add_commands(CommandLine line) {
     add_resume(line);
     add_events(line);
     add_incidents(line);
+    add_dbus(line);
     add_completion(line);
 }
 

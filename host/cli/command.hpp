@@ -50,6 +50,7 @@ void add_stop(CommandLine line);
 void add_resume(CommandLine line);
 void add_events(CommandLine line);
 void add_incidents(CommandLine line);
+void add_dbus(CommandLine line);
 void add_completion(CommandLine line);
 
 // All of them, and what the program says about itself.

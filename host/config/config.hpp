@@ -93,6 +93,13 @@ struct Config {
         std::filesystem::path dir = "/var/lib/scxhost/incidents";
         std::uint64_t limit = 64ULL << 20; // bytes; beyond it the oldest records go
     };
+    // What desktop tools may do over D-Bus; for `scxhost dbus`, and nothing to the host itself.
+    struct Dbus {
+        bool enabled = false;
+        std::string default_scheduler;        // one of `schedulers`; empty: what the file selects
+        std::string default_mode = "Auto";    // of kDesktopModes
+        std::vector<Setting> schedulers = {}; // desktop_schedulers() reads them
+    };
 
     // Which branch of a tree this is for: a scheduler below another one, for the tasks of a cgroup ([[below]]).
     struct Branch {
@@ -110,6 +117,7 @@ struct Config {
     Log log;
     Control control;
     Incidents incidents;
+    Dbus dbus;
     Branch branch;
     // The branches, each after those above it; of each only what it has itself. branch_config() makes the whole.
     std::vector<Config> below;

@@ -5,6 +5,7 @@
 #include "host/base/overloaded.hpp"
 #include "host/base/suggest.hpp"
 #include "host/base/units.hpp"
+#include "host/config/desktop.hpp"
 #include "host/config/toml_text.hpp"
 
 #include <sys/un.h>
@@ -92,6 +93,12 @@ constexpr Grammar kWayBack{
     .noun = "a way back",
     .hint = "\"standby\" or \"restart\"",
     .accepts = [](std::string_view text) { return text == "standby" || text == "restart"; },
+};
+
+constexpr Grammar kDesktopMode{
+    .noun = "a mode",
+    .hint = "\"Auto\", \"Gaming\", \"PowerSave\", \"LowLatency\" or \"Server\"",
+    .accepts = [](std::string_view text) { return std::ranges::find(kDesktopModes, text) != kDesktopModes.end(); },
 };
 
 constexpr Grammar kBranchName{
@@ -207,6 +214,15 @@ constexpr std::array kKeys{
     KeySpec{"incidents.limit",
             SizeKey{at<&Config::incidents, &Config::Incidents::limit>, kMinIncidentBytes, kMaxIncidentBytes},
             "What the records may take altogether; the oldest ones go first"},
+    KeySpec{"dbus.enabled", BoolKey{at<&Config::dbus, &Config::Dbus::enabled>},
+            "Let `scxhost dbus` serve desktop tools on the system bus"},
+    KeySpec{"dbus.default", WordKey{at<&Config::dbus, &Config::Dbus::default_scheduler>, &kOptionalName},
+            "The one of `schedulers` that the tools take for the default; empty means what this file selects"},
+    KeySpec{"dbus.default_mode", WordKey{at<&Config::dbus, &Config::Dbus::default_mode>, &kDesktopMode},
+            "The mode of that default: `Auto`, `Gaming`, `PowerSave`, `LowLatency` or `Server`"},
+    KeySpec{"dbus.schedulers", SettingsKey{at<&Config::dbus, &Config::Dbus::schedulers>},
+            "What the tools may choose from, a table for each name: `plugin` or `config`, `options` or `args`, and "
+            "`modes.MODE` with the same"},
 };
 
 constexpr std::array kBranchKeys{

@@ -32,7 +32,7 @@ constexpr std::chrono::milliseconds kLongestWait = std::chrono::hours(1);
 
 } // namespace
 
-Result<ControlClient> ControlClient::connect(const std::filesystem::path& socket) {
+Result<UniqueFd> connect_control_socket(const std::filesystem::path& socket) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     if (socket.native().size() >= sizeof address.sun_path)
@@ -43,7 +43,7 @@ Result<ControlClient> ControlClient::connect(const std::filesystem::path& socket
         return fail_errno(ErrorKind::kInternal, "cannot make a socket", errno);
     (void)::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &kSendTime, sizeof kSendTime);
     if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0)
-        return ControlClient(std::move(fd));
+        return fd;
     if (errno == EAGAIN)
         return fail(silent());
     if (errno == EACCES || errno == EPERM)
@@ -51,6 +51,10 @@ Result<ControlClient> ControlClient::connect(const std::filesystem::path& socket
                           "be root, or in the group of the host's control.group");
     return fail_errno(ErrorKind::kNoHost, fmt::format("no host is running at {}", socket.string()), errno,
                       "start one: scxhost run CONFIG; if its configuration names another socket, say --socket PATH");
+}
+
+Result<ControlClient> ControlClient::connect(const std::filesystem::path& socket) {
+    return ControlClient(SCXHOST_TRY(connect_control_socket(socket)));
 }
 
 Result<std::string> ControlClient::read_line(std::optional<Clock::time_point> deadline) {

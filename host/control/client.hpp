@@ -19,12 +19,15 @@
 
 namespace scxhost {
 
+// A connection to a host's control socket. Errors: kNoHost (nobody listens), kPermission (names who may), kUsage (no
+// path for a socket), kIo (the host hangs).
+[[nodiscard]] Result<UniqueFd> connect_control_socket(const std::filesystem::path& socket);
+
 class ControlClient {
 public:
     using Clock = std::chrono::steady_clock;
 
-    // Errors: kNoHost (nobody listens), kPermission (names who may), kUsage (no path for a socket), kIo (the host
-    // hangs).
+    // Errors: those of connect_control_socket().
     static Result<ControlClient> connect(const std::filesystem::path& socket);
 
     // Sends a call and waits for its answer; events that come meanwhile go to `on_event`, or are kept for next_event().

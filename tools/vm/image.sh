@@ -15,8 +15,8 @@ image_base() {
 	# Links to the program at the place where it was started, which is /bin or /usr/bin.
 	"$busybox" --install -s "$dir/usr/bin"
 	cp "$tools/init" "$dir/init"
-	echo 'root:x:0:0:root:/root:/bin/sh' >"$dir/etc/passwd"
-	echo 'root:x:0:' >"$dir/etc/group"
+	printf '%s\n' 'root:x:0:0:root:/root:/bin/sh' 'nobody:x:65534:65534:nobody:/:/bin/false' >"$dir/etc/passwd"
+	printf '%s\n' 'root:x:0:' 'nogroup:x:65534:' >"$dir/etc/group"
 }
 
 # image_kernel_config DIR FILE: what the guest's kernel was built with; init puts it where distributions keep it, since only

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// What desktop tools may choose from over D-Bus ([dbus.schedulers]), and what each choice asks the host for.
+#pragma once
+
+#include "host/base/result.hpp"
+#include "host/config/config.hpp"
+
+#include <array>
+#include <cstddef>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace scxhost {
+
+// The modes of the interface org.scx.Loader, whose numbers are their places here.
+inline constexpr std::array<std::string_view, 5> kDesktopModes = {"Auto", "Gaming", "PowerSave", "LowLatency",
+                                                                  "Server"};
+
+// What the control socket's `swap` is asked for.
+struct DesktopChoice {
+    std::string what;             // a plugin's name, or the absolute path of a configuration
+    std::vector<std::string> set; // "scheduler.options.slice=\"1ms\"", as in the host's status
+
+    friend bool operator==(const DesktopChoice&, const DesktopChoice&) = default;
+};
+
+struct DesktopScheduler {
+    std::string name;                           // what clients call it: "scx_bpfland"
+    std::map<std::size_t, DesktopChoice> modes; // by mode; Auto is always there
+};
+
+// Reads config.dbus. Errors: kConfig, at the place of what is wrong.
+[[nodiscard]] Result<std::vector<DesktopScheduler>> desktop_schedulers(const Config& config);
+
+} // namespace scxhost

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "host/dbus/bridge.hpp"
+
+#include "host/base/json_fields.hpp"
+#include "host/base/suggest.hpp"
+#include "host/dbus/interfaces.hpp"
+
+#include <fmt/format.h>
+#include <systemd/sd-id128.h>
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <utility>
+
+namespace scxhost {
+namespace {
+
+// After these something else may run than before.
+constexpr std::array<std::string_view, 9> kChanges = {"enabled", "settled", "left",       "replaced", "stopped",
+                                                      "resumed", "waiting", "stood-down", "suspended"};
+
+std::string new_generation() {
+    sd_id128_t id{};
+    std::array<char, SD_ID128_STRING_MAX> text{};
+    if (sd_id128_randomize(&id) < 0)
+        return {};
+    return sd_id128_to_string(id, text.data());
+}
+
+Error not_configured(const std::string& name, const std::vector<DesktopScheduler>& schedulers) {
+    std::vector<std::string> names;
+    for (const DesktopScheduler& scheduler : schedulers)
+        names.push_back(scheduler.name);
+    return {.kind = ErrorKind::kUsage,
+            .what = fmt::format("there is no scheduler {}", quote_text(name)),
+            .hint = names.empty() ? "the host's configuration offers none: [dbus.schedulers.NAME]"
+                                  : suggest_word(name, names, "schedulers")};
+}
+
+std::size_t mode_number(std::string_view name) {
+    return static_cast<std::size_t>(std::ranges::find(kDesktopModes, name) - kDesktopModes.begin());
+}
+
+// The error of a SWAP that has not come to run.
+Result<> success_of(const nlohmann::json& swap) {
+    const std::string outcome = json_text(swap, "outcome");
+    if (outcome == "on-probation" || outcome == "good" || outcome == "unchanged")
+        return {};
+    const nlohmann::json& error = json_member(swap, "error");
+    const std::string running = json_text(swap, "running");
+    return fail(ErrorKind::kAttach,
+                error.is_object() ? json_text(error, "message") : fmt::format("the request was {}", outcome),
+                running.empty() ? "the kernel's own scheduler runs" : fmt::format("{} runs", running));
+}
+
+} // namespace
+
+Result<std::unique_ptr<Bridge>> Bridge::start(EventLoop& loop, BridgeSettings settings) {
+    std::unique_ptr<Bridge> bridge(new Bridge(loop, std::move(settings)));
+    SCXHOST_TRY(bridge->read_config());
+    if (!bridge->config_.dbus.enabled)
+        return fail(Error{.kind = ErrorKind::kUsage,
+                          .what = "the configuration does not let anybody in over D-Bus",
+                          .hint = "write enabled = true in its section [dbus]",
+                          .where = bridge->config_.where("dbus.enabled")});
+    bridge->generation_ = new_generation();
+    bridge->bus_ = SCXHOST_TRY(Bus::open(loop, bridge->settings_.address));
+    bridge->authority_ = std::make_unique<Authority>(*bridge->bus_);
+    SCXHOST_TRY(bridge->offer());
+    bridge->link_->start();
+    // Whoever calls finds everything there.
+    SCXHOST_TRY(bridge->bus_->own(kLoader));
+    SCXHOST_TRY(bridge->bus_->own(kHost));
+    return bridge;
+}
+
+Bridge::Bridge(EventLoop& loop, BridgeSettings settings)
+    : loop_(loop)
+    , settings_(std::move(settings)) {}
+
+Result<> Bridge::read_config() {
+    Config config = SCXHOST_TRY(settings_.read());
+    std::vector<DesktopScheduler> schedulers = SCXHOST_TRY(desktop_schedulers(config));
+    config_ = std::move(config);
+    schedulers_ = std::move(schedulers);
+    default_ = {.scheduler = config_.dbus.default_scheduler,
+                .mode = static_cast<std::uint32_t>(mode_number(config_.dbus.default_mode)),
+                .args = {}};
+    if (default_.scheduler.empty()) {
+        // As it would be shown if it ran.
+        const Config::Scheduler& own = config_.scheduler;
+        const std::filesystem::path& file = own.program.empty() ? own.object : own.program;
+        nlohmann::json options = nlohmann::json::object();
+        for (const Setting& setting : own.options)
+            options[setting.key] = setting.typed.value_or(format_value(setting.value));
+        const nlohmann::json running = {{"scheduler",
+                                         {{"name", own.plugin.empty() ? file.stem().string() : own.plugin},
+                                          {"config", config_.name},
+                                          {"options", std::move(options)}}}};
+        default_ = desktop_state(running, schedulers_, {});
+    }
+    if (bus_)
+        (void)sd_bus_emit_properties_changed(bus_->get(), kLoaderPath, kLoader, "SupportedSchedulers",
+                                             "DefaultScheduler", "DefaultMode", nullptr);
+    if (link_)
+        return {};
+    if (settings_.socket.empty())
+        settings_.socket = config_.control.socket;
+    link_ = std::make_unique<HostLink>(loop_, settings_.socket,
+                                       HostLink::Handlers{.connected = [this] { on_connected(); },
+                                                          .lost = [this] { on_lost(); },
+                                                          .event = [this](const auto& event) { on_event(event); }});
+    return {};
+}
+
+Result<> Bridge::offer() {
+    SCXHOST_TRY(bus_->add(kLoaderPath, kLoader, loader_table(), this));
+    return bus_->add(kHostPath, kHost, host_table(), this);
+}
+
+void Bridge::on_connected() {
+    generation_ = new_generation();
+    (void)sd_bus_emit_properties_changed(bus_->get(), kLoaderPath, kLoader, "DaemonGeneration", nullptr);
+    link_->call("subscribe", nlohmann::json::object(), [this](const Result<nlohmann::json>& answer) {
+        if (!answer)
+            settings_.warn(answer.error());
+    });
+    refresh();
+}
+
+void Bridge::on_lost() {
+    settings_.warn(link_->error());
+    status_ = nullptr;
+    refreshing_ = false;
+    chosen_ = {};
+    show({});
+}
+
+void Bridge::on_event(const nlohmann::json& event) {
+    const std::string name = json_text(event, "event");
+    const std::string seat = json_text(event, "seat");
+    if (name == "config-changed")
+        if (const Result<> read = read_config(); !read)
+            settings_.warn(read.error());
+    // A branch that comes up again, or a recovery, is not what was asked for: that has no outcome yet.
+    if (name == "enabled" && waiting_ && waiting_->seat == seat && json_text(event, "outcome") == "on-probation")
+        std::exchange(waiting_, nullptr)->outcome(event);
+    if (std::ranges::find(kChanges, name) != kChanges.end())
+        refresh();
+    emit_event(*bus_, name, seat, event);
+}
+
+void Bridge::refresh() {
+    if (refreshing_) {
+        stale_ = true;
+        return;
+    }
+    refreshing_ = true;
+    stale_ = false;
+    link_->call("status", nlohmann::json::object(), [this](Result<nlohmann::json> answer) {
+        refreshing_ = false;
+        if (!answer)
+            return; // the host is gone, which on_lost() is about
+        status_ = *std::move(answer);
+        show(desktop_state(status_, schedulers_, chosen_));
+        if (stale_)
+            refresh();
+    });
+}
+
+void Bridge::show(DesktopState state) {
+    const DesktopState before = std::exchange(state_, std::move(state));
+    std::vector<char*> changed;
+    static std::string scheduler = "CurrentScheduler";
+    static std::string mode = "SchedulerMode";
+    static std::string args = "CurrentSchedulerArgs";
+    if (before.scheduler != state_.scheduler)
+        changed.push_back(scheduler.data());
+    if (before.mode != state_.mode)
+        changed.push_back(mode.data());
+    if (before.args != state_.args)
+        changed.push_back(args.data());
+    changed.push_back(nullptr);
+    if (changed.size() > 1)
+        (void)sd_bus_emit_properties_changed_strv(bus_->get(), kLoaderPath, kLoader, changed.data());
+}
+
+const DesktopScheduler* Bridge::find(const std::string& name) const {
+    const auto found = std::ranges::find(schedulers_, name, &DesktopScheduler::name);
+    return found == schedulers_.end() ? nullptr : &*found;
+}
+
+Result<DesktopChoice> Bridge::choose(const std::string& name, std::uint32_t mode) const {
+    const DesktopScheduler* scheduler = find(name);
+    if (scheduler == nullptr)
+        return fail(not_configured(name, schedulers_));
+    const auto found = scheduler->modes.find(mode);
+    if (found != scheduler->modes.end())
+        return found->second;
+    std::vector<std::string_view> names;
+    for (const auto& [one, choice] : scheduler->modes)
+        names.push_back(kDesktopModes.at(one));
+    return fail(ErrorKind::kUsage,
+                fmt::format("{} has no mode {}", name,
+                            mode < kDesktopModes.size() ? std::string(kDesktopModes[mode]) : std::to_string(mode)),
+                fmt::format("it has {}", fmt::join(names, ", ")));
+}
+
+void Bridge::swap(const std::string& seat, const DesktopChoice& choice, bool force, Outcome outcome) {
+    if (waiting_)
+        return outcome(fail(ErrorKind::kBusy, "another scheduler is being prepared", "ask again when it runs"));
+    nlohmann::json params = {{"force", force}};
+    if (!choice.what.empty())
+        params.update({{"what", choice.what}, {"set", choice.set}});
+    if (!seat.empty())
+        params["at"] = seat;
+    const auto waiting = std::make_shared<Waiting>(seat.empty() ? "machine" : seat, std::move(outcome));
+    waiting_ = waiting;
+    link_->call("swap", std::move(params), [this, waiting](Result<nlohmann::json> answer) {
+        if (waiting_ != waiting)
+            return; // it was told of the kernel's word
+        waiting_ = nullptr;
+        waiting->outcome(std::move(answer));
+    });
+}
+
+void Bridge::select(DesktopState state, const DesktopChoice& choice, bool force, std::function<void(Result<>)> done) {
+    swap({}, choice, force,
+         [this, state = std::move(state), choice, done = std::move(done)](Result<nlohmann::json> answer) {
+             const Result<> success = answer ? success_of(*answer) : fail(answer.error());
+             if (success) {
+                 const std::uint64_t seq = json_text(*answer, "event") == "enabled"
+                                               ? static_cast<std::uint64_t>(json_integer(*answer, "enable_seq"))
+                                               : running_seq(status_);
+                 chosen_ = {.enable_seq = seq, .state = state, .choice = choice};
+                 refresh();
+             }
+             done(success);
+         });
+}
+
+void Bridge::authorized(sd_bus_message* call, const char* action, std::function<void(Result<>)> done) {
+    authority_->ask(call, action, std::move(done));
+}
+
+} // namespace scxhost

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// org.scxhost.Host1: what org.scx.Loader lacks. Outcomes of swaps, branches, incidents, and events as they come.
+#include "host/config/toml_text.hpp"
+#include "host/dbus/bridge.hpp"
+#include "host/dbus/interfaces.hpp"
+#include "host/dbus/sd_bus_table.hpp"
+#include "host/dbus/variant.hpp"
+#include "host/supervisor/incidents.hpp"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace scxhost {
+
+struct Bridge::Host {
+    static Result<> status(Bridge& bridge, sd_bus_message* call) { return forward(bridge, call, "status", {}); }
+
+    static Result<> statistics(Bridge& bridge, sd_bus_message* call) {
+        return forward(bridge, call, "stats", SCXHOST_TRY(at(call)));
+    }
+
+    // Swap(s name, a{ss} options, s branch)
+    static Result<> swap(Bridge& bridge, sd_bus_message* call) {
+        const char* name = nullptr;
+        SCXHOST_TRY(read_arguments(call, "s", &name));
+        DesktopChoice choice{.what = name, .set = {}};
+        if (bridge.find(name) != nullptr)
+            choice = SCXHOST_TRY(bridge.choose(name, 0));
+        else if (!is_key_part(name)) // the host reads files as root: no caller of ours is to name them
+            return fail(ErrorKind::kUsage, "a scheduler is named as the configuration does, or by its plugin's name");
+        int code = sd_bus_message_enter_container(call, 'a', "{ss}");
+        const char* key = nullptr;
+        const char* value = nullptr;
+        while (code >= 0 && (code = sd_bus_message_read(call, "{ss}", &key, &value)) > 0) {
+            if (!is_key_part(key))
+                return fail(ErrorKind::kUsage, fmt::format("{} is no option", key));
+            choice.set.push_back(fmt::format("scheduler.options.{}={}", key, value));
+        }
+        if (code < 0 || (code = sd_bus_message_exit_container(call)) < 0)
+            return fail(unreadable_call(code));
+        const std::string seat = json_of(SCXHOST_TRY(at(call)));
+        bridge.authorized(call, Authority::kConfigure,
+                          [&bridge, kept = share(call), choice = std::move(choice), seat](const Result<>& may) {
+                              if (!may)
+                                  return answer(kept.get(), may);
+                              bridge.swap(seat, choice, false, [kept](const Result<nlohmann::json>& outcome) {
+                                  answer_object(kept.get(), outcome);
+                              });
+                          });
+        return {};
+    }
+
+    static Result<> stop(Bridge& bridge, sd_bus_message* call) { return order(bridge, call, "stop"); }
+    static Result<> resume(Bridge& bridge, sd_bus_message* call) { return order(bridge, call, "resume"); }
+
+    // Incidents() -> a(uss): number, time, scheduler. What is in a record is for root and the host's group.
+    static Result<> incidents(Bridge& bridge, sd_bus_message* call) {
+        const Config::Incidents& kept = bridge.config_.incidents;
+        const std::vector<IncidentSummary> all = SCXHOST_TRY(IncidentStore(kept.dir, kept.limit).list());
+        return reply(call, [&](sd_bus_message* out) {
+            int code = sd_bus_message_open_container(out, 'a', "(uss)");
+            for (const IncidentSummary& one : all)
+                if (code >= 0)
+                    code = sd_bus_message_append(out, "(uss)", one.number, one.time.c_str(), one.scheduler.c_str());
+            return code < 0 ? code : sd_bus_message_close_container(out);
+        });
+    }
+
+private:
+    static std::string json_of(const nlohmann::json& params) { return params.value("at", std::string()); }
+
+    // The branch, as the last argument; empty: the machine's scheduler.
+    static Result<nlohmann::json> at(sd_bus_message* call) {
+        const char* branch = nullptr;
+        SCXHOST_TRY(read_arguments(call, "s", &branch));
+        nlohmann::json params = nlohmann::json::object();
+        if (*branch != '\0')
+            params["at"] = branch;
+        return params;
+    }
+
+    static void answer_object(sd_bus_message* call, const Result<nlohmann::json>& object) {
+        if (!object)
+            return answer_error(call, object.error());
+        const Result<> sent = reply(call, [&](sd_bus_message* out) { return append_object(out, *object); });
+        if (!sent)
+            answer_error(call, sent.error());
+    }
+
+    static Result<> forward(Bridge& bridge, sd_bus_message* call, const char* method, nlohmann::json params) {
+        if (params.is_null())
+            params = nlohmann::json::object();
+        bridge.link_->call(method, std::move(params), [kept = share(call)](const Result<nlohmann::json>& result) {
+            answer_object(kept.get(), result);
+        });
+        return {};
+    }
+
+    static Result<> order(Bridge& bridge, sd_bus_message* call, const char* method) {
+        const nlohmann::json params = SCXHOST_TRY(at(call));
+        bridge.authorized(call, Authority::kSwitch, [&bridge, kept = share(call), method, params](const Result<>& may) {
+            if (!may)
+                return answer(kept.get(), may);
+            bridge.link_->call(method, params, [kept](const Result<nlohmann::json>& done) {
+                answer(kept.get(), done ? Result<>() : fail(done.error()));
+            });
+        });
+        return {};
+    }
+};
+
+const sd_bus_vtable* host_table() {
+    using H = Bridge::Host;
+    static const sd_bus_vtable table[] = {
+        SD_BUS_VTABLE_START(0),
+        bus_method<&H::status>("Status", "", "a{sv}", "status\0"),
+        bus_method<&H::statistics>("Statistics", "s", "a{sv}", "branch\0statistics\0"),
+        bus_method<&H::swap>("Swap", "sa{ss}s", "a{sv}", "name\0options\0branch\0outcome\0"),
+        bus_method<&H::stop>("Stop", "s", "", "branch\0"),
+        bus_method<&H::resume>("Resume", "s", "", "branch\0"),
+        bus_method<&H::incidents>("Incidents", "", "a(uss)", "incidents\0"),
+        SD_BUS_SIGNAL_WITH_NAMES("Event", "ssa{sv}", "name\0seat\0fields\0", 0),
+        SD_BUS_VTABLE_END,
+    };
+    return table;
+}
+
+void emit_event(Bus& bus, const std::string& name, const std::string& seat, nlohmann::json event) {
+    if (name == "output")
+        return;
+    for (const char* elsewhere : {"event", "seat", "output"})
+        event.erase(elsewhere);
+    if (const auto exit = event.find("exit"); exit != event.end() && exit->is_object())
+        exit->erase("dump");
+    if (const auto error = event.find("error"); error != event.end() && error->is_object())
+        error->erase("detail");
+    sd_bus_message* signal = nullptr;
+    int code = sd_bus_message_new_signal(bus.get(), &signal, kHostPath, Bridge::kHost, "Event");
+    const BusMessage owner(signal);
+    if (code >= 0)
+        code = sd_bus_message_append(signal, "ss", name.c_str(), seat.c_str());
+    if (code >= 0)
+        code = append_object(signal, event);
+    if (code >= 0)
+        (void)sd_bus_send(bus.get(), signal, nullptr);
+}
+
+void answer(sd_bus_message* call, const Result<>& result) {
+    if (!result)
+        return answer_error(call, result.error());
+    (void)sd_bus_reply_method_return(call, "");
+}
+
+void answer_error(sd_bus_message* call, const Error& error) {
+    const std::string text = error.hint.empty() ? error.what : fmt::format("{} ({})", error.what, error.hint);
+    (void)sd_bus_reply_method_errorf(
+        call, error.kind == ErrorKind::kPermission ? SD_BUS_ERROR_ACCESS_DENIED : SD_BUS_ERROR_FAILED, "%s",
+        text.c_str());
+}
+
+} // namespace scxhost
