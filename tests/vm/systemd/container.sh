@@ -11,6 +11,7 @@ start_systemd() {
 	shift
 	unshare -f -p -m --mount-proc="$container/proc" --propagation private env -i container=test PATH=/usr/sbin:/usr/bin \
 		chroot "$container" /lib/systemd/systemd --log-target=kmsg "$@" </dev/null >/dev/null 2>&1 &
+	systemd=
 	wait_for "$container/run/systemd/private" ls "$container/run/systemd/private"
 	systemd=$(pidof systemd)
 }
@@ -31,7 +32,7 @@ wait_for() {
 fail() {
 	echo "error: $1" >&2
 	cat "$container/run/scxhost.err" >&2 || true
-	inside systemctl status scxhost.service --no-pager --full >&2 || true
+	if [ "${systemd:-}" ]; then inside systemctl status scxhost.service --no-pager --full >&2 || true; fi
 	dmesg | grep -E 'systemd|scxhost' | tail -n 40 >&2
 	exit 1
 }
