@@ -5,10 +5,11 @@ help_package() {
 	cat <<TEXT
 usage: ./dev package [--to FOLDER]
 
-Builds the packages for Debian in build/package or FOLDER, from the files of this checkout as they are, and prints their paths:
-scxhost (the host, its service and policies), libscxhost-dev (for authors of plugins), scxhost-guest (the guest runner),
-the debug symbols of each and the source package. What is built has no network. A commit without a tag has a version
-below the release's, by its date. packaging/README.md has the recipes of other distributions.
+Builds the packages for Debian in build/package or FOLDER, from the files of this checkout as they are, and prints their
+paths: scxhost (the host, its service and policies), libscxhost-dev (for authors of plugins), scxhost-guest (the guest
+runner) and the debug symbols of each. The source package lies beside them. Once what is needed is installed, the build has
+no network. A commit without a tag has a version below the release's, by its date. packaging/README.md has the recipes of
+other distributions.
 
 dpkg-buildflags(1) and dpkg-buildpackage(1) name the variables of the environment that change how it is built, such as
 DEB_BUILD_OPTIONS, and \$CC and \$CXX are used where they are set.
