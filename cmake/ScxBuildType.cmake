@@ -31,6 +31,11 @@ if(EXISTS /etc/debian_version AND CMAKE_INSTALL_PREFIX STREQUAL "/usr")
   set(zsh_folder vendor-completions)
 endif()
 set(SCXHOST_ZSH_COMPLETIONS ${CMAKE_INSTALL_DATADIR}/zsh/${zsh_folder} CACHE STRING "Where zsh looks for completions")
+# systemd looks in lib/systemd, not in the multiarch folder. Some distributions have it outside of /usr.
+set(SCXHOST_UNIT_DIR lib/systemd/system CACHE STRING "Where systemd looks for units")
+# What is installed is in three components, which are packages in distributions: host, sdk (for authors of plugins) and
+# guest (the guest runner).
+set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME host)
 
 add_library(scxhost_warnings INTERFACE)
 target_compile_options(scxhost_warnings INTERFACE

@@ -60,7 +60,8 @@ Result<> collect(const fs::path& from, const std::string& name, std::map<fs::pat
             files[with_name(entry->path().lexically_relative(from).string(), name)] = entry->path();
     if (error)
         return fail_errno(ErrorKind::kInternal, fmt::format("the templates in {} cannot be read", from.string()),
-                          error.value(), "they come with the SDK: install scxhost completely (cmake --install)");
+                          error.value(),
+                          "they come with the SDK: install libscxhost-dev, or all of scxhost (cmake --install)");
     return {};
 }
 

@@ -33,20 +33,58 @@ libbpf_setup() {
 }
 
 libbpf_build() {
-	local suite dir version minimum
-	minimum=$(libbpf_minimum)
+	local archive version
 	if [[ $(libbpf_ours) ]]; then return; fi
+	libbpf_archive_fetch
+	archive=$(libbpf_archive)
+	version=$(libbpf_archive_version "$archive")
+	step "Building libbpf $version" libbpf_install "$archive" "$cache/libbpf-$version" ||
+		die "libbpf $version does not build" "read the lines above; ./dev setup tries again"
+}
+
+# libbpf_install ARCHIVE PREFIX: builds beside the final place and moves the result there in one step.
+libbpf_install() (
+	dir=$(mktemp -d "$cache/.libbpf.XXXXXX") || exit
+	trap 'rm -rf "$dir"' EXIT
+	mkdir "$dir/source" &&
+		tar -xf "$1" -C "$dir/source" --strip-components=1 &&
+		CFLAGS='' "$tools/dev/build-libbpf" "$dir/source" "$dir/objects" "$2" "$dir/stage" &&
+		touch "$dir/stage$2/position-independent" &&
+		rm -rf "$2" && # an older build, which was not
+		mv -T "$dir/stage$2" "$2"
+)
+
+# libbpf_archive: the path of upstream's source, as Debian has it, that is here and new enough; nothing where none is.
+libbpf_archive() {
+	local file minimum
+	minimum=$(libbpf_minimum)
+	for file in "$cache"/libbpf-source/libbpf_*.orig.tar.*; do
+		if [[ -e $file ]] && version_at_least "$(libbpf_archive_version "$file")" "$minimum"; then echo "$file"; fi
+	done | sort -V | tail -n 1
+}
+
+libbpf_archive_version() {
+	local name=${1##*/libbpf_}
+	echo "${name%.orig.tar.*}"
+}
+
+# libbpf_archive_setup: makes libbpf_archive find one.
+libbpf_archive_setup() { with_lock libbpf libbpf_archive_fetch || exit; }
+
+libbpf_archive_fetch() {
+	local suite dir minimum version
+	minimum=$(libbpf_minimum)
+	if [[ $(libbpf_archive) ]]; then return; fi
 	is_debian || die "libbpf $minimum or newer is needed, and pkg-config finds none" \
 		"install it (or build it from its release), and set PKG_CONFIG_PATH when it is not in a standard folder"
-	mkdir -p "$cache"
+	mkdir -p "$cache/libbpf-source"
 	for suite in forky sid; do
 		(apt_index "$suite" deb-src) || continue
 		dir=$(mktemp -d "$cache/.libbpf.XXXXXX")
 		if step "Fetching libbpf's source from Debian $suite" libbpf_fetch "$suite" "$dir"; then
-			version=$(find "$dir" -name 'libbpf_*.orig.tar.*' -printf '%f\n' | sed 's/^libbpf_\(.*\)\.orig\.tar\..*/\1/')
+			version=$(libbpf_archive_version "$(find "$dir" -name 'libbpf_*.orig.tar.*' -print -quit)")
 			if version_at_least "$version" "$minimum"; then
-				step "Building libbpf $version" libbpf_install "$dir" "$cache/libbpf-$version" ||
-					die "libbpf $version does not build" "read the lines above; ./dev setup tries again"
+				mv "$dir"/libbpf_*.orig.tar.* "$cache/libbpf-source/"
 				rm -rf "$dir"
 				return
 			fi
@@ -61,20 +99,3 @@ libbpf_build() {
 libbpf_fetch() {
 	cd "$2" && apt_for "$1" apt-get source --download-only --tar-only --only-source libbpf
 }
-
-# libbpf_install DIR PREFIX: builds beside the final place and moves the result there in one step.
-libbpf_install() (
-	local dir=$1 prefix=$2
-	set -e
-	cd "$dir"
-	mkdir source
-	tar -xf libbpf_*.orig.tar.* -C source --strip-components=1
-	# The kernel's headers go along: the system's may be older than what libbpf's own headers use.
-	make -C source/src -j"$(nproc)" BUILD_STATIC_ONLY=1 OBJDIR="$dir/objects" DESTDIR="$dir/stage" PREFIX="$prefix" \
-		LIBDIR="$prefix/lib" CFLAGS='-g -O2 -fPIC' install install_uapi_headers
-	# There is no shared library, so what libbpf itself needs is needed by all who link it.
-	sed -i 's/^Requires\.private:/Requires:/' "$dir/stage$prefix/lib/pkgconfig/libbpf.pc"
-	touch "$dir/stage$prefix/position-independent"
-	rm -rf "$prefix" # an older build, which was not
-	mv -T "$dir/stage$prefix" "$prefix"
-)

@@ -37,6 +37,7 @@ cmd_setup() {
 		shift
 	done
 	ensure build vm test bench check
+	if is_debian; then ensure package packtest; fi
 	for name in "${kernels[@]}"; do
 		kernel_image "$name" >/dev/null || exit
 	done

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 
-test_labels=(unit plugin vm sdk tools style fuzz sanitized threads)
+test_labels=(unit plugin vm sdk tools package style fuzz sanitized threads)
 
 help_test() {
 	cat <<TEXT
@@ -15,7 +15,7 @@ build, which is made sooner and runs slower. Ends with CTest's summary.
   unit      the host's parts; no root, no kernel         tools    this script and the guest runner
   plugin    loading good and broken plugins              style    formatting, shell scripts, which room includes which
   vm        in a guest with a real sched_ext kernel      fuzz     each fuzzer for a fixed number of inputs
-  sdk       as installed, used by plugins from outside
+  sdk       as installed, used by plugins from outside   package  the packages for Debian, and their life in a guest
 
 Each of these has a build of its own, and is named alone:
 
@@ -61,7 +61,7 @@ cmd_test() {
 		ensure build vm test
 		if [[ $kernel == all ]]; then test_on_all; else SCX_KERNEL=$kernel test_tree dev -L '^vm$'; fi
 	elif ((${#labels[@]} == 0)) && [[ $filter ]]; then
-		ensure build vm test check
+		ensure_tests
 		test_tree dev -LE '^(bench|fuzz|sanitized)$'
 	elif ((${#labels[@]} == 0)); then
 		test_all
@@ -78,15 +78,22 @@ cmd_test() {
 		for guess in fuzz sanitized threads; do
 			[[ " ${labels[*]} " != *" $guess "* ]] || usage_error "$guess has a build of its own; name it alone" test
 		done
-		ensure build vm test check
+		ensure_tests
 		test_tree dev -L "^($(IFS='|' && echo "${labels[*]}"))\$"
 	fi
+}
+
+# ensure_tests [PURPOSE]...: what all tests take; packages are built where they are for.
+ensure_tests() {
+	local -a packages=()
+	if is_debian; then packages=(package packtest); fi
+	ensure build vm test check "${packages[@]}" "$@"
 }
 
 # What CI runs. The last lines are CTest's summary: of the sanitized part when that one failed, else of the rest.
 test_all() {
 	local log sanitized=0 fuzzed=0 status=0
-	ensure build vm test check fuzz
+	ensure_tests fuzz
 	# All builds first: what does not compile fails before anything runs.
 	install_from_release
 	tree_build asan-ubsan

@@ -20,18 +20,21 @@ tree_configure() {
 	local preset=$1 dir="$root/build/$1" inputs
 	local -x CC CXX
 	read -r CC CXX < <(tree_compilers "$preset")
-	if have ccache; then
-		export CMAKE_C_COMPILER_LAUNCHER=ccache CMAKE_CXX_COMPILER_LAUNCHER=ccache
-		# Precompiled headers do not shut the cache off, and what is not in it is not preprocessed first. Another checkout
-		# of the same source shares it but for what clang compiles with such a header, whose path counts.
-		export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1 CCACHE_DEPEND=1
-		export CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
-	fi
+	# Another checkout of the same source shares it but for what clang compiles with a precompiled header, whose path counts.
+	if use_ccache; then export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1; fi
 	inputs="${PKG_CONFIG_PATH:-} ${CMAKE_CXX_COMPILER_LAUNCHER:-} $CC $CXX $(md5sum <"$root/CMakePresets.json")"
 	if [[ -e $dir/build.ninja && $(cat "$dir/dev-inputs" 2>/dev/null) == "$inputs" ]]; then return; fi
 	(cd "$root" && step "Configuring build/$preset" cmake --fresh --preset "$preset") ||
 		die "build/$preset could not be configured" "read CMake's lines above; a missing library: ./dev setup"
 	printf '%s\n' "$inputs" >"$dir/dev-inputs"
+}
+
+# use_ccache: has CMake compile through ccache where that is here. Precompiled headers do not shut the cache off, and what is
+# not in it is not preprocessed first.
+use_ccache() {
+	have ccache || return
+	export CMAKE_C_COMPILER_LAUNCHER=ccache CMAKE_CXX_COMPILER_LAUNCHER=ccache CCACHE_DEPEND=1
+	export CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
 }
 
 # tree_compilers PRESET: the C and the C++ compiler, if $CC and $CXX do not name them. clang takes half of g++'s time for

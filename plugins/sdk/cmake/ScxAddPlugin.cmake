@@ -54,12 +54,14 @@ function(scxhost_compile_bpf source output)
   set(full ${CMAKE_CURRENT_BINARY_DIR}/${name}.dwarf)
   # Without the mem* builtins neighbouring stores stay stores: clang 19 turns some into a memset, and forgets to translate
   # the address when that is in an arena, which the verifier then refuses ("invalid mem access 'scalar'").
+  # The object does not say where it was compiled: of two maps that fit, clang takes the last one.
   # Sanitizers and hardening of the host do not apply: the BPF target has its own flags.
   add_custom_command(
     OUTPUT ${output}
     COMMAND ${SCXHOST_BPF_CLANG} -target bpf -mcpu=v3 -O2 -g -std=gnu11 -Wall -Wextra -Werror
             -Wno-unused-parameter -Wno-missing-field-initializers
-            -fno-builtin-memset -fno-builtin-memcpy -fno-ident "-fdebug-prefix-map=${CMAKE_SOURCE_DIR}=."
+            -fno-builtin-memset -fno-builtin-memcpy -fno-ident
+            "-fdebug-prefix-map=${CMAKE_SOURCE_DIR}=." "-fdebug-prefix-map=${CMAKE_BINARY_DIR}=build"
             "$<$<BOOL:${includes}>:-I$<JOIN:${includes},;-I>>"
             -MD -MF ${full}.d -MT ${output} -c ${source} -o ${full}
     COMMAND ${SCXHOST_LLVM_STRIP} -g ${full} -o ${output}
