@@ -11,6 +11,7 @@
 #include "host/cli/log.hpp"
 #include "host/cli/standard_output.hpp"
 #include "host/cli/terminal.hpp"
+#include "host/control/delegation.hpp"
 #include "host/kernel/cgroup.hpp"
 #include "host/kernel/kernel_release.hpp"
 #include "host/kernel/preflight.hpp"
@@ -292,6 +293,8 @@ void check_tree(Report& report, const Config& config, const PreflightReport& pre
     if (config.below.empty())
         return;
     report.step("tree", check_shape(config, kernel), fmt::format("{} branches", config.below.size()));
+    if (!config.delegates.empty())
+        report.step("delegates", Delegation::make(config), fmt::format("{} rules", config.delegates.size()));
     for (std::size_t i = 0; i < config.below.size(); ++i) {
         report.speak_of(config.below[i].branch.name);
         const Config branch = branch_config(config, config.below[i]);

@@ -235,6 +235,7 @@ CommandResult run(const RunArguments& arguments) {
         return fail(name_the_host(std::move(checked).error(), config));
     const KernelBtf kernel = *std::move(checked);
     SCXHOST_TRY(check_tree(config, kernel));
+    Delegation delegation = SCXHOST_TRY(Delegation::make(config));
 
     settings.stay = arguments.stay;
     settings.watch = arguments.watch;
@@ -258,8 +259,9 @@ CommandResult run(const RunArguments& arguments) {
                             .hint = "this is a mistake in scxhost, or a machine that is far too slow"});
     }));
     Supervisor supervisor(loop, kernel, std::move(settings), printer);
-    HostService service(supervisor);
-    Result<std::unique_ptr<ControlServer>> server = ControlServer::open(loop, config, service);
+    const std::vector<uid_t> users = delegation.users();
+    HostService service(supervisor, std::move(delegation));
+    Result<std::unique_ptr<ControlServer>> server = ControlServer::open(loop, config, service, users);
     if (server)
         printer.publish_to(server->get());
     else if (server.error().kind == ErrorKind::kPermission && !config.places.contains("control.socket"))
