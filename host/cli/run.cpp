@@ -80,7 +80,17 @@ public:
         diagnose(Severity::kNote, {.what = fmt::format("{}: {}", scheduler, note)});
     }
 
-    void on_config(const Config& config) override { log_.set_level(config.log.level); }
+    void on_config(const Config& config) override {
+        log_.set_level(config.log.level);
+        if (!rules_)
+            rules_ = config.delegates; // those that hold
+        const bool differ = !std::ranges::equal(*rules_, config.delegates, is_same_rule);
+        if (differ && !std::exchange(rules_differ_, differ))
+            on_warning({.kind = ErrorKind::kConfig,
+                        .what = "the rules of [[delegate]] are not those that the host was started with",
+                        .hint = "to change who may choose at which branch, start the host anew"});
+        rules_differ_ = differ;
+    }
 
     bool on_sample(std::string_view seat, const StatisticsSample& taken) override {
         if (arguments_.quiet)
@@ -157,6 +167,11 @@ private:
         return all;
     }
 
+    // Wherever it stands.
+    static bool is_same_rule(const Config::Delegate& one, const Config::Delegate& other) {
+        return one.user == other.user && one.cgroup == other.cgroup && one.plugins == other.plugins;
+    }
+
     static std::string_view end_word(RunEnd end) {
         switch (end) {
         case RunEnd::kRequested:
@@ -190,6 +205,8 @@ private:
     LiveTable table_{STDOUT_FILENO};
     ControlServer* server_ = nullptr;
     bool started_ = false;
+    std::optional<std::vector<Config::Delegate>> rules_; // of the start
+    bool rules_differ_ = false;
     std::list<Table> tables_; // a view cannot be moved
 };
 

@@ -331,13 +331,22 @@ void ControlServer::accept() {
     clients_.emplace(client->id, std::move(client));
 }
 
+bool ControlServer::is_only_listed(const Peer& peer) const {
+    return !peer.may_change && std::ranges::find(users_, peer.uid) != users_.end();
+}
+
 bool ControlServer::has_place_for(const Peer& peer) const {
     if (clients_.size() >= (peer.uid == 0 ? kMaxClients : kMaxClients - kRootClients))
         return false;
-    if (peer.may_change || std::ranges::find(users_, peer.uid) == users_.end())
+    if (!is_only_listed(peer))
         return true;
-    const auto is_his = [&peer](const auto& entry) { return entry.second->peer.uid == peer.uid; };
-    return std::ranges::count_if(clients_, is_his) < static_cast<std::ptrdiff_t>(kClientsOfListedUser);
+    std::size_t of_him = 0;
+    std::size_t of_all = 0;
+    for (const auto& [id, client] : clients_) {
+        of_him += is_only_listed(client->peer) && client->peer.uid == peer.uid ? 1 : 0;
+        of_all += is_only_listed(client->peer) ? 1 : 0;
+    }
+    return of_him < kClientsOfListedUser && of_all < kClientsOfListedUsers;
 }
 
 void ControlServer::pause_accepting(std::chrono::nanoseconds pause) {

@@ -61,8 +61,10 @@ public:
     static constexpr std::size_t kMaxClients = 32;
     // Of these, only root's: a group that fills its places cannot lock out who could stop it.
     static constexpr std::size_t kRootClients = 4;
-    // Of one user whom the socket's access list lets in: he is less than a member of the group.
+    // Of one user whom the socket's access list lets in, and of all of them: they are less than members of the group, and
+    // leave places to these.
     static constexpr std::size_t kClientsOfListedUser = 8;
+    static constexpr std::size_t kClientsOfListedUsers = 16;
     // Calls of one client that are taken at once, and then in a second; what it sends beyond that waits unread. The
     // loop's thread has real-time priority: a client that calls without end must not get to use it.
     static constexpr int kCallsAtOnce = 16;
@@ -105,6 +107,7 @@ private:
     Result<> listen(const Config& config);
     Result<> let_in(const Config& config);
     void accept();
+    [[nodiscard]] bool is_only_listed(const Peer& peer) const;
     [[nodiscard]] bool has_place_for(const Peer& peer) const;
     void pause_accepting(std::chrono::nanoseconds pause);
     [[nodiscard]] Result<Peer> identify(int fd) const;

@@ -626,26 +626,33 @@ TEST_F(ControlServerTest, UsersOnTheListGetIn) {
     });
 }
 
-TEST_F(ControlServerTest, AUserOnTheListFillsHisPlacesOnly) {
+// Neither one of them nor all together keep others out.
+TEST_F(ControlServerTest, UsersOnTheListFillTheirPlacesOnly) {
     if (::geteuid() != 0)
         GTEST_SKIP() << "needs root";
-    users_ = {kStranger};
+    users_ = {1001, 1002, 1003};
     start();
     let_in_everybody();
-    script_.run([&] {
-        std::vector<std::unique_ptr<RawClient>> clients;
-        as_other_user(kStranger, kStranger, {}, [&] {
-            for (std::size_t i = 0; i < ControlServer::kClientsOfListedUser; ++i) {
+    std::vector<std::unique_ptr<RawClient>> clients;
+    const auto expect_places = [&](uid_t user, std::size_t places) {
+        as_other_user(user, kStranger, {}, [&] {
+            for (std::size_t i = 0; i < places; ++i) {
                 clients.push_back(std::make_unique<RawClient>(path_));
-                ASSERT_TRUE(clients.back()->ask("version").contains("result"));
+                ASSERT_TRUE(clients.back()->ask("version").contains("result")) << user << " " << i;
             }
             RawClient refused(path_);
-            EXPECT_EQ(refused.read().value()["error"]["data"]["kind"], "busy");
+            EXPECT_EQ(refused.read().value()["error"]["data"]["kind"], "busy") << user;
         });
-        as_other_user(kStranger - 1, kStranger, {}, [&] {
+    };
+    script_.run([&] {
+        expect_places(1001, ControlServer::kClientsOfListedUser);
+        expect_places(1002, ControlServer::kClientsOfListedUsers - ControlServer::kClientsOfListedUser);
+        expect_places(1003, 0);
+        as_other_user(kStranger, kStranger, {}, [&] {
             RawClient other(path_);
             EXPECT_TRUE(other.ask("version").contains("result"));
         });
+        clients.clear();
     });
 }
 

@@ -469,9 +469,20 @@ TEST_F(DelegatedTree, AUserChoosesAtHisBranch) {
     EXPECT_THAT(metrics.out, HasSubstr("seat=\"games\""));
     EXPECT_THAT(metrics.out, testing::Not(testing::AnyOf(HasSubstr("work"), HasSubstr("scxhost_stats_in_use"))));
 
+    // The rules are those of the start.
+    write_text(kConfig, replaced(kDelegatedTree, "[\"simple\", \"qmap\"]", "[]"));
+    ASSERT_TRUE(host->wait_for_event("config-changed")) << host->err();
+    std::string outcome = "good"; // of the start
+    while (outcome == "good")
+        outcome = next_of(*host, "settled", "machine").value("outcome", "");
+    EXPECT_EQ(outcome, "unchanged");
+    expect_alice_may({"swap", "qmap", "--at", "games"});
+    EXPECT_TRUE(kernel_shows("qmap_"));
+
     EXPECT_EQ(kernel_status().enable_seq, enable_seq) << "of the machine's";
     EXPECT_EQ(name_at({kWork}), work);
     end(*host);
+    EXPECT_THAT(host->err(), HasSubstr("start the host anew"));
 }
 
 TEST_F(DelegatedTree, NothingElseIsHis) {
