@@ -61,8 +61,8 @@ public:
     static constexpr std::size_t kMaxClients = 32;
     // Of these, only root's: a group that fills its places cannot lock out who could stop it.
     static constexpr std::size_t kRootClients = 4;
-    // Of one user whom the socket's access list lets in, and of all of them: they are less than members of the group, and
-    // leave places to these.
+    // Of one user whom the socket's access list lets in, and of all of them: they are less than members of the group,
+    // and leave places to these.
     static constexpr std::size_t kClientsOfListedUser = 8;
     static constexpr std::size_t kClientsOfListedUsers = 16;
     // Calls of one client that are taken at once, and then in a second; what it sends beyond that waits unread. The

@@ -11,6 +11,7 @@
 #include <gmock/gmock.h>
 #include <grp.h>
 #include <gtest/gtest.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -545,6 +546,22 @@ TEST_F(DelegatedTree, NothingElseIsHis) {
     EXPECT_EQ(name_at({kGames}), "");
     EXPECT_EQ(name_at({kWork}), work);
     end(*host);
+}
+
+TEST_F(DelegatedTree, AFileSystemWithoutAccessListsIsNamed) {
+    const std::string folder = "/root/plain"; // a ramfs has none
+    ASSERT_EQ(::mkdir(folder.c_str(), 0755), 0);
+    ASSERT_EQ(::mount("none", folder.c_str(), "ramfs", 0, "mode=755"), 0);
+    write_text(kConfig, fmt::format("{}[control]\nsocket = \"{}/control.sock\"\n", kDelegatedTree, folder));
+    HostProcess host({"run", kConfig});
+    EXPECT_EQ(host.wait(), 3) << host.out();
+    EXPECT_THAT(host.err(), HasSubstr("/root/tree.toml:17:10: "));
+    EXPECT_THAT(host.err(), HasSubstr("keeps no access control lists (ACLs)"));
+    EXPECT_THAT(host.err(), HasSubstr("or remove [[delegate]]"));
+    EXPECT_FALSE(std::filesystem::exists(folder + "/control.sock")) << "nobody is to wait at it";
+    EXPECT_NE(kernel_status().state, SchedExtState::kEnabled);
+    EXPECT_EQ(::umount(folder.c_str()), 0);
+    ::rmdir(folder.c_str());
 }
 
 class FailingTree : public Tree {};
