@@ -34,6 +34,8 @@ struct SourceLocation {
     std::string file;
     unsigned line = 0;
     unsigned column = 0;
+
+    bool operator==(const SourceLocation&) const = default;
 };
 
 // "file:3:7", "file:3" or "file": as much as is known.

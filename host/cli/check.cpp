@@ -11,9 +11,11 @@
 #include "host/cli/log.hpp"
 #include "host/cli/standard_output.hpp"
 #include "host/cli/terminal.hpp"
+#include "host/control/delegation.hpp"
 #include "host/kernel/cgroup.hpp"
 #include "host/kernel/kernel_release.hpp"
 #include "host/kernel/preflight.hpp"
+#include "host/plugins/plugin_directory.hpp"
 #include "host/programs/program_rights.hpp"
 #include "host/supervisor/prepared_scheduler.hpp"
 #include "host/supervisor/scheduler_pool.hpp"
@@ -283,6 +285,19 @@ void check_program(Report& report, const Config& config, const PreflightReport& 
         report.passed("note", note);
 }
 
+// Whether there are the users and the plugins that the rules name.
+Result<> check_delegates(const Config& config) {
+    SCXHOST_TRY(Delegation::make(config));
+    for (const Config::Delegate& delegate : config.delegates)
+        for (const std::string& plugin : delegate.plugins)
+            if (Result<PluginFile> found = find_plugin(config.host.plugin_dirs, plugin); !found) {
+                found.error().what = "[[delegate]]: " + found.error().what;
+                found.error().where = delegate.where;
+                return fail(std::move(found).error());
+            }
+    return {};
+}
+
 // From the top down.
 void check_tree(Report& report, const Config& config, const PreflightReport& preflight, const KernelBtf* kernel) {
     if (!config.scheduler.program.empty())
@@ -292,6 +307,8 @@ void check_tree(Report& report, const Config& config, const PreflightReport& pre
     if (config.below.empty())
         return;
     report.step("tree", check_shape(config, kernel), fmt::format("{} branches", config.below.size()));
+    if (!config.delegates.empty())
+        report.step("delegates", check_delegates(config), fmt::format("{} rules", config.delegates.size()));
     for (std::size_t i = 0; i < config.below.size(); ++i) {
         report.speak_of(config.below[i].branch.name);
         const Config branch = branch_config(config, config.below[i]);

@@ -80,7 +80,17 @@ public:
         diagnose(Severity::kNote, {.what = fmt::format("{}: {}", scheduler, note)});
     }
 
-    void on_config(const Config& config) override { log_.set_level(config.log.level); }
+    void on_config(const Config& config) override {
+        log_.set_level(config.log.level);
+        if (!rules_)
+            rules_ = config.delegates; // those that hold
+        const bool differ = !std::ranges::equal(*rules_, config.delegates, is_same_rule);
+        if (differ && !std::exchange(rules_differ_, differ))
+            on_warning({.kind = ErrorKind::kConfig,
+                        .what = "the rules of [[delegate]] are not those that the host was started with",
+                        .hint = "to change who may choose at which branch, start the host anew"});
+        rules_differ_ = differ;
+    }
 
     bool on_sample(std::string_view seat, const StatisticsSample& taken) override {
         if (arguments_.quiet)
@@ -157,6 +167,11 @@ private:
         return all;
     }
 
+    // Wherever it stands.
+    static bool is_same_rule(const Config::Delegate& one, const Config::Delegate& other) {
+        return one.user == other.user && one.cgroup == other.cgroup && one.plugins == other.plugins;
+    }
+
     static std::string_view end_word(RunEnd end) {
         switch (end) {
         case RunEnd::kRequested:
@@ -190,6 +205,8 @@ private:
     LiveTable table_{STDOUT_FILENO};
     ControlServer* server_ = nullptr;
     bool started_ = false;
+    std::optional<std::vector<Config::Delegate>> rules_; // of the start
+    bool rules_differ_ = false;
     std::list<Table> tables_; // a view cannot be moved
 };
 
@@ -235,6 +252,7 @@ CommandResult run(const RunArguments& arguments) {
         return fail(name_the_host(std::move(checked).error(), config));
     const KernelBtf kernel = *std::move(checked);
     SCXHOST_TRY(check_tree(config, kernel));
+    Delegation delegation = SCXHOST_TRY(Delegation::make(config));
 
     settings.stay = arguments.stay;
     settings.watch = arguments.watch;
@@ -258,8 +276,9 @@ CommandResult run(const RunArguments& arguments) {
                             .hint = "this is a mistake in scxhost, or a machine that is far too slow"});
     }));
     Supervisor supervisor(loop, kernel, std::move(settings), printer);
-    HostService service(supervisor);
-    Result<std::unique_ptr<ControlServer>> server = ControlServer::open(loop, config, service);
+    const std::vector<uid_t> users = delegation.users();
+    HostService service(supervisor, std::move(delegation));
+    Result<std::unique_ptr<ControlServer>> server = ControlServer::open(loop, config, service, users);
     if (server)
         printer.publish_to(server->get());
     else if (server.error().kind == ErrorKind::kPermission && !config.places.contains("control.socket"))

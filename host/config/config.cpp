@@ -77,6 +77,7 @@ Error unknown_key(const std::string& section, const std::string& name, const Sou
 }
 
 constexpr std::string_view kBelow = "below";
+constexpr std::string_view kDelegate = "delegate";
 
 Error unknown_branch_key(const TomlNode& node) {
     std::vector<std::string> known = {"fallback", "probation"};
@@ -90,6 +91,16 @@ Error unknown_branch_key(const TomlNode& node) {
     return Error{.kind = ErrorKind::kConfig,
                  .what = fmt::format("unknown key {} in [[below]]", quote_text(node.name)),
                  .hint = std::move(hint),
+                 .where = node.key_where};
+}
+
+Error unknown_delegate_key(const TomlNode& node) {
+    std::vector<std::string> known;
+    for (const KeySpec& spec : delegate_keys())
+        known.emplace_back(spec.key.substr(kDelegate.size() + 1));
+    return Error{.kind = ErrorKind::kConfig,
+                 .what = fmt::format("unknown key {} in [[{}]]", quote_text(node.name), kDelegate),
+                 .hint = suggest_word(node.name, known, "keys"),
                  .where = node.key_where};
 }
 
@@ -127,7 +138,9 @@ public:
             auto* tables = std::get_if<TomlTables>(&node.content);
             if (node.name == kBelow && tables)
                 read_branches(std::move(*tables));
-            else if (node.name == kBelow)
+            else if (node.name == kDelegate && tables)
+                read_delegates(std::move(*tables));
+            else if (node.name == kBelow || node.name == kDelegate)
                 errors_.push_back(not_an_array(node));
             else if (tables)
                 errors_.push_back(table_in_array(node.name, node));
@@ -142,6 +155,7 @@ public:
             if (node.name == "scheduler")
                 scheduler_where_ = node.key_where;
         }
+        check_delegates();
         check_selection(config_, scheduler_where_.value_or(SourceLocation{.file = config_.name}));
         if (Result<> desktop = check_desktop(config_); !desktop)
             errors_.push_back(std::move(desktop).error());
@@ -189,7 +203,8 @@ private:
     static Error not_an_array(const TomlNode& node) {
         return Error{.kind = ErrorKind::kConfig,
                      .what = fmt::format("{}: expected an array of tables", node.name),
-                     .hint = "write [[below]] with double brackets, once for each branch",
+                     .hint = fmt::format("write [[{}]] with double brackets, once for each {}", node.name,
+                                         node.name == kBelow ? "branch" : "rule"),
                      .where = node.key_where};
     }
 
@@ -239,6 +254,57 @@ private:
                               branch.places.contains("below.name") ? branch.where("below.name") : cgroup_where);
         }
         check_selection(branch, where);
+    }
+
+    void read_delegates(TomlTables array) {
+        for (auto& [where, table] : array.tables) {
+            const std::string label = fmt::format("{}[{}]", kDelegate, config_.delegates.size());
+            Config::Delegate& delegate = config_.delegates.emplace_back();
+            delegate.where = delegate.user_where = delegate.cgroup_where = where;
+            for (TomlNode& node : table) {
+                if (const KeySpec* spec = find_delegate_key(node.name))
+                    read_key(config_, *spec, key_of(label, node.name), std::move(node));
+                else
+                    errors_.push_back(unknown_delegate_key(node));
+            }
+            // Each rule has these places of its own.
+            for (const auto& [name, place] :
+                 {std::pair("user", &delegate.user_where), std::pair("cgroup", &delegate.cgroup_where)})
+                if (auto found = config_.places.extract(key_of(kDelegate, name)); !found.empty())
+                    *place = std::move(found.mapped());
+            config_.places.erase(key_of(kDelegate, "plugins"));
+        }
+    }
+
+    // Once all branches are known. After other errors these may be their consequence.
+    void check_delegates() {
+        if (!errors_.empty())
+            return;
+        const auto refuse = [&](std::string what, std::string hint, const SourceLocation& at) {
+            errors_.push_back(
+                Error{.kind = ErrorKind::kConfig, .what = std::move(what), .hint = std::move(hint), .where = at});
+        };
+        for (const Config::Delegate& delegate : config_.delegates) {
+            if (delegate.user.empty())
+                refuse("[[delegate]]: it does not say who may", "write user = \"NAME\"", delegate.where);
+            else if (delegate.cgroup.empty())
+                refuse("[[delegate]]: it does not say where", "write cgroup = \"/NAME\", as the branch has it",
+                       delegate.where);
+            else if (std::ranges::none_of(config_.below, [&](const Config& branch) {
+                         return is_at_or_below(branch.branch.cgroup, delegate.cgroup);
+                     }))
+                refuse(
+                    fmt::format("[[delegate]]: no branch is for the cgroup {}, or for one below it", delegate.cgroup),
+                    config_.below.empty() ? "a branch is configured with [[below]]" : suggest_cgroup(delegate),
+                    delegate.cgroup_where);
+        }
+    }
+
+    [[nodiscard]] std::string suggest_cgroup(const Config::Delegate& delegate) const {
+        std::vector<std::string> cgroups;
+        for (const Config& branch : config_.below)
+            cgroups.push_back(branch.branch.cgroup);
+        return suggest_word(delegate.cgroup, cgroups, "cgroups with a branch");
     }
 
     // "/games.slice/shooters" -> "shooters", "/games.slice" -> "games"; empty: what is left is no name.
@@ -520,12 +586,16 @@ std::string branch_text(const Config& branch) {
     return text;
 }
 
+bool is_at_or_below(std::string_view cgroup, std::string_view outer) {
+    return cgroup.starts_with(outer) && (cgroup.size() == outer.size() || cgroup[outer.size()] == '/');
+}
+
 std::optional<std::size_t> find_branch_above(const std::vector<Config>& branches, std::size_t index) {
     const std::string& cgroup = branches[index].branch.cgroup;
     std::optional<std::size_t> nearest;
     for (std::size_t i = 0; i < branches.size(); ++i) {
         const std::string& other = branches[i].branch.cgroup;
-        if (i != index && cgroup.starts_with(other + "/") &&
+        if (i != index && is_at_or_below(cgroup, other) &&
             (!nearest || other.size() > branches[*nearest].branch.cgroup.size()))
             nearest = i;
     }

@@ -35,6 +35,8 @@ struct Config {
         bool attached = false;        // once the scheduler runs; else before it is attached
         SourceLocation where;         // of its table
         SourceLocation program_where;
+
+        bool operator==(const Call&) const = default;
     };
     struct Scheduler {
         // Exactly one of the three is set after a file was read.
@@ -52,10 +54,14 @@ struct Config {
         std::vector<Setting> maps;         // "MAP.KEY" or "MAP.KEY.MEMBER"
         std::vector<Setting> bpf_programs; // loaded and attached, or not
         std::vector<Call> calls;           // in this order
+
+        bool operator==(const Scheduler&) const = default;
     };
     struct Host {
         std::vector<std::filesystem::path> plugin_dirs = {default_plugin_dir()};
         std::vector<std::string> fallback; // names of plugins or absolute paths, in the order in which they are tried
+
+        bool operator==(const Host&) const = default;
     };
     // How a scheduler that is a program of its own is hosted.
     struct Program {
@@ -66,10 +72,14 @@ struct Config {
         std::string user;                                                  // who it runs as; empty: as the host
         std::vector<std::string> capabilities; // that it keeps, by name; empty: what a scheduler needs
         std::string name;                      // what it is called; empty: as its file
+
+        bool operator==(const Program&) const = default;
     };
     struct Swap {
         std::chrono::nanoseconds probation = std::chrono::seconds(10);
         bool expedite_rcu = true;
+
+        bool operator==(const Swap&) const = default;
     };
     // After an ejection: how often, and after what delay, a scheduler is started again.
     struct Restart {
@@ -77,21 +87,31 @@ struct Config {
         std::chrono::nanoseconds window = std::chrono::minutes(10);
         std::chrono::nanoseconds delay = std::chrono::milliseconds(500); // before the second attempt; then doubling
         std::chrono::nanoseconds max_delay = std::chrono::seconds(30);
+
+        bool operator==(const Restart&) const = default;
     };
     struct Stats {
         std::chrono::nanoseconds interval = std::chrono::seconds(1);
         std::vector<std::string> variables; // of the object, to be shown besides what it declares
+
+        bool operator==(const Stats&) const = default;
     };
     struct Log {
         LogLevel level = LogLevel::kInfo;
+
+        bool operator==(const Log&) const = default;
     };
     struct Control {
         std::filesystem::path socket = "/run/scxhost/control.sock";
         std::string group; // may use the socket; empty: root only
+
+        bool operator==(const Control&) const = default;
     };
     struct Incidents {
         std::filesystem::path dir = "/var/lib/scxhost/incidents";
         std::uint64_t limit = 64ULL << 20; // bytes; beyond it the oldest records go
+
+        bool operator==(const Incidents&) const = default;
     };
     // What desktop tools may do over D-Bus; for `scxhost dbus`, and nothing to the host itself.
     struct Dbus {
@@ -106,6 +126,20 @@ struct Config {
         std::string name;    // what commands call it; empty: none, this is for the machine
         std::string cgroup;  // "/games.slice": as in /proc/PID/cgroup, without a slash at the end
         bool create = false; // made when it is missing, and removed at the end
+
+        bool operator==(const Branch&) const = default;
+    };
+
+    // A user without rights of his own who may choose among plugins at some of the branches ([[delegate]]).
+    struct Delegate {
+        std::string user;                 // a name, or a number
+        std::string cgroup;               // the branches of this cgroup and of those below it
+        std::vector<std::string> plugins; // by name
+        SourceLocation where;             // of its table
+        SourceLocation user_where;
+        SourceLocation cgroup_where;
+
+        bool operator==(const Delegate&) const = default;
     };
 
     Scheduler scheduler;
@@ -121,6 +155,7 @@ struct Config {
     Branch branch;
     // The branches, each after those above it; of each only what it has itself. branch_config() makes the whole.
     std::vector<Config> below;
+    std::vector<Delegate> delegates; // in the order of the file
 
     std::string name;                             // of the file, as it was given; empty when there is none
     std::map<std::string, SourceLocation> places; // where each key of the host ("host.fallback") was set
@@ -130,6 +165,8 @@ struct Config {
     [[nodiscard]] Config without_scheduler() const;
     // Where the value of `key` was set; the file as a whole when it was not.
     [[nodiscard]] SourceLocation where(const std::string& key) const;
+
+    bool operator==(const Config&) const = default;
 };
 
 // All that holds for one of root.below: its scheduler, place, fallback and probation, and the rest from `root`. Without
@@ -137,6 +174,8 @@ struct Config {
 [[nodiscard]] Config branch_config(const Config& root, const Config& branch);
 // What one of root.below has itself, as text: equal for two that say the same, wherever it stands.
 [[nodiscard]] std::string branch_text(const Config& branch);
+// Whether the cgroup is `outer` or below it, by the parts of both names.
+[[nodiscard]] bool is_at_or_below(std::string_view cgroup, std::string_view outer);
 // The index in `branches` of the one that the one at `index` is directly below; nullopt: it is below the machine's.
 [[nodiscard]] std::optional<std::size_t> find_branch_above(const std::vector<Config>& branches, std::size_t index);
 

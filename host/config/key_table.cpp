@@ -120,6 +120,19 @@ constexpr Grammar kCgroup{
         },
 };
 
+constexpr Grammar kUser{
+    .noun = "the name or number of a user",
+    .hint = "`getent passwd` lists the users of this machine",
+    .accepts =
+        [](std::string_view text) { return !text.empty() && text.find_first_of(": \t\n,/") == std::string_view::npos; },
+};
+constexpr Grammar kDelegatedPlugin{
+    .noun = "a plugin name",
+    .hint = "a delegate chooses among the plugins in the host's own folders, by their names: letters, digits, '_' and "
+            "'-'",
+    .accepts = is_key_part,
+};
+
 // Indexed by LogLevel.
 const std::vector<std::string>& level_names() {
     static const std::vector<std::string> names{"error", "warning", "info", "debug", "trace"};
@@ -233,6 +246,22 @@ constexpr std::array kBranchKeys{
             "The cgroup whose tasks it has, as in `/proc/PID/cgroup`; one that is missing is waited for", "none"},
     KeySpec{"below.create", BoolKey{at<&Config::branch, &Config::Branch::create>},
             "Make the cgroup when it is missing, and remove it at the end if it is empty then"},
+};
+
+template <auto Member>
+auto& at_last_delegate(Config& config) {
+    return config.delegates.back().*Member;
+}
+
+constexpr std::array kDelegateKeys{
+    KeySpec{"delegate.user", WordKey{at_last_delegate<&Config::Delegate::user>, &kUser},
+            "Who may choose: a user's name or number", "none"},
+    KeySpec{"delegate.cgroup", WordKey{at_last_delegate<&Config::Delegate::cgroup>, &kCgroup},
+            "At the branches of this cgroup and of those below it", "none"},
+    KeySpec{"delegate.plugins", WordListKey{at_last_delegate<&Config::Delegate::plugins>, &kDelegatedPlugin},
+            "Among these plugins, by name; without any he can stop a branch, resume it, and swap back to what is "
+            "configured",
+            "`[]`"},
 };
 
 // Of other tables. Every key of [scheduler] is one of [[below]] too.
@@ -356,6 +385,15 @@ const KeySpec* find_branch_key(std::string_view name) {
         if (shared.substr(shared.find('.') + 1) == name)
             return find_key(shared);
     return find_key("scheduler." + std::string(name));
+}
+
+std::span<const KeySpec> delegate_keys() {
+    return kDelegateKeys;
+}
+
+const KeySpec* find_delegate_key(std::string_view name) {
+    const auto* const found = std::ranges::find(kDelegateKeys, "delegate." + std::string(name), &KeySpec::key);
+    return found == kDelegateKeys.end() ? nullptr : found;
 }
 
 const std::vector<std::string>& config_sections() {

@@ -88,8 +88,11 @@ struct KeySpec {
 [[nodiscard]] std::span<const KeySpec> branch_keys();
 // The key of the host's that the key `name` of a table [[below]] stands for; nullptr: there is none.
 [[nodiscard]] const KeySpec* find_branch_key(std::string_view name);
-[[nodiscard]] const KeySpec* find_key(std::string_view key);     // nullptr: unknown
-[[nodiscard]] const std::vector<std::string>& config_sections(); // "scheduler", "host", ...
+// Of a table [[delegate]]: "delegate.user"; likewise. They are stored in the last one of Config::delegates.
+[[nodiscard]] std::span<const KeySpec> delegate_keys();
+[[nodiscard]] const KeySpec* find_delegate_key(std::string_view name); // "user"
+[[nodiscard]] const KeySpec* find_key(std::string_view key);           // nullptr: unknown
+[[nodiscard]] const std::vector<std::string>& config_sections();       // "scheduler", "host", ...
 
 // Checks the setting and stores it; remembers its place. `folder` is what a relative path is relative to. `config` is
 // untouched when it fails. A SettingsKey and a CallsKey take no value of their own: not_a_table().

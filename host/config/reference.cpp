@@ -63,6 +63,13 @@ void add_branch_table(std::string& out) {
     out += "\nEvery key of `[scheduler]` is a key of `[[below]]` too.\n\n";
 }
 
+void add_delegate_table(std::string& out) {
+    begin_table(out, "[[delegate]]");
+    for (const KeySpec& spec : delegate_keys())
+        add_row(out, spec, spec.default_text);
+    out += '\n';
+}
+
 // Every key with its default. A key whose default cannot be written down stands in a comment.
 void add_sample(std::string& out) {
     out += "### All keys with their defaults\n\n```toml\n";
@@ -97,6 +104,7 @@ std::string config_reference_markdown() {
     for (const std::string& section : config_sections())
         add_table(out, section);
     add_branch_table(out);
+    add_delegate_table(out);
     add_sample(out);
     return out;
 }

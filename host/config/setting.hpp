@@ -34,6 +34,8 @@ struct Setting {
     // ("--set name=7", "--set fifo=yes"), so the text is kept as it was typed. Not set for values from a file.
     std::optional<std::string> typed = {};
 
+    bool operator==(const Setting&) const = default;
+
     // All fail with ErrorKind::kConfig at `where`. Limits are inclusive.
     [[nodiscard]] Result<bool> as_bool() const;
     [[nodiscard]] Result<std::int64_t> as_integer(std::int64_t min = std::numeric_limits<std::int64_t>::min(),

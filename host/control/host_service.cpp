@@ -3,6 +3,7 @@
 
 #include "host/base/error_json.hpp"
 #include "host/base/file_trust.hpp"
+#include "host/base/json_fields.hpp"
 #include "host/base/suggest.hpp"
 #include "host/config/selection.hpp"
 #include "host/control/protocol.hpp"
@@ -165,6 +166,25 @@ Result<Config> config_of(const Selection& selection, const Peer& caller, const C
     return config;
 }
 
+// Of a delegate: he names no file, and the plugins that he may name are the host's.
+Result<Config> delegated_config(const Selection& selection, const Config& base) {
+    Config config = SCXHOST_TRY(select(selection, base));
+    SCXHOST_TRY(check_delegated_choice(config, base, selection.what));
+    return config;
+}
+
+// The machine's scheduler for those who have no say in it: that it is there, and how it does. Its options, paths and
+// failures are nobody else's business.
+json without_details(json status) {
+    if (json& scheduler = status.at("scheduler"); !scheduler.is_null())
+        scheduler.update({{"options", json::object()}, {"config", nullptr}, {"process", nullptr}});
+    for (const char* list : {"fallback", "quarantine"})
+        status.at(list) = json::array();
+    for (const char* detail : {"kept", "last_good", "preparing", "last_swap", "stood_down"})
+        status.at(detail) = nullptr;
+    return status;
+}
+
 // The seat that a call is about; empty: the machine's.
 Result<std::string> seat_of(const json& params) {
     const auto found = params.find("at");
@@ -205,13 +225,15 @@ bool HostService::knows(const std::string& method) const {
     return find(method) != nullptr;
 }
 
-bool HostService::changes(const std::string& method) const {
+bool HostService::changes(const std::string& method) {
     const Method* found = find(method);
     return found == nullptr || found->changes;
 }
 
 void HostService::call(const std::string& method, const json& params, const Peer& caller, Reply reply) {
     const Method& found = *find(method);
+    if (const Result<> admitted = admit(method, params, caller); !admitted)
+        return reply(fail(admitted.error()));
     // A parameter of a later version may turn the call into another one: passing it over could do harm.
     for (const auto& [name, value] : params.items())
         if (!takes(found, name))
@@ -220,11 +242,50 @@ void HostService::call(const std::string& method, const json& params, const Peer
     (this->*found.run)(params, caller, reply);
 }
 
-void HostService::status(const json&, const Peer&, const Reply& reply) {
-    json answer = status_json(supervisor_.status());
+bool HostService::is_delegate(const Peer& caller) const {
+    return !caller.may_change && delegation_.names(caller.uid);
+}
+
+Result<> HostService::admit(const std::string& method, const json& params, const Peer& caller) {
+    if (is_delegate(caller)) {
+        const std::vector<Config::Branch> branches = supervisor_.places();
+        SCXHOST_TRY(delegation_.check({.uid = caller.uid, .method = method, .params = params, .branches = branches}));
+        return changes(method) ? limits_.take(caller.uid, DelegateLimits::Clock::now()) : Result<>();
+    }
+    if (changes(method) && !caller.may_change)
+        return fail(ErrorKind::kPermission, fmt::format("user {} may look, but not {}", caller.uid, method),
+                    "be root, or in the group of control.group; [[delegate]] of the host's configuration leaves single "
+                    "branches to others");
+    return {};
+}
+
+bool HostService::shows(const json& event, const Peer& caller) const {
+    if (!is_delegate(caller))
+        return true;
+    const std::string seat = json_text(event, "seat");
+    return std::ranges::any_of(supervisor_.places(), [&](const Config::Branch& branch) {
+        return branch.name == seat && delegation_.covers(caller.uid, branch.cgroup);
+    });
+}
+
+std::vector<SeatStatus> HostService::branches_for(const Peer& caller) const {
+    std::vector<SeatStatus> branches = supervisor_.branches();
+    if (is_delegate(caller))
+        std::erase_if(branches,
+                      [&](const SeatStatus& branch) { return !delegation_.covers(caller.uid, branch.cgroup); });
+    return branches;
+}
+
+json HostService::machine_for(const Peer& caller) const {
+    json status = status_json(supervisor_.status());
+    return is_delegate(caller) ? without_details(std::move(status)) : status;
+}
+
+void HostService::status(const json&, const Peer& caller, const Reply& reply) {
+    json answer = machine_for(caller);
     answer["borrowed"] = loan_.has_value();
     answer["below"] = json::array();
-    for (const SeatStatus& branch : supervisor_.branches())
+    for (const SeatStatus& branch : branches_for(caller))
         answer["below"].push_back(branch_json(branch));
     answer["programs"] = {{"error", program_rights_ ? json(nullptr) : to_json(program_rights_.error())}};
     reply(std::move(answer));
@@ -246,13 +307,15 @@ json HostService::metrics_of(const std::string& seat, const SchedExtEvents& even
     return answer;
 }
 
-void HostService::metrics(const json&, const Peer&, const Reply& reply) {
+void HostService::metrics(const json&, const Peer& caller, const Reply& reply) {
     const SchedExtSysfs sysfs;
     json answer = metrics_of({}, sysfs.events());
     answer["uptime_seconds"] = seconds(supervisor_.uptime());
-    answer["status"] = status_json(supervisor_.status());
+    answer["status"] = machine_for(caller);
+    if (is_delegate(caller))
+        answer["stats"] = nullptr;
     answer["below"] = json::array();
-    for (const SeatStatus& branch : supervisor_.branches()) {
+    for (const SeatStatus& branch : branches_for(caller)) {
         const Result<std::uint64_t> cgroup = find_cgroup(branch.cgroup);
         json of_branch = metrics_of(branch.seat, cgroup ? sysfs.events(*cgroup) : SchedExtEvents());
         of_branch["status"] = branch_json(branch);
@@ -290,7 +353,10 @@ void HostService::swap(const json& params, const Peer& caller, // NOLINT(bugpron
 }
 
 ConfigReader::Read HostService::reading(const std::string& seat, const Selection& selection, const Peer& caller) const {
-    return [selection, caller, base = supervisor_.base_config(seat)] { return config_of(selection, caller, base); };
+    const Config& base = supervisor_.base_config(seat);
+    if (is_delegate(caller))
+        return [selection, base] { return delegated_config(selection, base); };
+    return [selection, caller, base] { return config_of(selection, caller, base); };
 }
 
 void HostService::stop(const json& params, const Peer& caller, const Reply& reply) {

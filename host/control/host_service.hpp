@@ -1,25 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// The host's methods behind the control socket: status, stats, swap, stop, resume, check. docs/control.md is their
-// reference.
+// The host's methods behind the control socket: status, stats, swap, stop, resume, check; and who may call them.
+// docs/control.md is their reference.
 #pragma once
 
 #include "host/config/selection.hpp"
+#include "host/control/delegation.hpp"
 #include "host/control/server.hpp"
 #include "host/programs/program_rights.hpp"
 #include "host/supervisor/supervisor.hpp"
+
+#include <utility>
+#include <vector>
 
 namespace scxhost {
 
 class HostService : public ControlService {
 public:
     // `supervisor` must outlive the service, and complete no request or check after its end.
-    explicit HostService(Supervisor& supervisor)
-        : supervisor_(supervisor) {}
+    // `delegation` says who else than those who may everything may something.
+    explicit HostService(Supervisor& supervisor, Delegation delegation = {})
+        : supervisor_(supervisor)
+        , delegation_(std::move(delegation)) {}
 
     [[nodiscard]] bool knows(const std::string& method) const override;
-    [[nodiscard]] bool changes(const std::string& method) const override;
+    [[nodiscard]] static bool changes(const std::string& method);
     void call(const std::string& method, const nlohmann::json& params, const Peer& caller, Reply reply) override;
+    [[nodiscard]] bool shows(const nlohmann::json& event, const Peer& caller) const override;
     void gone(std::uint64_t connection) override;
 
 private:
@@ -33,6 +40,12 @@ private:
     void borrow(const nlohmann::json& params, const Peer& caller, const Reply& reply);
     void give_back(const nlohmann::json& params, const Peer& caller, const Reply& reply);
 
+    [[nodiscard]] bool is_delegate(const Peer& caller) const;
+    // kPermission, kBusy. Counts what a delegate changes.
+    [[nodiscard]] Result<> admit(const std::string& method, const nlohmann::json& params, const Peer& caller);
+    // Of the branches, those that the caller sees.
+    [[nodiscard]] std::vector<SeatStatus> branches_for(const Peer& caller) const;
+    [[nodiscard]] nlohmann::json machine_for(const Peer& caller) const;
     [[nodiscard]] nlohmann::json metrics_of(const std::string& seat, const SchedExtEvents& events);
     // Somebody who has not borrowed the machine decides what runs: then that stays.
     void end_loan_of_others(const Peer& caller);
@@ -56,6 +69,8 @@ private:
     };
 
     Supervisor& supervisor_;
+    const Delegation delegation_;
+    DelegateLimits limits_;
     const Result<> program_rights_ = check_program_rights(); // a host's do not change while it runs
     bool checking_ = false;
     std::optional<Loan> loan_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "host/control/server.hpp"
 
+#include "host/base/access_list.hpp"
 #include "host/base/file_trust.hpp"
 
 #include <fcntl.h>
@@ -181,9 +182,10 @@ ControlServer::~ControlServer() {
 }
 
 Result<std::unique_ptr<ControlServer>> ControlServer::open(EventLoop& loop, const Config& config,
-                                                           ControlService& service,
+                                                           ControlService& service, std::vector<uid_t> users,
                                                            std::chrono::nanoseconds message_time) {
     std::unique_ptr<ControlServer> server(new ControlServer(loop, service, message_time));
+    server->users_ = std::move(users);
     SCXHOST_TRY(server->listen(config));
     server->watch_ = SCXHOST_TRY(loop.watch(
         server->listener_.get(), {}, [raw = server.get()] { raw->accept(); }, EventLoop::Priority::kClients));
@@ -246,12 +248,32 @@ Result<> ControlServer::listen(const Config& config) {
         return fail_errno(error == EACCES ? ErrorKind::kPermission : ErrorKind::kIo,
                           "cannot make the control socket " + path_.string(), error);
     }
+    if (Result<> let = let_in(config); !let) {
+        listener_.reset();
+        ::unlink(path_.c_str());
+        return let;
+    }
+    if (::listen(listener_.get(), 16) != 0)
+        return fail_errno(ErrorKind::kIo, "cannot listen on " + path_.string(), errno);
+    return {};
+}
+
+// The group before the mode: nobody of another group gets in between.
+Result<> ControlServer::let_in(const Config& config) {
     if (group_ != 0 && ::chown(path_.c_str(), static_cast<uid_t>(-1), group_) != 0)
         return fail_errno(ErrorKind::kPermission,
                           fmt::format("cannot give {} to the group {}", path_.string(), config.control.group), errno);
-    if (::chmod(path_.c_str(), 0660) != 0 || ::listen(listener_.get(), 16) != 0)
-        return fail_errno(ErrorKind::kIo, "cannot listen on " + path_.string(), errno);
-    return {};
+    if (::chmod(path_.c_str(), 0660) != 0)
+        return fail_errno(ErrorKind::kIo, "cannot set the mode of " + path_.string(), errno);
+    if (users_.empty())
+        return {};
+    Result<> listed = let_users_in(path_, users_);
+    if (!listed && listed.error().kind == ErrorKind::kUnsupported) {
+        listed.error().hint = "choose another place for the socket (control.socket), such as below /run; or remove "
+                              "[[delegate]], and put those users into the group of control.group";
+        listed.error().where = config.where("control.socket");
+    }
+    return listed;
 }
 
 Result<Peer> ControlServer::identify(int fd) const {
@@ -279,9 +301,8 @@ void ControlServer::accept() {
     const Result<Peer> peer = identify(fd.get());
     if (!peer)
         return;
-    const std::size_t places = peer->uid == 0 ? kMaxClients : kMaxClients - kRootClients;
     // Who is gone, and waits in the queue to be found so, makes room.
-    if (clients_.size() >= places) {
+    if (!has_place_for(*peer)) {
         std::vector<std::uint64_t> gone;
         for (const auto& [id, client] : clients_)
             if (hung_up(client->fd.get()))
@@ -289,10 +310,11 @@ void ControlServer::accept() {
         for (const std::uint64_t id : gone)
             forget(id);
     }
-    if (clients_.size() >= places) {
-        const std::string text = format_error(nullptr, Error{.kind = ErrorKind::kBusy,
-                                                             .what = "the host has too many clients",
-                                                             .hint = "end some, or try again later"});
+    if (!has_place_for(*peer)) {
+        const std::string text =
+            format_error(nullptr, Error{.kind = ErrorKind::kBusy,
+                                        .what = "the host has too many clients, all or of this user",
+                                        .hint = "end some, or try again later"});
         (void)::send(fd.get(), text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
         return;
     }
@@ -307,6 +329,24 @@ void ControlServer::accept() {
         return;
     client->watch = *std::move(watch);
     clients_.emplace(client->id, std::move(client));
+}
+
+bool ControlServer::is_only_listed(const Peer& peer) const {
+    return !peer.may_change && std::ranges::find(users_, peer.uid) != users_.end();
+}
+
+bool ControlServer::has_place_for(const Peer& peer) const {
+    if (clients_.size() >= (peer.uid == 0 ? kMaxClients : kMaxClients - kRootClients))
+        return false;
+    if (!is_only_listed(peer))
+        return true;
+    std::size_t of_him = 0;
+    std::size_t of_all = 0;
+    for (const auto& [id, client] : clients_) {
+        of_him += is_only_listed(client->peer) && client->peer.uid == peer.uid ? 1 : 0;
+        of_all += is_only_listed(client->peer) ? 1 : 0;
+    }
+    return of_him < kClientsOfListedUser && of_all < kClientsOfListedUsers;
 }
 
 void ControlServer::pause_accepting(std::chrono::nanoseconds pause) {
@@ -501,7 +541,7 @@ void ControlServer::handle(Client& client, std::string_view text) {
         return answer(client, call->id, json{{"subscribed", true}});
     }
     if (call->method == "events")
-        return answer(client, call->id, recent_events());
+        return answer(client, call->id, recent_events(client.peer));
     forward(client, *std::move(call));
 }
 
@@ -512,11 +552,6 @@ void ControlServer::forward(Client& client, Call call) {
                                       fmt::format("there is no method \"{}\"", call.method.substr(0, 64))));
         return;
     }
-    if (service_.changes(call.method) && !client.peer.may_change)
-        return answer(client, call.id,
-                      fail(ErrorKind::kPermission,
-                           fmt::format("user {} may look, but not {}", client.peer.uid, call.method),
-                           "be root, or in the group of control.group"));
     ++client.unanswered;
     service_.call(call.method, call.params, client.peer,
                   [self = std::weak_ptr<ControlServer*>(self_), client_id = client.id,
@@ -611,17 +646,18 @@ void ControlServer::publish(const json& event) {
     }
     const Work work(*this);
     for (const auto& [id, client] : clients_) {
-        if (!client->subscribed)
+        if (!client->subscribed || !service_.shows(event, client->peer))
             continue;
         send(*client, text);
         (void)flush(*client);
     }
 }
 
-json ControlServer::recent_events() const {
+json ControlServer::recent_events(const Peer& caller) const {
     json events = json::array();
     for (const Recent& recent : recent_)
-        events.push_back(recent.event);
+        if (service_.shows(recent.event, caller))
+            events.push_back(recent.event);
     return {{"events", std::move(events)}};
 }
 

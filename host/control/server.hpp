@@ -28,6 +28,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace scxhost {
 
@@ -47,9 +48,10 @@ class ControlService {
 public:
     virtual ~ControlService() = default;
     [[nodiscard]] virtual bool knows(const std::string& method) const = 0;
-    // Whether the method changes anything: then only who may change may call it.
-    [[nodiscard]] virtual bool changes(const std::string& method) const = 0;
+    // Whether the caller may is the service's to say.
     virtual void call(const std::string& method, const nlohmann::json& params, const Peer& caller, Reply reply) = 0;
+    // Whether the event is this caller's to see.
+    [[nodiscard]] virtual bool shows(const nlohmann::json& event, const Peer& caller) const = 0;
     // Nobody is at the other end of this connection any more. Not told at the server's end.
     virtual void gone(std::uint64_t connection) = 0;
 };
@@ -59,6 +61,10 @@ public:
     static constexpr std::size_t kMaxClients = 32;
     // Of these, only root's: a group that fills its places cannot lock out who could stop it.
     static constexpr std::size_t kRootClients = 4;
+    // Of one user whom the socket's access list lets in, and of all of them: they are less than members of the group,
+    // and leave places to these.
+    static constexpr std::size_t kClientsOfListedUser = 8;
+    static constexpr std::size_t kClientsOfListedUsers = 16;
     // Calls of one client that are taken at once, and then in a second; what it sends beyond that waits unread. The
     // loop's thread has real-time priority: a client that calls without end must not get to use it.
     static constexpr int kCallsAtOnce = 16;
@@ -79,10 +85,12 @@ public:
     // it, and reads what it is told before it is cut off.
     static constexpr std::chrono::seconds kMessageTime{10};
 
-    // Makes the socket: mode 0660, root's, and the configured group's. A stale one is replaced. Its folder is made when
-    // it is missing. `loop` and `service` must outlive the server. Errors: kBusy (another host has it, named), kConfig
-    // (no such group, no usable path), kPermission, kIo. `message_time` is for tests.
+    // Makes the socket: mode 0660, root's, and the configured group's. `users` get in too, by an access list. A stale
+    // one is replaced. Its folder is made when it is missing. `loop` and `service` must outlive the server. Errors:
+    // kBusy (another host has it, named), kConfig (no such group, no usable path), kUnsupported (no access lists
+    // there), kPermission, kIo. `message_time` is for tests.
     static Result<std::unique_ptr<ControlServer>> open(EventLoop& loop, const Config& config, ControlService& service,
+                                                       std::vector<uid_t> users = {},
                                                        std::chrono::nanoseconds message_time = kMessageTime);
     ControlServer(const ControlServer&) = delete;
     ControlServer& operator=(const ControlServer&) = delete;
@@ -97,7 +105,10 @@ private:
 
     ControlServer(EventLoop& loop, ControlService& service, std::chrono::nanoseconds message_time);
     Result<> listen(const Config& config);
+    Result<> let_in(const Config& config);
     void accept();
+    [[nodiscard]] bool is_only_listed(const Peer& peer) const;
+    [[nodiscard]] bool has_place_for(const Peer& peer) const;
     void pause_accepting(std::chrono::nanoseconds pause);
     [[nodiscard]] Result<Peer> identify(int fd) const;
     void ready(std::uint64_t id);
@@ -123,12 +134,13 @@ private:
     void send(Client& client, std::string_view text);
     bool flush(Client& client);
     void watch_reader(Client& client, bool took_some);
-    [[nodiscard]] nlohmann::json recent_events() const;
+    [[nodiscard]] nlohmann::json recent_events(const Peer& caller) const;
 
     EventLoop& loop_;
     ControlService& service_;
     std::filesystem::path path_;
     gid_t group_ = 0; // 0: root only
+    std::vector<uid_t> users_;
     std::chrono::nanoseconds message_time_;
     UniqueFd lock_;
     UniqueFd listener_;

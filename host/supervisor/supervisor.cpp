@@ -195,6 +195,14 @@ Seat* Supervisor::find_seat(const std::string& name) const {
     return branches_ ? branches_->find(name) : nullptr;
 }
 
+std::uint64_t Supervisor::stops_of(const std::string& seat) const {
+    const auto of = [this](std::string_view name) {
+        const auto found = stops_.find(name);
+        return found == stops_.end() ? 0 : found->second;
+    };
+    return of(kMachineSeat) + (is_machine(seat) ? 0 : of(seat));
+}
+
 Result<> Supervisor::check_seat(const std::string& seat) const {
     if (is_machine(seat) || find_seat(seat) != nullptr)
         return {};
@@ -216,13 +224,13 @@ void Supervisor::request(const std::string& seat, ConfigReader::Read read, bool 
                          OutcomeCallback done) {
     const auto shared_asked = std::make_shared<AskedCallback>(std::move(asked));
     const Result<> reading = reader_.read(std::move(read), [this, seat, force, shared_asked, done = std::move(done),
-                                                            stops = stops_](Result<Config> config) {
+                                                            stops = stops_of(seat)](Result<Config> config) {
         const auto submit_there = [&]() -> Result<> {
             Config wanted = SCXHOST_TRY(std::move(config));
             SCXHOST_TRY(check_seat(seat)); // it may have gone meanwhile
             return submit(*find_seat(seat), std::move(wanted), force, done);
         };
-        (*shared_asked)(stops == stops_ ? submit_there() : stopped_in_between());
+        (*shared_asked)(stops == stops_of(seat) ? submit_there() : stopped_in_between());
     });
     if (!reading)
         (*shared_asked)(reading);
@@ -230,6 +238,10 @@ void Supervisor::request(const std::string& seat, ConfigReader::Read read, bool 
 
 Result<> Supervisor::submit(Seat& seat, Result<Config> config, bool force, OutcomeCallback done) {
     Config wanted = SCXHOST_TRY(std::move(config));
+    // Who asked for it meant that cgroup, and may have a say in no other.
+    if (wanted.branch.cgroup != seat.place().cgroup)
+        return fail(ErrorKind::kBusy, fmt::format("the branch \"{}\" is for another cgroup now", seat.name()),
+                    "look at scxhost status, and ask again");
     if (seat.phase() == Phase::kWaiting)
         return fail(ErrorKind::kUsage, fmt::format("the branch \"{}\" waits: {}", seat.name(), seat.missing_place()),
                     "ask again when it is there; scxhost status shows that");
@@ -262,8 +274,8 @@ void Supervisor::reload(const std::string& seat, bool force, AskedCallback asked
             content->is_whole = true;
             return read();
         },
-        [this, force, content, done = std::move(done), ended, stops = stops_](Result<Config> config) {
-            ended(stops == stops_
+        [this, force, content, done = std::move(done), ended, stops = stops_of({})](Result<Config> config) {
+            ended(stops == stops_of({})
                       ? submit_reload(std::move(config), content->is_whole ? &content->version : nullptr, force, done)
                       : stopped_in_between());
         });
@@ -302,7 +314,7 @@ void Supervisor::check(ConfigReader::Read read, std::function<void(Result<std::v
 
 Result<> Supervisor::stop(const std::string& seat) {
     SCXHOST_TRY(check_seat(seat));
-    ++stops_;
+    ++stops_[is_machine(seat) ? std::string(kMachineSeat) : seat];
     find_seat(seat)->stop();
     return {};
 }
@@ -357,6 +369,14 @@ std::vector<SeatStatus> Supervisor::branches() const {
     return result;
 }
 
+std::vector<Config::Branch> Supervisor::places() const {
+    std::vector<Config::Branch> result;
+    if (branches_)
+        for (const Seat* seat : branches_->seats())
+            result.push_back({.name = seat->name(), .cgroup = seat->place().cgroup});
+    return result;
+}
+
 SeatTotals Supervisor::totals(const std::string& seat) const {
     const Seat* found = find_seat(seat);
     return found != nullptr ? found->totals() : SeatTotals();
@@ -390,8 +410,8 @@ void Supervisor::on_hangup() {
 
 void Supervisor::config_changed() {
     emit("config-changed", {{"file", settings_.config_file.string()}});
-    const auto asked = [this, stops = stops_](const Result<>& accepted) {
-        if (accepted || stops != stops_)
+    const auto asked = [this, stops = stops_of({})](const Result<>& accepted) {
+        if (accepted || stops != stops_of({}))
             return;
         // Once what is under way is through. Where nothing is, too many configurations are being read.
         if (accepted.error().kind == ErrorKind::kBusy && seat_->pending()) {

@@ -143,6 +143,8 @@ public:
     [[nodiscard]] SeatStatus status() const;
     // Each after those above it.
     [[nodiscard]] std::vector<SeatStatus> branches() const;
+    // The same, and only where they are.
+    [[nodiscard]] std::vector<Config::Branch> places() const;
     [[nodiscard]] SeatTotals totals(const std::string& seat = {}) const;
     [[nodiscard]] std::chrono::nanoseconds uptime() const { return std::chrono::steady_clock::now() - began_; }
     // The running scheduler's statistics now. kUsage: nothing runs.
@@ -161,6 +163,8 @@ private:
     void on_hangup();
     void config_changed();
     [[nodiscard]] Seat* find_seat(const std::string& name) const;
+    // Grows when a stop is asked for that concerns a request for this seat.
+    [[nodiscard]] std::uint64_t stops_of(const std::string& seat) const;
     Result<> submit(Seat& seat, Result<Config> config, bool force, OutcomeCallback done);
     // `content`: what was read; null when the reading was given up.
     Result<> submit_reload(Result<Config> config, const std::optional<FileVersion>* content, bool force,
@@ -216,7 +220,7 @@ private:
     RunEnd end_ = RunEnd::kRequested;
 
     ConfigReader reader_;
-    std::uint64_t stops_ = 0; // asked for so far
+    std::map<std::string, std::uint64_t, std::less<>> stops_; // asked for so far, by the seat's name
     int reloads_being_read_ = 0;
     SchedulerId reloading_ = 0;                    // the request that a reload has made, while it is under way
     std::optional<FileVersion> reloading_content_; // of the file that it is for

@@ -220,6 +220,19 @@ TEST_F(CliTest, BadConfigurationsHavePlaceMessageAndHint) {
     }
 }
 
+TEST_F(CliTest, CheckFindsTheUsersOfRules) {
+    const std::string rule = "[scheduler]\nplugin = \"good\"\n[[below]]\ncgroup = \"/games\"\nplugin = \"good\"\n"
+                             "[[delegate]]\ncgroup = \"/games\"\nuser = ";
+    EXPECT_THAT(check(rule + "\"root\"\n").out, ContainsRegex("ok +delegates +1 rule"));
+    const Answer missing = check(rule + "\"nobody-of-this-name\"\n");
+    EXPECT_EQ(missing.status, 2) << missing.out;
+    EXPECT_THAT(missing.out, ContainsRegex("FAILED +delegates"));
+    EXPECT_THAT(missing.err, AllOf(HasSubstr("conf.toml:8:8"), HasSubstr("no user \"nobody-of-this-name\"")));
+    const Answer unknown = check(rule + "\"root\"\nplugins = [\"good\", \"goood\"]\n");
+    EXPECT_EQ(unknown.status, 2) << unknown.out;
+    EXPECT_THAT(unknown.err, AllOf(HasSubstr("conf.toml:6:1"), HasSubstr("there is no plugin 'goood'")));
+}
+
 TEST_F(CliTest, MissingFilesAreNamedAsTheyWereGiven) {
     const std::string config = dir_.write("simple.toml", "").string();
     const std::string object = dir_.write("simple.bpf.o", "").string();

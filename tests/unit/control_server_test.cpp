@@ -137,9 +137,13 @@ public:
         return method == "echo" || method == "later" || method == "big" || method == "change" || method == "noise" ||
                method == "burn";
     }
-    [[nodiscard]] bool changes(const std::string& method) const override { return method == "change"; }
+    [[nodiscard]] bool shows(const json& event, const Peer& caller) const override {
+        return caller.may_change || event.value("event", "") != "secret";
+    }
     void gone(std::uint64_t connection) override { left.push_back(connection); }
-    void call(const std::string& method, const json& params, const Peer&, Reply reply) override {
+    void call(const std::string& method, const json& params, const Peer& caller, Reply reply) override {
+        if (method == "change" && !caller.may_change)
+            return reply(fail(ErrorKind::kPermission, "may not change"));
         calls.push_back(method);
         if (method == "later")
             return waiting.push_back(std::move(reply));
@@ -166,7 +170,7 @@ protected:
     ControlServerTest() { config_.control.socket = path_; }
 
     Result<std::unique_ptr<ControlServer>> open(std::chrono::nanoseconds message_time = kPatience) {
-        return ControlServer::open(script_.loop(), config_, service_, message_time);
+        return ControlServer::open(script_.loop(), config_, service_, users_, message_time);
     }
     void start(std::chrono::nanoseconds message_time = kPatience) {
         server_ = open(message_time).value();
@@ -192,6 +196,7 @@ protected:
     TempDir dir_;
     fs::path path_ = dir_.path() / "run" / "control.sock";
     Config config_;
+    std::vector<uid_t> users_; // that the socket lets in, beside root and the group
     LoopScript script_;
     FakeService service_;
     std::unique_ptr<ControlServer> server_;
@@ -578,6 +583,76 @@ TEST_F(ControlServerTest, TheGroupMayChange) {
             EXPECT_EQ(with_address(path_, [&](auto* to, auto size) { return ::connect(fd.get(), to, size); }), -1);
             EXPECT_EQ(errno, EACCES);
         });
+    });
+}
+
+// By an access list; the mode stays, and nobody else gets in.
+TEST_F(ControlServerTest, UsersOnTheListGetIn) {
+    if (::geteuid() != 0)
+        GTEST_SKIP() << "needs root";
+    constexpr uid_t kUser = 1007;
+    users_ = {kUser, 1003, kUser};
+    ASSERT_EQ(::chmod(dir_.path().c_str(), 0755), 0);
+    Result<std::unique_ptr<ControlServer>> opened = open();
+    if (!opened && opened.error().kind == ErrorKind::kUnsupported)
+        GTEST_SKIP() << opened.error().what;
+    server_ = std::move(opened).value();
+    service_.server = server_.get();
+    struct stat status{};
+    ASSERT_EQ(::lstat(path_.c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 07777U, 0660U);
+    script_.run([&] {
+        publish({{"event", "secret"}});
+        publish({{"event", "noise"}});
+        for (const uid_t user : {kUser, uid_t{1003}})
+            as_other_user(user, kStranger, {}, [&] {
+                RawClient client(path_);
+                EXPECT_TRUE(client.ask("echo").contains("result"));
+                EXPECT_EQ(client.ask("change")["error"]["data"]["kind"], "permission");
+                const json events = client.ask("events")["result"]["events"];
+                ASSERT_FALSE(events.empty());
+                for (const json& event : events)
+                    EXPECT_EQ(event["event"], "noise");
+                client.ask("subscribe");
+                publish({{"event", "secret"}});
+                publish({{"event", "noise"}});
+                EXPECT_EQ(client.read().value()["params"]["event"], "noise");
+            });
+        as_other_user(kStranger, kStranger, {}, [&] {
+            const UniqueFd fd = unix_socket();
+            EXPECT_EQ(with_address(path_, [&](auto* to, auto size) { return ::connect(fd.get(), to, size); }), -1);
+            EXPECT_EQ(errno, EACCES);
+        });
+    });
+}
+
+// Neither one of them nor all together keep others out.
+TEST_F(ControlServerTest, UsersOnTheListFillTheirPlacesOnly) {
+    if (::geteuid() != 0)
+        GTEST_SKIP() << "needs root";
+    users_ = {1001, 1002, 1003};
+    start();
+    let_in_everybody();
+    std::vector<std::unique_ptr<RawClient>> clients;
+    const auto expect_places = [&](uid_t user, std::size_t places) {
+        as_other_user(user, kStranger, {}, [&] {
+            for (std::size_t i = 0; i < places; ++i) {
+                clients.push_back(std::make_unique<RawClient>(path_));
+                ASSERT_TRUE(clients.back()->ask("version").contains("result")) << user << " " << i;
+            }
+            RawClient refused(path_);
+            EXPECT_EQ(refused.read().value()["error"]["data"]["kind"], "busy") << user;
+        });
+    };
+    script_.run([&] {
+        expect_places(1001, ControlServer::kClientsOfListedUser);
+        expect_places(1002, ControlServer::kClientsOfListedUsers - ControlServer::kClientsOfListedUser);
+        expect_places(1003, 0);
+        as_other_user(kStranger, kStranger, {}, [&] {
+            RawClient other(path_);
+            EXPECT_TRUE(other.ask("version").contains("result"));
+        });
+        clients.clear();
     });
 }
 

@@ -51,12 +51,18 @@ protected:
 };
 
 TEST_F(HostServiceTest, WhatChangesAnythingIsNotForEverybody) {
-    for (const char* method : {"swap", "stop", "resume", "check", "borrow", "return"})
-        EXPECT_TRUE(service_.knows(method) && service_.changes(method)) << method;
+    for (const char* method : {"swap", "stop", "resume", "check", "borrow", "return"}) {
+        EXPECT_TRUE(service_.knows(method) && HostService::changes(method)) << method;
+        std::optional<Result<json>> answer;
+        service_.call(method, json::object(), {.uid = 65534, .may_change = false},
+                      [&](const Result<json>& result) { answer = result; });
+        ASSERT_TRUE(answer && !*answer) << method;
+        EXPECT_EQ(answer->error().kind, ErrorKind::kPermission) << method;
+    }
     for (const char* method : {"status", "stats", "metrics"})
-        EXPECT_TRUE(service_.knows(method) && !service_.changes(method)) << method;
+        EXPECT_TRUE(service_.knows(method) && !HostService::changes(method)) << method;
     for (const char* method : {"", "Status", "status ", "reboot"})
-        EXPECT_TRUE(!service_.knows(method) && service_.changes(method)) << method;
+        EXPECT_TRUE(!service_.knows(method) && HostService::changes(method)) << method;
 }
 
 TEST_F(HostServiceTest, ParametersThatAreRefused) {
@@ -180,6 +186,33 @@ TEST_F(HostServiceTest, ABranchThatThereIsNotIsNamed) {
         EXPECT_EQ(answer.error().kind, ErrorKind::kUsage);
         EXPECT_THAT(answer.error().what, HasSubstr("there is no branch \"gmaes\""));
     }
+}
+
+// What the rules allow is tested in delegation_test.cpp; here, that they are asked.
+TEST_F(HostServiceTest, ADelegateMeetsTheRules) {
+    constexpr uid_t kAlice = 1001;
+    HostService service(supervisor_,
+                        Delegation({{.uid = kAlice, .user = "alice", .cgroup = "/games", .plugins = {"simple"}}}));
+    const auto error_of = [&](const std::string& method, const json& params, bool may_change) {
+        std::optional<Result<json>> answer;
+        service.call(method, params, {.uid = kAlice, .may_change = may_change},
+                     [&](const Result<json>& result) { answer = result; });
+        EXPECT_TRUE(answer && !*answer) << method;
+        return answer && !*answer ? answer->error() : Error{};
+    };
+    for (const char* method : {"swap", "stop", "resume", "stats", "borrow", "check"}) {
+        const Error error = error_of(method, {{"at", "games"}}, false);
+        EXPECT_EQ(error.kind, ErrorKind::kPermission) << method;
+        EXPECT_THAT(error.what, HasSubstr("user alice may not")) << method;
+    }
+    EXPECT_EQ(error_of("stop", {{"at", "games"}}, true).kind, ErrorKind::kUsage) << "who may everything still may";
+    const auto shows = [&](const json& event, bool may_change) {
+        return service.shows(event, {.uid = kAlice, .may_change = may_change});
+    };
+    EXPECT_FALSE(shows({{"event", "incident"}, {"path", "/x"}}, false));
+    EXPECT_FALSE(shows({{"event", "enabled"}, {"seat", "machine"}}, false));
+    EXPECT_FALSE(shows({{"event", "enabled"}, {"seat", 7}}, false));
+    EXPECT_TRUE(shows({{"event", "incident"}, {"path", "/x"}}, true));
 }
 
 TEST_F(HostServiceTest, WithoutAConfigurationThereIsNothingToReadAgain) {

@@ -9,7 +9,9 @@
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
+#include <grp.h>
 #include <gtest/gtest.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -350,6 +352,218 @@ TEST_F(Tree, StopAndResumeOfABranchAndOfAll) {
 }
 
 // In a boot of its own.
+constexpr const char* kUsers = "/etc/passwd";
+constexpr uid_t kAlice = 1001;
+constexpr uid_t kBob = 1002;
+
+// The same with a branch less, and a user without rights of his own who has a say at one.
+constexpr const char* kDelegatedTree = R"([scheduler]
+plugin = "qmap"
+[swap]
+probation = "0s"
+[[below]]
+cgroup = "/games"
+plugin = "simple"
+options = { slice = "5ms" }
+[[below]]
+cgroup = "/work"
+plugin = "qmap"
+[[delegate]]
+user = "alice"
+cgroup = "/games"
+plugins = ["simple", "qmap"]
+)";
+
+class DelegatedTree : public Tree {
+protected:
+    void SetUp() override {
+        Tree::SetUp();
+        if (IsSkipped())
+            return;
+        users_ = read_text(kUsers);
+        write_text(kUsers, users_ + "alice:x:1001:1001::/:/bin/sh\nbob:x:1002:1002::/:/bin/sh\n");
+    }
+    void TearDown() override {
+        if (!users_.empty())
+            write_text(kUsers, users_);
+        Tree::TearDown();
+    }
+
+    struct Said {
+        int status = -1;
+        std::string out;
+        std::string err;
+    };
+    static Said as(uid_t user, const std::vector<std::string>& command) {
+        HostProcess process(command, [user] {
+            if (::setgroups(0, nullptr) != 0 || ::setgid(user) != 0 || ::setuid(user) != 0)
+                std::_Exit(126);
+        });
+        Said said;
+        said.status = process.wait();
+        said.out = process.out();
+        said.err = process.err();
+        return said;
+    }
+    // Once more where the limit on changes says so.
+    static Said alice(const std::vector<std::string>& command) {
+        Said said;
+        EXPECT_TRUE(wait_until([&] {
+            said = as(kAlice, command);
+            return said.err.find("ask again in") == std::string::npos;
+        })) << said.err;
+        return said;
+    }
+    static void expect_alice_may(const std::vector<std::string>& command) {
+        const Said said = alice(command);
+        EXPECT_EQ(said.status, 0) << testing::PrintToString(command) << said.out << said.err;
+    }
+
+private:
+    std::string users_;
+};
+
+// He swaps, stops and resumes there, and the kernel says so.
+TEST_F(DelegatedTree, AUserChoosesAtHisBranch) {
+    const auto host = start(kDelegatedTree);
+    for (const char* seat : {"machine", "games", "work"})
+        enabled_at(*host, seat);
+    const std::string work = name_at({kWork});
+    const std::uint64_t enable_seq = kernel_status().enable_seq;
+    const auto kernel_shows = [&](const std::string& prefix) {
+        return wait_until([&] {
+            const std::string name = name_at({kGames});
+            return prefix.empty() ? name.empty() : name.starts_with(prefix);
+        });
+    };
+    EXPECT_TRUE(kernel_shows("simple_"));
+
+    expect_alice_may({"swap", "qmap", "--at", "games", "--set", "slice=3ms"});
+    EXPECT_TRUE(kernel_shows("qmap_"));
+    EXPECT_EQ(branch("games").at("scheduler").at("options").at("slice"), "\"3ms\"");
+    expect_alice_may({"swap", "--at", "games"}); // what the configuration says
+    EXPECT_TRUE(kernel_shows("simple_"));
+    EXPECT_EQ(branch("games").at("scheduler").at("options").at("slice"), "\"5ms\"");
+    expect_alice_may({"stop", "games"});
+    EXPECT_TRUE(kernel_shows(""));
+    EXPECT_EQ(branch("games").at("phase"), "stopped");
+    expect_alice_may({"resume", "games"});
+    EXPECT_TRUE(kernel_shows("simple_"));
+    EXPECT_TRUE(reaches("games", "good"));
+
+    // What he sees is his.
+    const Said told = as(kAlice, {"status", "--json"});
+    ASSERT_EQ(told.status, 0) << told.err;
+    const json seen = json::parse(told.out);
+    ASSERT_EQ(seen.at("below").size(), 1U) << seen.dump(1);
+    EXPECT_EQ(seen.at("below")[0].at("seat"), "games");
+    EXPECT_EQ(seen.at("below")[0].at("scheduler").at("options").at("slice"), "\"5ms\"");
+    EXPECT_EQ(seen.at("scheduler").at("options"), json::object());
+    EXPECT_EQ(seen.at("scheduler").at("config"), json());
+    EXPECT_THAT(as(kAlice, {"status"}).out, HasSubstr("games"));
+    const Said events = as(kAlice, {"events", "--json"});
+    EXPECT_THAT(events.out, HasSubstr("\"seat\":\"games\""));
+    EXPECT_THAT(events.out, testing::Not(testing::AnyOf(HasSubstr("\"machine\""), HasSubstr("\"work\""))));
+    EXPECT_EQ(as(kAlice, {"stats", "--at", "games"}).status, 0);
+    const Said metrics = as(kAlice, {"metrics"});
+    EXPECT_EQ(metrics.status, 0) << metrics.err;
+    EXPECT_THAT(metrics.out, HasSubstr("seat=\"games\""));
+    EXPECT_THAT(metrics.out, testing::Not(testing::AnyOf(HasSubstr("work"), HasSubstr("scxhost_stats_in_use"))));
+
+    // The rules are those of the start.
+    write_text(kConfig, replaced(kDelegatedTree, "[\"simple\", \"qmap\"]", "[]"));
+    ASSERT_TRUE(host->wait_for_event("config-changed")) << host->err();
+    std::string outcome = "good"; // of the start
+    while (outcome == "good")
+        outcome = next_of(*host, "settled", "machine").value("outcome", "");
+    EXPECT_EQ(outcome, "unchanged");
+    expect_alice_may({"swap", "qmap", "--at", "games"});
+    EXPECT_TRUE(kernel_shows("qmap_"));
+
+    EXPECT_EQ(kernel_status().enable_seq, enable_seq) << "of the machine's";
+    EXPECT_EQ(name_at({kWork}), work);
+    end(*host);
+    EXPECT_THAT(host->err(), HasSubstr("start the host anew"));
+}
+
+TEST_F(DelegatedTree, NothingElseIsHis) {
+    const auto host = start(kDelegatedTree);
+    for (const char* seat : {"machine", "games", "work"})
+        enabled_at(*host, seat);
+    const std::string work = name_at({kWork});
+    const std::string games = name_at({kGames});
+    const std::uint64_t enable_seq = kernel_status().enable_seq;
+    const std::vector<std::vector<std::string>> commands = {
+        {"swap"},
+        {"swap", "simple"},
+        {"swap", "simple", "--at", "machine"},
+        {"swap", "simple", "--at", "work"},
+        {"swap", "simple", "--at", "gmaes"},
+        {"stop"},
+        {"stop", "work"},
+        {"resume", "work"},
+        {"stats"},
+        {"stats", "--at", "work"},
+        {"swap", "central", "--at", "games"}, // not in his list
+        {"swap", kConfig, "--at", "games"},
+        {"swap", "--object", "/root/bare.bpf.o", "--at", "games"},
+        {"swap", "--program", "/bin/busybox", "--at", "games"},
+        {"swap", "qmap", "--at", "games", "--force"},
+        {"swap", "qmap", "--at", "games", "--plugin-dir", "/root"},
+        {"compare", "kernel", "simple", "--workload", "true"},
+    };
+    for (const std::vector<std::string>& command : commands) {
+        const Said said = as(kAlice, command);
+        EXPECT_EQ(said.status, 4) << testing::PrintToString(command) << said.out << said.err;
+        EXPECT_THAT(said.err, HasSubstr("user alice may not")) << testing::PrintToString(command);
+        EXPECT_THAT(said.err, HasSubstr("games (plugins: simple and qmap)")) << testing::PrintToString(command);
+        EXPECT_THAT(said.err, testing::Not(HasSubstr("/work"))) << testing::PrintToString(command);
+    }
+    for (const char* setting : {"scheduler.ops.timeout_ms=1000", "scheduler.sizes.task_ctx=7", "host.fallback=qmap",
+                                "scheduler.object=/root/bare.bpf.o"}) {
+        const Said said = alice({"swap", "qmap", "--at", "games", "--set", setting});
+        EXPECT_EQ(said.status, 4) << setting << said.out << said.err;
+        EXPECT_THAT(said.err, HasSubstr("more than options of the plugin")) << setting;
+    }
+    const Said stranger = as(kBob, {"status"});
+    EXPECT_EQ(stranger.status, 4) << stranger.out;
+    EXPECT_THAT(stranger.err, HasSubstr("[[delegate]]"));
+
+    EXPECT_EQ(kernel_status().enable_seq, enable_seq);
+    EXPECT_EQ(name_at({kWork}), work);
+    EXPECT_EQ(name_at({kGames}), games);
+    EXPECT_EQ(branch("games").at("last_swap").at("outcome"), "good") << "of the start: nothing came of his requests";
+
+    // As often as he likes he may not either; root may.
+    Said said;
+    EXPECT_TRUE(wait_until([&] {
+        said = as(kAlice, {"resume", "games"});
+        return said.status != 0;
+    }));
+    EXPECT_EQ(said.status, 1);
+    EXPECT_THAT(said.err, HasSubstr("a delegate may change something"));
+    expect_done({"stop", "games"});
+    EXPECT_EQ(name_at({kGames}), "");
+    EXPECT_EQ(name_at({kWork}), work);
+    end(*host);
+}
+
+TEST_F(DelegatedTree, AFileSystemWithoutAccessListsIsNamed) {
+    const std::string folder = "/root/plain"; // a ramfs has none
+    ASSERT_EQ(::mkdir(folder.c_str(), 0755), 0);
+    ASSERT_EQ(::mount("none", folder.c_str(), "ramfs", 0, "mode=755"), 0);
+    write_text(kConfig, fmt::format("{}[control]\nsocket = \"{}/control.sock\"\n", kDelegatedTree, folder));
+    HostProcess host({"run", kConfig});
+    EXPECT_EQ(host.wait(), 3) << host.out();
+    EXPECT_THAT(host.err(), HasSubstr("/root/tree.toml:17:10: "));
+    EXPECT_THAT(host.err(), HasSubstr("keeps no access control lists (ACLs)"));
+    EXPECT_THAT(host.err(), HasSubstr("or remove [[delegate]]"));
+    EXPECT_FALSE(std::filesystem::exists(folder + "/control.sock")) << "nobody is to wait at it";
+    EXPECT_NE(kernel_status().state, SchedExtState::kEnabled);
+    EXPECT_EQ(::umount(folder.c_str()), 0);
+    ::rmdir(folder.c_str());
+}
+
 class FailingTree : public Tree {};
 
 // A branch fails: the one that was there before comes back, below the same root.
