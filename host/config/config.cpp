@@ -107,22 +107,6 @@ Error unknown_delegate_key(const TomlNode& node) {
 // The keys of which one says what is to run.
 constexpr std::array<std::string_view, 3> kSources = {"scheduler.plugin", "scheduler.object", "scheduler.program"};
 
-Result<> check_desktop(const Config& config) {
-    const std::vector<DesktopScheduler> schedulers = SCXHOST_TRY(desktop_schedulers(config));
-    const std::string& wanted = config.dbus.default_scheduler;
-    const auto found = std::ranges::find(schedulers, wanted, &DesktopScheduler::name);
-    if (wanted.empty() || found != schedulers.end())
-        return {};
-    std::vector<std::string> names;
-    for (const DesktopScheduler& scheduler : schedulers)
-        names.push_back(scheduler.name);
-    return fail(Error{.kind = ErrorKind::kConfig,
-                      .what = fmt::format("dbus.default: {} is none of dbus.schedulers", quote_text(wanted)),
-                      .hint = names.empty() ? fmt::format("write a table [dbus.schedulers.{}]", wanted)
-                                            : suggest_word(wanted, names, "schedulers"),
-                      .where = config.where("dbus.default")});
-}
-
 // Goes through a file's tree, fills a Config and collects everything that is wrong.
 class Reader {
 public:
@@ -157,8 +141,8 @@ public:
         }
         check_delegates();
         check_selection(config_, scheduler_where_.value_or(SourceLocation{.file = config_.name}));
-        if (Result<> desktop = check_desktop(config_); !desktop)
-            errors_.push_back(std::move(desktop).error());
+        if (const auto desktop = desktop_schedulers(config_); !desktop)
+            errors_.push_back(desktop.error());
         if (!errors_.empty())
             return fail(all_errors());
         return std::move(config_);

@@ -119,6 +119,17 @@ struct Config {
         std::string default_scheduler;        // one of `schedulers`; empty: what the file selects
         std::string default_mode = "Auto";    // of kDesktopModes
         std::vector<Setting> schedulers = {}; // desktop_schedulers() reads them
+
+        bool operator==(const Dbus&) const = default;
+    };
+    // What `scxhost dbus` runs for each profile of power-profiles-daemon: "NAME" or "NAME:MODE" of dbus.schedulers;
+    // empty: what runs stays.
+    struct Power {
+        std::string power_saver;
+        std::string balanced;
+        std::string performance;
+
+        bool operator==(const Power&) const = default;
     };
 
     // Which branch of a tree this is for: a scheduler below another one, for the tasks of a cgroup ([[below]]).
@@ -152,6 +163,7 @@ struct Config {
     Control control;
     Incidents incidents;
     Dbus dbus;
+    Power power;
     Branch branch;
     // The branches, each after those above it; of each only what it has itself. branch_config() makes the whole.
     std::vector<Config> below;

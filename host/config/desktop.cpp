@@ -154,8 +154,56 @@ private:
 
 } // namespace
 
+DesktopMode parse_desktop_mode(std::string_view text) {
+    const std::size_t colon = text.find(':');
+    DesktopMode result{.scheduler = std::string(text.substr(0, colon)), .mode = 0};
+    if (colon != text.npos)
+        result.mode =
+            static_cast<std::size_t>(std::ranges::find(kDesktopModes, text.substr(colon + 1)) - kDesktopModes.begin());
+    return result;
+}
+
+std::optional<DesktopMode> mode_for_profile(const Config& config, std::string_view profile) {
+    const std::string* text = profile == "power-saver"   ? &config.power.power_saver
+                              : profile == "balanced"    ? &config.power.balanced
+                              : profile == "performance" ? &config.power.performance
+                                                         : nullptr;
+    if (text == nullptr || text->empty())
+        return std::nullopt;
+    return parse_desktop_mode(*text);
+}
+
 Result<std::vector<DesktopScheduler>> desktop_schedulers(const Config& config) {
-    return Reader(config).read();
+    std::vector<DesktopScheduler> schedulers = SCXHOST_TRY(Reader(config).read());
+    const auto refuse = [&](std::string_view key, std::string what, std::string hint) {
+        return fail(Error{.kind = ErrorKind::kConfig,
+                          .what = fmt::format("{}: {}", key, what),
+                          .hint = std::move(hint),
+                          .where = config.where(std::string(key))});
+    };
+    for (const auto& [key, text] :
+         {std::pair<std::string_view, const std::string&>("dbus.default", config.dbus.default_scheduler),
+          {"power.power-saver", config.power.power_saver},
+          {"power.balanced", config.power.balanced},
+          {"power.performance", config.power.performance}}) {
+        if (text.empty())
+            continue;
+        DesktopMode wanted = parse_desktop_mode(text);
+        if (key == "dbus.default")
+            wanted.mode = parse_desktop_mode(":" + config.dbus.default_mode).mode;
+        const auto found = std::ranges::find(schedulers, wanted.scheduler, &DesktopScheduler::name);
+        std::vector<std::string> names;
+        for (const DesktopScheduler& scheduler : schedulers)
+            names.push_back(scheduler.name);
+        if (found == schedulers.end())
+            return refuse(key, fmt::format("{} is none of {}", quote_text(wanted.scheduler), kSection),
+                          names.empty() ? fmt::format("write a table [{}.{}]", kSection, wanted.scheduler)
+                                        : suggest_word(wanted.scheduler, names, "schedulers"));
+        if (!found->modes.contains(wanted.mode))
+            return refuse(key, fmt::format("{} has no mode {}", wanted.scheduler, kDesktopModes[wanted.mode]),
+                          fmt::format("write {}.{}.modes.{}", kSection, wanted.scheduler, kDesktopModes[wanted.mode]));
+    }
+    return schedulers;
 }
 
 } // namespace scxhost

@@ -9,6 +9,7 @@
 #include <array>
 #include <cstddef>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,7 +25,7 @@ struct DesktopChoice {
     std::string what;             // a plugin's name, or the absolute path of a configuration
     std::vector<std::string> set; // "scheduler.options.slice=\"1ms\"", as in the host's status
 
-    friend bool operator==(const DesktopChoice&, const DesktopChoice&) = default;
+    bool operator==(const DesktopChoice&) const = default;
 };
 
 struct DesktopScheduler {
@@ -32,7 +33,18 @@ struct DesktopScheduler {
     std::map<std::size_t, DesktopChoice> modes; // by mode; Auto is always there
 };
 
-// Reads config.dbus. Errors: kConfig, at the place of what is wrong.
+// One mode of one of them.
+struct DesktopMode {
+    std::string scheduler;
+    std::size_t mode = 0;
+};
+// "NAME" or "NAME:MODE", as the configuration has checked it.
+[[nodiscard]] DesktopMode parse_desktop_mode(std::string_view text);
+
+// What config.power says of a profile as power-profiles-daemon calls it ("power-saver"); nullopt: nothing.
+[[nodiscard]] std::optional<DesktopMode> mode_for_profile(const Config& config, std::string_view profile);
+
+// Reads config.dbus, and checks what refers to it. Errors: kConfig, at the place of what is wrong.
 [[nodiscard]] Result<std::vector<DesktopScheduler>> desktop_schedulers(const Config& config);
 
 } // namespace scxhost

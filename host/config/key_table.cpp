@@ -101,6 +101,17 @@ constexpr Grammar kDesktopMode{
     .accepts = [](std::string_view text) { return std::ranges::find(kDesktopModes, text) != kDesktopModes.end(); },
 };
 
+constexpr Grammar kOptionalDesktopMode{
+    .noun = "NAME or NAME:MODE",
+    .hint = "such as \"scx_bpfland:PowerSave\", with a name of dbus.schedulers",
+    .accepts =
+        [](std::string_view text) {
+            const std::size_t colon = text.find(':');
+            return text.empty() || (is_key_part(text.substr(0, colon)) &&
+                                    (colon == text.npos || kDesktopMode.accepts(text.substr(colon + 1))));
+        },
+};
+
 constexpr Grammar kBranchName{
     .noun = "a name for a branch",
     .hint = "a name is made of letters, digits, '_' and '-'; \"machine\" is the scheduler that is above all",
@@ -236,6 +247,13 @@ constexpr std::array kKeys{
     KeySpec{"dbus.schedulers", SettingsKey{at<&Config::dbus, &Config::Dbus::schedulers>},
             "What the tools may choose from, a table for each name: `plugin` or `config`, `options` or `args`, and "
             "`modes.MODE` with the same"},
+    KeySpec{"power.power-saver", WordKey{at<&Config::power, &Config::Power::power_saver>, &kOptionalDesktopMode},
+            "What `scxhost dbus` runs while power-profiles-daemon's profile is this one: `NAME` or `NAME:MODE` of "
+            "`dbus.schedulers`; empty leaves what runs"},
+    KeySpec{"power.balanced", WordKey{at<&Config::power, &Config::Power::balanced>, &kOptionalDesktopMode},
+            "The same for the profile in between"},
+    KeySpec{"power.performance", WordKey{at<&Config::power, &Config::Power::performance>, &kOptionalDesktopMode},
+            "The same for the profile for speed"},
 };
 
 constexpr std::array kBranchKeys{

@@ -38,10 +38,6 @@ Error not_configured(const std::string& name, const std::vector<DesktopScheduler
                                   : suggest_word(name, names, "schedulers")};
 }
 
-std::size_t mode_number(std::string_view name) {
-    return static_cast<std::size_t>(std::ranges::find(kDesktopModes, name) - kDesktopModes.begin());
-}
-
 // The error of a SWAP that has not come to run.
 Result<> success_of(const nlohmann::json& swap) {
     const std::string outcome = json_text(swap, "outcome");
@@ -69,6 +65,12 @@ Result<std::unique_ptr<Bridge>> Bridge::start(EventLoop& loop, BridgeSettings se
     bridge->authority_ = std::make_unique<Authority>(*bridge->bus_);
     SCXHOST_TRY(bridge->offer());
     bridge->link_->start();
+    bridge->power_profiles_ =
+        std::make_unique<PowerProfiles>(*bridge->bus_, [raw = bridge.get()](const std::string& profile) {
+            raw->profile_ = profile;
+            raw->follow_profile();
+        });
+    SCXHOST_TRY(bridge->power_profiles_->start());
     // Whoever calls finds everything there.
     SCXHOST_TRY(bridge->bus_->own(kLoader));
     SCXHOST_TRY(bridge->bus_->own(kHost));
@@ -85,7 +87,7 @@ Result<> Bridge::read_config() {
     config_ = std::move(config);
     schedulers_ = std::move(schedulers);
     default_ = {.scheduler = config_.dbus.default_scheduler,
-                .mode = static_cast<std::uint32_t>(mode_number(config_.dbus.default_mode)),
+                .mode = static_cast<std::uint32_t>(parse_desktop_mode(":" + config_.dbus.default_mode).mode),
                 .args = {}};
     if (default_.scheduler.empty()) {
         // As it would be shown if it ran.
@@ -127,6 +129,7 @@ void Bridge::on_connected() {
             settings_.warn(answer.error());
     });
     refresh();
+    follow_profile();
 }
 
 void Bridge::on_lost() {
@@ -148,7 +151,34 @@ void Bridge::on_event(const nlohmann::json& event) {
         std::exchange(waiting_, nullptr)->outcome(event);
     if (std::ranges::find(kChanges, name) != kChanges.end())
         refresh();
+    if (name == "enabled" || name == "settled")
+        follow_profile();
     emit_event(*bus_, name, seat, event);
+}
+
+void Bridge::follow_profile() {
+    if (profile_.empty() || waiting_ || !link_->connected())
+        return;
+    const std::string profile = std::exchange(profile_, {});
+    const std::optional<DesktopMode> wanted = mode_for_profile(config_, profile);
+    if (!wanted)
+        return;
+    const auto mode = static_cast<std::uint32_t>(wanted->mode);
+    Result<DesktopChoice> choice = choose(wanted->scheduler, mode);
+    const auto done = [this, profile](const Result<>& result) {
+        if (result)
+            return;
+        if (result.error().kind == ErrorKind::kBusy && profile_.empty())
+            profile_ = profile; // somebody else's request is under way: after its outcome
+        else
+            settings_.warn({.kind = result.error().kind,
+                            .what = fmt::format("for the power profile {}: {}", profile, result.error().what),
+                            .hint = result.error().hint});
+    };
+    if (choice)
+        select({.scheduler = wanted->scheduler, .mode = mode, .args = {}}, *choice, false, done);
+    else
+        done(fail(std::move(choice).error()));
 }
 
 void Bridge::refresh() {

@@ -12,6 +12,7 @@
 #include "host/dbus/bus.hpp"
 #include "host/dbus/desktop_state.hpp"
 #include "host/dbus/host_link.hpp"
+#include "host/dbus/power_profiles.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -54,6 +55,8 @@ private:
     void on_connected();
     void on_lost();
     void on_event(const nlohmann::json& event);
+    // Runs what the configuration has for the power profile, once nothing else is being prepared.
+    void follow_profile();
     void refresh();
     void show(DesktopState state);
 
@@ -84,10 +87,12 @@ private:
         Outcome outcome;
     };
     std::shared_ptr<Waiting> waiting_;
+    std::string profile_; // that nothing was done about yet
 
     std::unique_ptr<HostLink> link_;
     std::unique_ptr<Bus> bus_;
     std::unique_ptr<Authority> authority_;
+    std::unique_ptr<PowerProfiles> power_profiles_;
 };
 
 } // namespace scxhost

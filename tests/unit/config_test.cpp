@@ -215,7 +215,7 @@ TEST(Config, BadInputIsRefusedWithPlaceReasonAndHint) {
         {"unknown section, a known one is near", "[schedular]\nplugin = \"a\"\n", "c.toml:1:2",
          "unknown section [schedular]", R"(did you mean "scheduler"?)"},
         {"unknown section, none is near", "[scheduler]\nplugin = \"a\"\n[x]\n", "c.toml:3:2", "unknown section [x]",
-         "known sections: scheduler, program, host, swap, restart, stats, log, control, incidents and dbus"},
+         "known sections: scheduler, program, host, swap, restart, stats, log, control, incidents, dbus and power"},
         {"unknown key, a known one is near", "[host]\nfallbak = []\n", "c.toml:2:1",
          R"(unknown key "fallbak" in [host])", R"(did you mean "fallback"?)"},
         {"unknown key, none is near", "[swap]\nblanket = 1\n", "c.toml:2:1", R"(unknown key "blanket" in [swap])",

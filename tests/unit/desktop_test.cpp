@@ -76,18 +76,34 @@ TEST_P(DesktopMistakes, AreNamedWithTheirPlace) {
 
 INSTANTIATE_TEST_SUITE_P(
     Each, DesktopMistakes,
-    testing::Values(Mistake{"[dbus.schedulers.a]\noptions = { slice = 1 }", "does not say what to run", 2},
-                    Mistake{"[dbus.schedulers.a]\nmodes.Gaming = { plugin = \"simple\" }", "does not say what to run",
-                            2},
-                    Mistake{"[dbus.schedulers.a]\nplugin = \"b\"\nconfig = \"c.toml\"", "are both given", 2},
-                    Mistake{"[dbus.schedulers.a]\nplugin = \"b\"\nmodes.Gamin = { args = [] }", "did you mean", 3},
-                    Mistake{"[dbus.schedulers.a]\nplugin = \"b\"\nopts.slice = 1", "unknown key \"opts.slice\"", 3},
-                    Mistake{"[dbus.schedulers.a]\nplugin = \"/b.so\"", "not a plugin name", 2},
-                    Mistake{"[dbus.schedulers.a]\nconfig = \"\"", "not a path", 2},
-                    Mistake{"[dbus.schedulers.a]\nplugin = \"b\"\nargs = [1]", "expected", 3},
-                    Mistake{"[dbus.schedulers]\na = 1", "expected a table", 2},
-                    Mistake{"[dbus]\ndefault = \"a\"", "none of dbus.schedulers", 2},
-                    Mistake{"[dbus]\ndefault_mode = \"Fast\"", "a mode", 2}));
+    testing::Values(
+        Mistake{"[dbus.schedulers.a]\noptions = { slice = 1 }", "does not say what to run", 2},
+        Mistake{"[dbus.schedulers.a]\nmodes.Gaming = { plugin = \"simple\" }", "does not say what to run", 2},
+        Mistake{"[dbus.schedulers.a]\nplugin = \"b\"\nconfig = \"c.toml\"", "are both given", 2},
+        Mistake{"[dbus.schedulers.a]\nplugin = \"b\"\nmodes.Gamin = { args = [] }", "did you mean", 3},
+        Mistake{"[dbus.schedulers.a]\nplugin = \"b\"\nopts.slice = 1", "unknown key \"opts.slice\"", 3},
+        Mistake{"[dbus.schedulers.a]\nplugin = \"/b.so\"", "not a plugin name", 2},
+        Mistake{"[dbus.schedulers.a]\nconfig = \"\"", "not a path", 2},
+        Mistake{"[dbus.schedulers.a]\nplugin = \"b\"\nargs = [1]", "expected", 3},
+        Mistake{"[dbus.schedulers]\na = 1", "expected a table", 2},
+        Mistake{"[dbus]\ndefault = \"a\"", "none of dbus.schedulers", 2},
+        Mistake{"[dbus]\ndefault_mode = \"Fast\"", "a mode", 2},
+        Mistake{"[power]\nbalanced = \"a:Fast\"", "NAME:MODE", 2},
+        Mistake{"[power]\nbalanced = \"a:Gaming\"", "none of dbus.schedulers", 2},
+        Mistake{"[power]\nbalanced = \"a:Gaming\"\n[dbus.schedulers.a]\nplugin = \"b\"", "no mode Gaming", 2}));
+
+TEST(DesktopPower, AProfileHasTheModeThatIsConfigured) {
+    const Result<Config> config = parse(std::string(kThree) + "[power]\npower-saver = \"scx_lavd:PowerSave\"\n"
+                                                              "performance = \"scx_simple\"\n");
+    ASSERT_TRUE(config) << config.error().what;
+    const std::optional<DesktopMode> saver = mode_for_profile(*config, "power-saver");
+    ASSERT_TRUE(saver);
+    EXPECT_EQ(saver->scheduler, "scx_lavd");
+    EXPECT_EQ(saver->mode, 2U);
+    EXPECT_EQ(mode_for_profile(*config, "performance").value_or(DesktopMode()).scheduler, "scx_simple");
+    EXPECT_FALSE(mode_for_profile(*config, "balanced"));
+    EXPECT_FALSE(mode_for_profile(*config, "turbo"));
+}
 
 nlohmann::json runs(const std::string& name, nlohmann::json config, nlohmann::json options, std::uint64_t seq = 7) {
     return {{"scheduler",

@@ -364,6 +364,54 @@ TEST_F(DbusVm, AChangedConfigurationOffersOthers) {
     EXPECT_TRUE(wait_until([&] { return client().call("SwitchScheduler", "su", "scx_later", 0U).empty(); }));
 }
 
+// power-profiles-daemon, as far as it is listened to.
+class Profiles {
+public:
+    Profiles() {
+        static const sd_bus_vtable table[] = {
+            SD_BUS_VTABLE_START(0),
+            SD_BUS_PROPERTY("ActiveProfile", "s", &Profiles::get, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+            SD_BUS_VTABLE_END,
+        };
+        EXPECT_GE(sd_bus_add_object_vtable(client_.get(), nullptr, kPath, kName, table, this), 0);
+        EXPECT_GE(sd_bus_request_name(client_.get(), kName, 0), 0);
+    }
+    void set(const char* profile) {
+        active_ = profile;
+        EXPECT_GE(sd_bus_emit_properties_changed(client_.get(), kPath, kName, "ActiveProfile", nullptr), 0);
+        EXPECT_GE(sd_bus_flush(client_.get()), 0);
+    }
+
+private:
+    static constexpr const char* kName = "net.hadess.PowerProfiles";
+    static constexpr const char* kPath = "/net/hadess/PowerProfiles";
+    static int get(sd_bus*, const char*, const char*, const char*, sd_bus_message* out, void* data, sd_bus_error*) {
+        return sd_bus_message_append(out, "s", static_cast<Profiles*>(data)->active_);
+    }
+
+    const char* active_ = "balanced";
+    Client client_;
+};
+
+TEST_F(DbusVm, APowerProfileBringsItsScheduler) {
+    write_text("/root/desktop.toml.new",
+               std::string(kText) +
+                   "[dbus.schedulers.scx_later]\nplugin = \"simple\"\n[power]\npower-saver = \"scx_simple:Gaming\"\n"
+                   "performance = \"scx_first\"\n");
+    std::filesystem::rename("/root/desktop.toml.new", kConfig);
+    ASSERT_TRUE(wait_until([&] { return client().call("SchedulerModes", "s", "scx_later").empty(); }));
+    Profiles profiles;
+    profiles.set("power-saver");
+    EXPECT_TRUE(wait_until([] { return running_slice() == "\"3ms\""; }));
+    profiles.set("performance");
+    EXPECT_TRUE(wait_until([&] { return client().text_property("CurrentScheduler") == "scx_first"; }));
+    expect_runs("simple");
+    profiles.set("balanced"); // of which nothing is said
+    const std::uint64_t seq = kernel_status().enable_seq;
+    EXPECT_EQ(client().call("SwitchScheduler", "su", "scx_simple", 0U), "");
+    EXPECT_EQ(kernel_status().enable_seq, seq + 1);
+}
+
 TEST_F(DbusVm, TheOwnInterfaceTellsOutcomesAndEvents) {
     struct Heard {
         std::string enabled;
