@@ -95,7 +95,7 @@ package_changelog() {
 # package_source: upstream's archives as dpkg-source wants them, libbpf's beside ours, and the folder made of both. All
 # dates are the changelog's.
 package_source() {
-	local upstream libbpf source=$package_dir/source
+	local upstream libbpf date source=$package_dir/source
 	upstream=$(package_version)
 	upstream=$package_dir/scxhost_${upstream%-*}
 	libbpf=$(libbpf_archive)
@@ -104,8 +104,11 @@ package_source() {
 		tar -xf "$libbpf" -C "$source/libbpf" --strip-components=1 &&
 		cp -a "$root/packaging/debian" "$source/debian" &&
 		package_changelog >"$source/debian/changelog" &&
+		date=@$(dpkg-parsechangelog -l "$source/debian/changelog" -S Timestamp) &&
+		chmod -R u+rwX,go=rX "$source/debian" &&
+		find "$source/debian" -exec touch -d "$date" {} + &&
 		package_files | tar -c -C "$root" --null --files-from=- --sort=name --owner=0 --group=0 --numeric-owner \
-			--mode=u+rw,go=rX --mtime="@$(dpkg-parsechangelog -l "$source/debian/changelog" -S Timestamp)" \
+			--mode=u+rw,go=rX --mtime="$date" \
 			--transform='flags=r;s,^,scxhost/,' | gzip -9n >"$upstream.orig.tar.gz" &&
 		tar -xf "$upstream.orig.tar.gz" -C "$source" --strip-components=1
 }

@@ -20,7 +20,7 @@ TEXT
 # shell_scripts: NUL-ended paths.
 shell_scripts() {
 	grep -rlZ --include='*' -E '^#!(/usr/bin/env bash|/bin/busybox sh|/bin/sh)|^# shellcheck shell=' \
-		--exclude=CMakeLists.txt "$root/dev" "$root/tools" "$root/tests" "$root/host" "$root/.ci" | sort -z
+		--exclude=CMakeLists.txt "$root/dev" "$root/tools" "$root/tests" "$root/host" "$root/packaging" "$root/.ci" | sort -z
 }
 
 cmd_tidy() {
