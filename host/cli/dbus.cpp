@@ -35,9 +35,15 @@ CommandResult dbus(const DbusArguments& arguments) {
                              .read = [path = arguments.config] { return load_config(path); },
                              .warn = [&log](const Error& error) { log.diagnostic(Severity::kWarning, error); }}));
     SCXHOST_TRY(loop.run());
-    if (!asked_to_end) // only the bus ends the loop else
-        return fail(ErrorKind::kIo, "the bus has hung up", "is it running? with systemd: systemctl status dbus");
-    return ExitStatus::kDone;
+    if (bridge->failure())
+        return fail(*bridge->failure());
+    if (asked_to_end)
+        return ExitStatus::kDone;
+    // Unlike what else can go wrong, this may be over the next time: a service manager is to try again.
+    log.diagnostic(Severity::kError, {.kind = ErrorKind::kIo,
+                                      .what = "the bus has hung up",
+                                      .hint = "is it running? with systemd: systemctl status dbus"});
+    return ExitStatus::kSchedulerFailed;
 }
 
 } // namespace

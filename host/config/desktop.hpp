@@ -31,6 +31,8 @@ struct DesktopChoice {
 struct DesktopScheduler {
     std::string name;                           // what clients call it: "scx_bpfland"
     std::map<std::size_t, DesktopChoice> modes; // by mode; Auto is always there
+
+    bool operator==(const DesktopScheduler&) const = default;
 };
 
 // One mode of one of them.

@@ -36,6 +36,20 @@ Result<bool> flag(const json& params, const char* key, bool fallback) {
     return found->get<bool>();
 }
 
+// For what a swap's caller waits.
+enum class Wait { kNo, kConfirmed, kOutcome };
+
+Result<Wait> wait_of(const json& params) {
+    const auto found = params.find("wait");
+    if (found == params.end() || found->is_null())
+        return Wait::kOutcome;
+    if (*found == "confirmed")
+        return Wait::kConfirmed;
+    if (!found->is_boolean())
+        return fail(wrong_parameter("wait", "true, false or \"confirmed\""));
+    return found->get<bool>() ? Wait::kOutcome : Wait::kNo;
+}
+
 // A zero byte would end a path early for the kernel, but not for the checks before it.
 bool is_text(const json& value) {
     return value.is_string() && value.get_ref<const std::string&>().find('\0') == std::string::npos;
@@ -327,19 +341,22 @@ void HostService::metrics(const json&, const Peer& caller, const Reply& reply) {
 void HostService::swap(const json& params, const Peer& caller, // NOLINT(bugprone-exception-escape): not std::swap's
                        const Reply& reply) {
     const auto ask = [&]() -> Result<> {
-        const bool wait = SCXHOST_TRY(flag(params, "wait", true));
+        const Wait wait = SCXHOST_TRY(wait_of(params));
         const bool force = SCXHOST_TRY(flag(params, "force", false));
         const std::string seat = SCXHOST_TRY(seat_of(params));
         SCXHOST_TRY(supervisor_.check_seat(seat));
         const std::optional<Selection> selection = SCXHOST_TRY(selection_of(params));
         Supervisor::OutcomeCallback done;
-        if (wait)
-            done = [reply](const SwapReport& report) { reply(to_json(report)); };
+        if (wait != Wait::kNo)
+            done = [reply, wait, answered = std::make_shared<bool>(false)](const SwapReport& report) {
+                if ((report.outcome || wait == Wait::kConfirmed) && !std::exchange(*answered, true))
+                    reply(to_json(report));
+            };
         const auto asked = [this, seat, reply, wait, caller](const Result<>& result) {
             if (!result)
                 return reply(fail(result.error()));
             end_loan_of_others(caller);
-            if (!wait)
+            if (wait == Wait::kNo)
                 reply(json{{"outcome", "accepted"}, {"phase", to_string(supervisor_.phase(seat))}});
         };
         if (selection)

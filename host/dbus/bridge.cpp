@@ -38,6 +38,13 @@ Error not_configured(const std::string& name, const std::vector<DesktopScheduler
                                   : suggest_word(name, names, "schedulers")};
 }
 
+Error not_enabled(const Config& config) {
+    return {.kind = ErrorKind::kUsage,
+            .what = "the configuration does not let anybody in over D-Bus",
+            .hint = "write enabled = true in its section [dbus]",
+            .where = config.where("dbus.enabled")};
+}
+
 // The error of a SWAP that has not come to run.
 Result<> success_of(const nlohmann::json& swap) {
     const std::string outcome = json_text(swap, "outcome");
@@ -56,10 +63,7 @@ Result<std::unique_ptr<Bridge>> Bridge::start(EventLoop& loop, BridgeSettings se
     std::unique_ptr<Bridge> bridge(new Bridge(loop, std::move(settings)));
     SCXHOST_TRY(bridge->read_config());
     if (!bridge->config_.dbus.enabled)
-        return fail(Error{.kind = ErrorKind::kUsage,
-                          .what = "the configuration does not let anybody in over D-Bus",
-                          .hint = "write enabled = true in its section [dbus]",
-                          .where = bridge->config_.where("dbus.enabled")});
+        return fail(not_enabled(bridge->config_));
     bridge->generation_ = new_generation();
     bridge->bus_ = SCXHOST_TRY(Bus::open(loop, bridge->settings_.address));
     bridge->authority_ = std::make_unique<Authority>(*bridge->bus_);
@@ -67,6 +71,7 @@ Result<std::unique_ptr<Bridge>> Bridge::start(EventLoop& loop, BridgeSettings se
     bridge->link_->start();
     bridge->power_profiles_ =
         std::make_unique<PowerProfiles>(*bridge->bus_, [raw = bridge.get()](const std::string& profile) {
+            raw->only_from_default_ = raw->power_profiles_->is_first();
             raw->profile_ = profile;
             raw->follow_profile();
         });
@@ -85,7 +90,8 @@ Result<> Bridge::read_config() {
     Config config = SCXHOST_TRY(settings_.read());
     std::vector<DesktopScheduler> schedulers = SCXHOST_TRY(desktop_schedulers(config));
     config_ = std::move(config);
-    schedulers_ = std::move(schedulers);
+    const auto schedulers_before = std::exchange(schedulers_, std::move(schedulers));
+    const DesktopState default_before = default_;
     default_ = {.scheduler = config_.dbus.default_scheduler,
                 .mode = static_cast<std::uint32_t>(parse_desktop_mode(":" + config_.dbus.default_mode).mode),
                 .args = {}};
@@ -102,7 +108,7 @@ Result<> Bridge::read_config() {
                                           {"options", std::move(options)}}}};
         default_ = desktop_state(running, schedulers_, {});
     }
-    if (bus_)
+    if (bus_ && (schedulers_before != schedulers_ || default_before != default_))
         (void)sd_bus_emit_properties_changed(bus_->get(), kLoaderPath, kLoader, "SupportedSchedulers",
                                              "DefaultScheduler", "DefaultMode", nullptr);
     if (link_)
@@ -121,6 +127,16 @@ Result<> Bridge::offer() {
     return bus_->add(kHostPath, kHost, host_table(), this);
 }
 
+void Bridge::read_config_again() {
+    const Result<> read = read_config();
+    if (!read)
+        return settings_.warn(read.error());
+    if (config_.dbus.enabled)
+        return;
+    failure_ = not_enabled(config_);
+    loop_.stop();
+}
+
 void Bridge::on_connected() {
     generation_ = new_generation();
     (void)sd_bus_emit_properties_changed(bus_->get(), kLoaderPath, kLoader, "DaemonGeneration", nullptr);
@@ -128,8 +144,12 @@ void Bridge::on_connected() {
         if (!answer)
             settings_.warn(answer.error());
     });
+    read_config_again(); // which a host that is gone cannot tell to have changed
+    if (power_profiles_) {
+        profile_ = power_profiles_->profile();
+        only_from_default_ = true;
+    }
     refresh();
-    follow_profile();
 }
 
 void Bridge::on_lost() {
@@ -143,12 +163,11 @@ void Bridge::on_lost() {
 void Bridge::on_event(const nlohmann::json& event) {
     const std::string name = json_text(event, "event");
     const std::string seat = json_text(event, "seat");
-    if (name == "config-changed")
-        if (const Result<> read = read_config(); !read)
-            settings_.warn(read.error());
-    // A branch that comes up again, or a recovery, is not what was asked for: that has no outcome yet.
-    if (name == "enabled" && waiting_ && waiting_->seat == seat && json_text(event, "outcome") == "on-probation")
-        std::exchange(waiting_, nullptr)->outcome(event);
+    // Whoever has had the host read its configuration has said so, or has a request that settles.
+    if (name == "config-changed" || (name == "settled" && seat == "machine"))
+        read_config_again();
+    if (name == "enabled" && seat == "machine")
+        enabled_seq_ = static_cast<std::uint64_t>(json_integer(event, "enable_seq"));
     if (std::ranges::find(kChanges, name) != kChanges.end())
         refresh();
     if (name == "enabled" || name == "settled")
@@ -157,9 +176,11 @@ void Bridge::on_event(const nlohmann::json& event) {
 }
 
 void Bridge::follow_profile() {
-    if (profile_.empty() || waiting_ || !link_->connected())
+    if (profile_.empty() || swapping_ || status_.is_null())
         return;
     const std::string profile = std::exchange(profile_, {});
+    if (std::exchange(only_from_default_, false) && state_ != default_)
+        return;
     const std::optional<DesktopMode> wanted = mode_for_profile(config_, profile);
     if (!wanted)
         return;
@@ -196,6 +217,8 @@ void Bridge::refresh() {
         show(desktop_state(status_, schedulers_, chosen_));
         if (stale_)
             refresh();
+        else
+            follow_profile();
     });
 }
 
@@ -238,20 +261,20 @@ Result<DesktopChoice> Bridge::choose(const std::string& name, std::uint32_t mode
 }
 
 void Bridge::swap(const std::string& seat, const DesktopChoice& choice, bool force, Outcome outcome) {
-    if (waiting_)
+    if (swapping_)
         return outcome(fail(ErrorKind::kBusy, "another scheduler is being prepared", "ask again when it runs"));
-    nlohmann::json params = {{"force", force}};
+    nlohmann::json params = {{"force", force}, {"wait", "confirmed"}};
     if (!choice.what.empty())
         params.update({{"what", choice.what}, {"set", choice.set}});
     if (!seat.empty())
         params["at"] = seat;
-    const auto waiting = std::make_shared<Waiting>(seat.empty() ? "machine" : seat, std::move(outcome));
-    waiting_ = waiting;
-    link_->call("swap", std::move(params), [this, waiting](Result<nlohmann::json> answer) {
-        if (waiting_ != waiting)
-            return; // it was told of the kernel's word
-        waiting_ = nullptr;
-        waiting->outcome(std::move(answer));
+    swapping_ = true;
+    link_->call("swap", std::move(params), [this, outcome = std::move(outcome)](Result<nlohmann::json> answer) {
+        swapping_ = false;
+        const bool is_busy = !answer && answer.error().kind == ErrorKind::kBusy;
+        outcome(std::move(answer));
+        if (!is_busy) // else what the host is busy with has an outcome of its own
+            follow_profile();
     });
 }
 
@@ -260,10 +283,11 @@ void Bridge::select(DesktopState state, const DesktopChoice& choice, bool force,
          [this, state = std::move(state), choice, done = std::move(done)](Result<nlohmann::json> answer) {
              const Result<> success = answer ? success_of(*answer) : fail(answer.error());
              if (success) {
-                 const std::uint64_t seq = json_text(*answer, "event") == "enabled"
-                                               ? static_cast<std::uint64_t>(json_integer(*answer, "enable_seq"))
-                                               : running_seq(status_);
-                 chosen_ = {.enable_seq = seq, .state = state, .choice = choice};
+                 // The event came before the answer; of what runs already there is none.
+                 const bool is_new = json_text(*answer, "outcome") != "unchanged";
+                 chosen_ = {
+                     .enable_seq = is_new ? enabled_seq_ : running_seq(status_), .state = state, .choice = choice};
+                 show(state);
                  refresh();
              }
              done(success);

@@ -20,6 +20,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,9 @@ public:
     // `loop` must outlive the bridge. Errors: the configuration's; kUsage when it does not enable D-Bus; the bus's.
     static Result<std::unique_ptr<Bridge>> start(EventLoop& loop, BridgeSettings settings);
 
+    // Why the bridge has ended the loop by itself; nullopt: it has not.
+    [[nodiscard]] const std::optional<Error>& failure() const { return failure_; }
+
     // The interfaces' functions.
     struct Loader;
     struct Host;
@@ -51,6 +55,7 @@ private:
 
     Bridge(EventLoop& loop, BridgeSettings settings);
     Result<> read_config();
+    void read_config_again();
     Result<> offer();
     void on_connected();
     void on_lost();
@@ -62,8 +67,8 @@ private:
 
     [[nodiscard]] const DesktopScheduler* find(const std::string& name) const;
     [[nodiscard]] Result<DesktopChoice> choose(const std::string& name, std::uint32_t mode) const;
-    // Asks the host to swap at `seat` (empty: the machine's). `outcome` is called once: with the event "enabled" when
-    // the kernel has confirmed it, with a SWAP that tells why it did not come to that, or with an error.
+    // Asks the host to swap at `seat` (empty: the machine's). `outcome` is called once: with a SWAP, as soon as the
+    // kernel has confirmed it or it is known that it does not, or with an error.
     void swap(const std::string& seat, const DesktopChoice& choice, bool force, Outcome outcome);
     // The same for a client of org.scx.Loader, for whom all is an error but success.
     void select(DesktopState state, const DesktopChoice& choice, bool force, std::function<void(Result<>)> done);
@@ -80,14 +85,12 @@ private:
     DesktopState state_;
     DesktopRun chosen_;
     bool refreshing_ = false;
-    bool stale_ = false; // what is being asked for has changed meanwhile
-    // A request that the kernel has not confirmed yet.
-    struct Waiting {
-        std::string seat;
-        Outcome outcome;
-    };
-    std::shared_ptr<Waiting> waiting_;
-    std::string profile_; // that nothing was done about yet
+    bool stale_ = false;             // what is being asked for has changed meanwhile
+    bool swapping_ = false;          // a request has not been confirmed yet
+    std::uint64_t enabled_seq_ = 0;  // of the machine's scheduler that was confirmed last
+    std::string profile_;            // that nothing was done about yet
+    bool only_from_default_ = false; // and it is not to undo what somebody has chosen
+    std::optional<Error> failure_;
 
     std::unique_ptr<HostLink> link_;
     std::unique_ptr<Bus> bus_;

@@ -69,7 +69,7 @@ DesktopChoice choice_of_running(const nlohmann::json& status) {
     DesktopChoice choice;
     const nlohmann::json& running = json_member(status, "scheduler");
     choice.what = json_text(running, "config");
-    if (choice.what.empty())
+    if (choice.what.empty() && json_member(running, "process").is_null())
         choice.what = json_text(running, "name");
     if (const nlohmann::json& options = json_member(running, "options"); options.is_object())
         for (const auto& [key, text] : options.items())

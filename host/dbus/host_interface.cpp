@@ -14,6 +14,21 @@
 
 namespace scxhost {
 
+namespace {
+
+// What programs wrote, the kernel's dumps and the verifier's log are for root and the host's group, in whatever they
+// stand.
+void drop_private(nlohmann::json& value) {
+    if (value.is_object())
+        for (const char* key : {"detail", "dump", "output"})
+            value.erase(key);
+    if (value.is_structured())
+        for (nlohmann::json& member : value)
+            drop_private(member);
+}
+
+} // namespace
+
 struct Bridge::Host {
     static Result<> status(Bridge& bridge, sd_bus_message* call) { return forward(bridge, call, "status", {}); }
 
@@ -89,10 +104,19 @@ private:
             answer_error(call, sent.error());
     }
 
+    // Of what everybody may ask for, so much is under way at a time: what changes something does not wait behind it.
+    static constexpr std::size_t kMaxLooks = 32;
+
     static Result<> forward(Bridge& bridge, sd_bus_message* call, const char* method, nlohmann::json params) {
+        if (sd_bus_message_get_expect_reply(call) <= 0)
+            return {};
+        if (bridge.link_->calls() >= kMaxLooks)
+            return fail(ErrorKind::kBusy, "too many calls wait for the host's answer", "ask again later");
         if (params.is_null())
             params = nlohmann::json::object();
-        bridge.link_->call(method, std::move(params), [kept = share(call)](const Result<nlohmann::json>& result) {
+        bridge.link_->call(method, std::move(params), [kept = share(call)](Result<nlohmann::json> result) {
+            if (result)
+                drop_private(*result);
             answer_object(kept.get(), result);
         });
         return {};
@@ -130,12 +154,9 @@ const sd_bus_vtable* host_table() {
 void emit_event(Bus& bus, const std::string& name, const std::string& seat, nlohmann::json event) {
     if (name == "output")
         return;
-    for (const char* elsewhere : {"event", "seat", "output"})
+    for (const char* elsewhere : {"event", "seat"})
         event.erase(elsewhere);
-    if (const auto exit = event.find("exit"); exit != event.end() && exit->is_object())
-        exit->erase("dump");
-    if (const auto error = event.find("error"); error != event.end() && error->is_object())
-        error->erase("detail");
+    drop_private(event);
     sd_bus_message* signal = nullptr;
     int code = sd_bus_message_new_signal(bus.get(), &signal, kHostPath, Bridge::kHost, "Event");
     const BusMessage owner(signal);

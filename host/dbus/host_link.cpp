@@ -51,8 +51,11 @@ void HostLink::call(const std::string& method, nlohmann::json params, Answer ans
     if (!fd_)
         return answer(fail(error_));
     const std::uint64_t id = ++last_id_;
+    const std::string line = format_call(Call{.id = id, .method = method, .params = std::move(params)});
+    if (line.size() > kMaxRequestBytes) // who sends one is cut off, and with him all who call through this link
+        return answer(fail(ErrorKind::kUsage, "the call is too long"));
     calls_.emplace(id, std::move(answer));
-    out_ += format_call(Call{.id = id, .method = method, .params = std::move(params)});
+    out_ += line;
     flush();
 }
 

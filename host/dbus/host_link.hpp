@@ -40,9 +40,11 @@ public:
 
     // Connects before it returns, when there is a host.
     void start() { connect(); }
-    // `answer` is called once: with the host's answer or error, or with kNoHost, at once when there is no host. Not at
-    // all at the link's end.
+    // `answer` is called once: with the host's answer or error; with kNoHost, at once when there is no host; or with
+    // kUsage, when the host would not take a call that long. Not at all at the link's end.
     void call(const std::string& method, nlohmann::json params, Answer answer);
+    // Calls that have no answer yet.
+    [[nodiscard]] std::size_t calls() const { return calls_.size(); }
     [[nodiscard]] bool connected() const { return static_cast<bool>(fd_); }
     // Why not.
     [[nodiscard]] const Error& error() const { return error_; }

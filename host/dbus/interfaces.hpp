@@ -17,8 +17,7 @@ inline constexpr const char* kHostPath = "/org/scxhost/Host1";
 [[nodiscard]] const sd_bus_vtable* loader_table();
 [[nodiscard]] const sd_bus_vtable* host_table();
 
-// The signal Event of org.scxhost.Host1. Output of programs and dumps of the kernel are left out: every user can hear
-// it.
+// The signal Event of org.scxhost.Host1, which every user can hear: without what is private.
 void emit_event(Bus& bus, const std::string& name, const std::string& seat, nlohmann::json event);
 
 // The answer to a call that returns nothing: success, or the error's text with its hint.

@@ -19,9 +19,10 @@ struct Bridge::Loader {
         const char* name = nullptr;
         std::uint32_t mode = 0;
         SCXHOST_TRY(read_arguments(call, "su", &name, &mode));
-        const DesktopChoice choice = SCXHOST_TRY(bridge.choose(name, mode));
-        begin(bridge, call, Authority::kSwitch, {.scheduler = name, .mode = mode, .args = {}}, choice, false);
-        return {};
+        return begin(bridge, call, Authority::kSwitch, [&bridge, name = std::string(name), mode]() -> Result<Request> {
+            return Request{.state = {.scheduler = name, .mode = mode, .args = {}},
+                           .choice = SCXHOST_TRY(bridge.choose(name, mode))};
+        });
     }
 
     // StartSchedulerWithArgs(s, as), SwitchSchedulerWithArgs(s, as)
@@ -29,12 +30,14 @@ struct Bridge::Loader {
         const char* name = nullptr;
         SCXHOST_TRY(read_arguments(call, "s", &name));
         std::vector<std::string> args = SCXHOST_TRY(read_strings(call));
-        DesktopChoice choice = SCXHOST_TRY(bridge.choose(name, 0));
-        for (std::string& assignment : SCXHOST_TRY(assignments(choice, args)))
-            choice.set.push_back(std::move(assignment));
-        begin(bridge, call, Authority::kConfigure, {.scheduler = name, .mode = 0, .args = std::move(args)}, choice,
-              false);
-        return {};
+        return begin(bridge, call, Authority::kConfigure,
+                     [&bridge, name = std::string(name), args = std::move(args)]() -> Result<Request> {
+                         Request request{.state = {.scheduler = name, .mode = 0, .args = args}, .choice = {}};
+                         request.choice = SCXHOST_TRY(bridge.choose(name, 0));
+                         for (std::string& assignment : SCXHOST_TRY(assignments(request.choice, args)))
+                             request.choice.set.push_back(std::move(assignment));
+                         return request;
+                     });
     }
 
     static Result<> stop(Bridge& bridge, sd_bus_message* call) {
@@ -49,21 +52,30 @@ struct Bridge::Loader {
     }
 
     static Result<> restart(Bridge& bridge, sd_bus_message* call) {
-        const bool is_chosen =
-            bridge.chosen_.enable_seq != 0 && bridge.chosen_.enable_seq == running_seq(bridge.status_);
-        const DesktopChoice choice = is_chosen ? bridge.chosen_.choice : choice_of_running(bridge.status_);
-        if (!is_chosen && choice.what.empty())
-            return fail(ErrorKind::kUsage, "there is nothing to restart: no scheduler of the host's runs");
-        begin(bridge, call, Authority::kSwitch, bridge.state_, choice, true);
-        return {};
+        return begin(bridge, call, Authority::kSwitch, [&bridge]() -> Result<Request> {
+            Request request{.state = bridge.state_, .choice = {}, .force = true};
+            const std::uint64_t seq = running_seq(bridge.status_);
+            if (seq == 0)
+                return fail(ErrorKind::kUsage, "there is nothing to restart: no scheduler of the host's runs");
+            if (bridge.chosen_.enable_seq == seq) {
+                request.choice = bridge.chosen_.choice;
+                return request;
+            }
+            request.choice = choice_of_running(bridge.status_);
+            if (request.choice.what.empty())
+                return fail(ErrorKind::kUsage, "what runs was not started from a configuration or as a plugin",
+                            "start it anew as it was started: scxhost swap");
+            return request;
+        });
     }
 
     static Result<> restore_default(Bridge& bridge, sd_bus_message* call) {
-        DesktopChoice choice; // nothing: the host's own configuration
-        if (!bridge.config_.dbus.default_scheduler.empty())
-            choice = SCXHOST_TRY(bridge.choose(bridge.default_.scheduler, bridge.default_.mode));
-        begin(bridge, call, Authority::kSwitch, bridge.default_, choice, false);
-        return {};
+        return begin(bridge, call, Authority::kSwitch, [&bridge]() -> Result<Request> {
+            Request request{.state = bridge.default_, .choice = {}}; // nothing: the host's own configuration
+            if (!bridge.config_.dbus.default_scheduler.empty())
+                request.choice = SCXHOST_TRY(bridge.choose(bridge.default_.scheduler, bridge.default_.mode));
+            return request;
+        });
     }
 
     static Result<> modes(Bridge& bridge, sd_bus_message* call) {
@@ -162,16 +174,27 @@ private:
         return result;
     }
 
-    static void begin(Bridge& bridge, sd_bus_message* call, const char* action, DesktopState state,
-                      DesktopChoice choice, bool force) {
-        bridge.authorized(call, action,
-                          [&bridge, kept = share(call), state = std::move(state), choice = std::move(choice),
-                           force](const Result<>& may) {
-                              if (!may)
-                                  return answer(kept.get(), may);
-                              bridge.select(state, choice, force,
-                                            [kept](const Result<>& done) { answer(kept.get(), done); });
-                          });
+    struct Request {
+        DesktopState state;
+        DesktopChoice choice;
+        bool force = false;
+    };
+
+    // `make` is asked twice: now, for an error before anybody is asked for a password, and when the caller may, since
+    // much can have changed before a dialog.
+    static Result<> begin(Bridge& bridge, sd_bus_message* call, const char* action,
+                          std::function<Result<Request>()> make) {
+        SCXHOST_TRY(make());
+        bridge.authorized(call, action, [&bridge, kept = share(call), make = std::move(make)](const Result<>& may) {
+            if (!may)
+                return answer(kept.get(), may);
+            const Result<Request> request = make();
+            if (!request)
+                return answer_error(kept.get(), request.error());
+            bridge.select(request->state, request->choice, request->force,
+                          [kept](const Result<>& done) { answer(kept.get(), done); });
+        });
+        return {};
     }
 };
 

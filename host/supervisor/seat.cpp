@@ -451,6 +451,8 @@ void Seat::enabled(SchedulerId id, Attached attached, std::optional<event::Left>
                    {"options", options_json(facts)},
                    {"notes", facts.notes}});
     emit("enabled", std::move(fields));
+    for (const OutcomeCallback& callback : std::vector(spec.callbacks))
+        callback(spec.report);
     arm_interval();
     ever_enabled_ = true;
     listener_.on_seat_enabled(*this);

@@ -108,8 +108,9 @@ public:
 
     // The first request, which nobody waits for.
     void start(const Config& config);
-    // As Supervisor::request(). The callback comes once, when the outcome is known and its incident, if there is one,
-    // is recorded. `base` is what base_config() is to be from then on; by default it follows from `config`.
+    // As Supervisor::request(). The callback comes when the kernel has confirmed the scheduler, with a report that has
+    // no outcome yet, and then, in every case, when the outcome is known and its incident, if there is one, is
+    // recorded. `base` is what base_config() is to be from then on; by default it follows from `config`.
     Result<> request(Config config, bool force, OutcomeCallback done, std::shared_ptr<const Config> base = nullptr);
     // Lets one more caller have the answer to a request that is under way; false when it is not.
     bool join(SchedulerId request, OutcomeCallback done);

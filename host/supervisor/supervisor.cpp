@@ -347,6 +347,8 @@ void Supervisor::restore(const Remembered& remembered, std::function<void(const 
         return done(nullptr);
     // Also when it failed meanwhile, and is in quarantine: somebody wanted it, and it ran.
     const auto ended = [this, done](const SwapReport& report) {
+        if (!report.outcome)
+            return; // nothing is certain yet
         if (report.outcome == SwapOutcome::kRefused || report.outcome == SwapOutcome::kRolledBack)
             (void)stop();
         done(&report);

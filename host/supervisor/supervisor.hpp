@@ -117,7 +117,8 @@ public:
     // Asks for another scheduler, once its configuration is read. The configuration is followed, fallbacks and all,
     // while the scheduler runs. One that is just what runs already is not touched, unless forced. `asked` comes first,
     // and always: with the errors of reading, or kBusy, where another request is being prepared or stop() came in
-    // between. `done` comes once, if what was asked for is under way: after probation, or when it failed.
+    // between. `done` comes if what was asked for is under way: without an outcome when the kernel has confirmed it,
+    // and with one after probation, or when it failed.
     void request(const std::string& seat, ConfigReader::Read read, bool force, AskedCallback asked,
                  OutcomeCallback done);
     // Likewise with the configuration that the host was started from; of a branch, with what the last configuration

@@ -7,11 +7,12 @@
 #include "tests/vm/host_commands.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
-#include <atomic>
+#include <mutex>
 #include <optional>
 #include <thread>
 
@@ -215,6 +216,21 @@ TEST_F(DbusVm, WhatFailsIsAnErrorAndTheGoodOneRuns) {
                 HasSubstr("is no option"));
 }
 
+// What comes in its place is not what was asked for, though the kernel has confirmed it.
+TEST_F(DbusVm, AFallbackIsNoSuccess) {
+    write_text("/root/desktop.toml.new", std::string(kText) + "[host]\nfallback = [\"simple\"]\n"
+                                                              "[dbus.schedulers.scx_zulu]\nplugin = \"simple\"\n");
+    std::filesystem::rename("/root/desktop.toml.new", kConfig);
+    ASSERT_TRUE(wait_until([&] { return client().call("SchedulerModes", "s", "scx_zulu").empty(); }));
+    EXPECT_EQ(client().call("RestartScheduler", ""), "");
+    EXPECT_EQ(client().call("StopScheduler", ""), "");
+    ASSERT_TRUE(wait_until([] { return static_cast<bool>(on_its_own_scheduler()); }));
+    EXPECT_THAT(client().call("SwitchScheduler", "su", "scx_faulty", 0U), HasSubstr("init"));
+    ASSERT_TRUE(wait_until([] { return kernel_status().state == SchedExtState::kEnabled; }));
+    EXPECT_TRUE(wait_until([&] { return client().text_property("CurrentScheduler") == "scx_simple"; }))
+        << client().text_property("CurrentScheduler");
+}
+
 // Who listens to the property sees the kernel's state of that moment, whoever has swapped.
 TEST_F(DbusVm, PropertiesChangeWhenTheKernelHasConfirmed) {
     struct Seen {
@@ -243,8 +259,45 @@ TEST_F(DbusVm, PropertiesChangeWhenTheKernelHasConfirmed) {
     EXPECT_EQ(client().text_property("CurrentScheduler"), "scx_faulty");
 }
 
+// Answers calls on a thread of its own.
+class Server {
+public:
+    Server(const Server&) = delete;
+    Server& operator=(const Server&) = delete;
+
+protected:
+    Server() = default;
+    ~Server() { stop(); }
+
+    void serve(const char* name) {
+        EXPECT_GE(sd_bus_request_name(client_.get(), name, 0), 0);
+        thread_ = std::jthread([this](const std::stop_token& stop) {
+            while (!stop.stop_requested()) {
+                {
+                    const std::lock_guard lock(mutex_);
+                    while (sd_bus_process(client_.get(), nullptr) > 0) {
+                    }
+                }
+                pollfd polled{.fd = sd_bus_get_fd(client_.get()), .events = POLLIN, .revents = 0};
+                (void)::poll(&polled, 1, 50);
+            }
+        });
+    }
+    void stop() {
+        thread_.request_stop();
+        if (thread_.joinable())
+            thread_.join();
+    }
+
+    std::mutex mutex_; // for client_
+    Client client_;
+
+private:
+    std::jthread thread_;
+};
+
 // Says to polkit's one question what the test wants, and remembers what was asked.
-class Polkit {
+class Polkit : public Server {
 public:
     explicit Polkit(bool allows)
         : allows_(allows) {
@@ -257,19 +310,11 @@ public:
         EXPECT_GE(sd_bus_add_object_vtable(client_.get(), nullptr, "/org/freedesktop/PolicyKit1/Authority",
                                            "org.freedesktop.PolicyKit1.Authority", table, this),
                   0);
-        EXPECT_GE(sd_bus_request_name(client_.get(), "org.freedesktop.PolicyKit1", 0), 0);
-        thread_ = std::jthread([this](const std::stop_token& stop) {
-            while (!stop.stop_requested()) {
-                while (sd_bus_process(client_.get(), nullptr) > 0) {
-                }
-                (void)sd_bus_wait(client_.get(), 50'000);
-            }
-        });
+        serve("org.freedesktop.PolicyKit1");
     }
+    ~Polkit() { stop(); }
     std::string asked() {
-        thread_.request_stop();
-        if (thread_.joinable())
-            thread_.join();
+        stop();
         return asked_;
     }
 
@@ -285,8 +330,6 @@ private:
 
     bool allows_;
     std::string asked_;
-    Client client_;
-    std::jthread thread_;
 };
 
 TEST_F(DbusVm, OthersThanRootMayWhatPolkitAllows) {
@@ -323,15 +366,21 @@ TEST_F(DbusVm, AFloodOfCallsHindersNobody) {
     const pid_t flood = ::fork();
     if (flood == 0) {
         Client greedy;
-        for (;;) {
+        const auto send = [&greedy](const char* name, const char* path, const char* method, const char* argument) {
             sd_bus_message* message = nullptr;
-            (void)sd_bus_message_new_method_call(greedy.get(), &message, "org.scx.Loader", "/org/scx/Loader",
-                                                 "org.scx.Loader", "SchedulerModeArgs");
-            (void)sd_bus_message_append(message, "s", "scx_simple");
+            (void)sd_bus_message_new_method_call(greedy.get(), &message, name, path, name, method);
+            (void)sd_bus_message_append(message, "s", argument);
             (void)sd_bus_send(greedy.get(), message, nullptr);
             sd_bus_message_unref(message);
+        };
+        const std::string too_long(100'000, 'x'); // for the host, which hangs up on who sends that
+        send("org.scxhost.Host1", "/org/scxhost/Host1", "Statistics", too_long.c_str());
+        for (;;) {
+            send("org.scx.Loader", "/org/scx/Loader", "SchedulerModeArgs", "scx_simple");
+            send("org.scxhost.Host1", "/org/scxhost/Host1", "Statistics", "");
         }
     }
+    const std::string generation = client().text_property("DaemonGeneration");
     for (int i = 0; i < 5; ++i) {
         EXPECT_EQ(client().text_property("CurrentScheduler"), "scx_simple");
         EXPECT_EQ(client().call("RestartScheduler", ""), "");
@@ -339,6 +388,7 @@ TEST_F(DbusVm, AFloodOfCallsHindersNobody) {
     ::kill(flood, SIGKILL);
     ::waitpid(flood, nullptr, 0);
     EXPECT_TRUE(std::filesystem::exists(fmt::format("/proc/{}", bridge().pid())));
+    EXPECT_EQ(client().text_property("DaemonGeneration"), generation); // nor was the host lost
 }
 
 // While no host runs there is no scheduler, and an error says so; the next host is found by itself.
@@ -358,14 +408,14 @@ TEST_F(DbusVm, TheHostMayGoAndComeBack) {
 
 // What a changed configuration offers is there without a restart.
 TEST_F(DbusVm, AChangedConfigurationOffersOthers) {
-    EXPECT_THAT(client().call("SwitchScheduler", "su", "scx_later", 0U), HasSubstr("no scheduler \"scx_later\""));
-    write_text("/root/desktop.toml.new", std::string(kText) + "[dbus.schedulers.scx_later]\nplugin = \"simple\"\n");
+    EXPECT_THAT(client().call("SwitchScheduler", "su", "scx_zulu", 0U), HasSubstr("no scheduler \"scx_zulu\""));
+    write_text("/root/desktop.toml.new", std::string(kText) + "[dbus.schedulers.scx_zulu]\nplugin = \"simple\"\n");
     std::filesystem::rename("/root/desktop.toml.new", kConfig);
-    EXPECT_TRUE(wait_until([&] { return client().call("SwitchScheduler", "su", "scx_later", 0U).empty(); }));
+    EXPECT_TRUE(wait_until([&] { return client().call("SwitchScheduler", "su", "scx_zulu", 0U).empty(); }));
 }
 
 // power-profiles-daemon, as far as it is listened to.
-class Profiles {
+class Profiles : public Server {
 public:
     Profiles() {
         static const sd_bus_vtable table[] = {
@@ -374,9 +424,11 @@ public:
             SD_BUS_VTABLE_END,
         };
         EXPECT_GE(sd_bus_add_object_vtable(client_.get(), nullptr, kPath, kName, table, this), 0);
-        EXPECT_GE(sd_bus_request_name(client_.get(), kName, 0), 0);
+        serve(kName);
     }
+    ~Profiles() { stop(); }
     void set(const char* profile) {
+        const std::lock_guard lock(mutex_);
         active_ = profile;
         EXPECT_GE(sd_bus_emit_properties_changed(client_.get(), kPath, kName, "ActiveProfile", nullptr), 0);
         EXPECT_GE(sd_bus_flush(client_.get()), 0);
@@ -390,22 +442,40 @@ private:
     }
 
     const char* active_ = "balanced";
-    Client client_;
 };
 
 TEST_F(DbusVm, APowerProfileBringsItsScheduler) {
     write_text("/root/desktop.toml.new",
                std::string(kText) +
-                   "[dbus.schedulers.scx_later]\nplugin = \"simple\"\n[power]\npower-saver = \"scx_simple:Gaming\"\n"
+                   "[dbus.schedulers.scx_zulu]\nplugin = \"simple\"\n[power]\npower-saver = \"scx_simple:Gaming\"\n"
                    "performance = \"scx_first\"\n");
     std::filesystem::rename("/root/desktop.toml.new", kConfig);
-    ASSERT_TRUE(wait_until([&] { return client().call("SchedulerModes", "s", "scx_later").empty(); }));
+    ASSERT_TRUE(wait_until([&] { return client().call("SchedulerModes", "s", "scx_zulu").empty(); }));
     Profiles profiles;
     profiles.set("power-saver");
     EXPECT_TRUE(wait_until([] { return running_slice() == "\"3ms\""; }));
     profiles.set("performance");
     EXPECT_TRUE(wait_until([&] { return client().text_property("CurrentScheduler") == "scx_first"; }));
     expect_runs("simple");
+    // A signal that somebody else has sent is no profile.
+    Client forger;
+    sd_bus_message* forged = nullptr;
+    ASSERT_GE(sd_bus_message_new_signal(forger.get(), &forged, "/net/hadess/PowerProfiles",
+                                        "org.freedesktop.DBus.Properties", "PropertiesChanged"),
+              0);
+    ASSERT_GE(sd_bus_message_append(forged, "sa{sv}as", "net.hadess.PowerProfiles", 1, "ActiveProfile", "s",
+                                    "power-saver", 0),
+              0);
+    const char* bridge_name = nullptr;
+    sd_bus_creds* creds = nullptr;
+    ASSERT_GE(sd_bus_get_name_creds(forger.get(), "org.scx.Loader", SD_BUS_CREDS_UNIQUE_NAME, &creds), 0);
+    ASSERT_GE(sd_bus_creds_get_unique_name(creds, &bridge_name), 0);
+    ASSERT_GE(sd_bus_message_set_destination(forged, bridge_name), 0);
+    ASSERT_GE(sd_bus_send(forger.get(), forged, nullptr), 0);
+    ASSERT_GE(sd_bus_flush(forger.get()), 0);
+    sd_bus_message_unref(forged);
+    sd_bus_creds_unref(creds);
+    EXPECT_EQ(client().text_property("CurrentScheduler"), "scx_first");
     profiles.set("balanced"); // of which nothing is said
     const std::uint64_t seq = kernel_status().enable_seq;
     EXPECT_EQ(client().call("SwitchScheduler", "su", "scx_simple", 0U), "");
