@@ -9,8 +9,15 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 namespace scxhost {
 namespace {
+
+struct StatusArguments {
+    ControlArguments control;
+    bool ready = false;
+};
 
 using Rows = std::vector<std::vector<std::string>>;
 
@@ -61,12 +68,25 @@ void add_branches(Rows& rows, const nlohmann::json& below, const std::string& ab
     }
 }
 
-CommandResult status(const ControlArguments& arguments) {
-    nlohmann::json answer = SCXHOST_TRY(ask_host(arguments, "status"));
-    if (arguments.json) {
+bool is_good(const nlohmann::json& seat) {
+    return text_in(seat, "phase") == "good" && member(seat, "agrees") == true;
+}
+
+// All seats are. Of what a branch waits for, somebody else decides.
+bool is_ready(const nlohmann::json& answer) {
+    const nlohmann::json& below = member(answer, "below");
+    return is_good(answer) && (!below.is_array() || std::ranges::all_of(below, [](const nlohmann::json& branch) {
+               return is_good(branch) || text_in(branch, "phase") == "waiting";
+           }));
+}
+
+CommandResult status(const StatusArguments& arguments) {
+    nlohmann::json answer = SCXHOST_TRY(ask_host(arguments.control, "status"));
+    const ExitStatus end = !arguments.ready || is_ready(answer) ? ExitStatus::kDone : ExitStatus::kSchedulerFailed;
+    if (arguments.control.json) {
         answer["schema"] = kJsonSchema;
         print_json(answer);
-        return ExitStatus::kDone;
+        return end;
     }
     const bool colour = wants_colour(STDOUT_FILENO);
     const nlohmann::json& scheduler = member(answer, "scheduler");
@@ -114,16 +134,21 @@ CommandResult status(const ControlArguments& arguments) {
     rows.push_back(
         {"host", fmt::format("process {}, scxhost {}", integer_in(answer, "pid"), text_in(answer, "version"))});
     print(format_table(rows));
-    return ExitStatus::kDone;
+    return end;
 }
 
 } // namespace
 
 void add_status(CommandLine line) {
     CLI::App* command = line.app.add_subcommand("status", "Show what the running host does, and what the kernel says");
-    const auto arguments = std::make_shared<ControlArguments>();
-    add_control(*command, *arguments);
+    const auto arguments = std::make_shared<StatusArguments>();
+    command->add_flag(
+        "--ready", arguments->ready,
+        "End with status 1 unless the machine's scheduler and those of all branches that do not wait for\n"
+        "their cgroup are good: the kernel has each, and probation is over");
+    add_control(*command, arguments->control);
     command->footer("\nThe exit status is 5 when no host is running.\n\nExamples:\n  scxhost status\n"
+                    "  scxhost status --ready && echo the new scheduler is good\n"
                     "  scxhost status --json | jq .scheduler.title");
     command->callback([arguments, &chosen = line.chosen] { chosen = [arguments] { return status(*arguments); }; });
 }

@@ -100,7 +100,7 @@ private:
                                   "for an object or a program write config = \"FILE.toml\" with a file that names it"));
         } else if (key == "config") {
             const std::string path = SCXHOST_TRY(setting.as_string());
-            if (path.empty() || path.find('\0') != std::string::npos)
+            if (path.empty() || std::ranges::find(path, '\0') != path.end())
                 return fail(error(setting, quote_text(path) + " is not a path", "such as \"bpfland.toml\""));
             into.config = (folder() / path).lexically_normal().string();
         } else {

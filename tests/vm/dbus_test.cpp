@@ -14,6 +14,7 @@
 
 #include <mutex>
 #include <optional>
+#include <sstream>
 #include <thread>
 
 namespace scxhost {
@@ -229,6 +230,67 @@ TEST_F(DbusVm, AFallbackIsNoSuccess) {
     ASSERT_TRUE(wait_until([] { return kernel_status().state == SchedExtState::kEnabled; }));
     EXPECT_TRUE(wait_until([&] { return client().text_property("CurrentScheduler") == "scx_simple"; }))
         << client().text_property("CurrentScheduler");
+}
+
+// The value of an attribute in a line of XML.
+std::string attribute(const std::string& line, std::string_view name) {
+    const std::string before = fmt::format(" {}=\"", name);
+    const std::size_t begin = line.find(before);
+    if (begin == std::string::npos)
+        return {};
+    const std::size_t value = begin + before.size();
+    return line.substr(value, line.find('"', value) - value);
+}
+
+// What an object says it has in an interface: "Method(arguments) -> results", "Property: type".
+std::vector<std::string> members(sd_bus* bus, const char* name, const char* path) {
+    sd_bus_message* reply = nullptr;
+    const char* xml = "";
+    EXPECT_GE(
+        sd_bus_call_method(bus, name, path, "org.freedesktop.DBus.Introspectable", "Introspect", nullptr, &reply, ""),
+        0);
+    EXPECT_GE(sd_bus_message_read(reply, "s", &xml), 0);
+    std::vector<std::string> result;
+    std::string interface;
+    std::string method;
+    std::string in;
+    std::string out;
+    std::istringstream lines(xml);
+    for (std::string line; std::getline(lines, line);) {
+        if (line.find("<interface ") != std::string::npos)
+            interface = attribute(line, "name");
+        if (interface != name)
+            continue;
+        if (line.find("<method ") != std::string::npos) {
+            method = attribute(line, "name");
+            in.clear();
+            out.clear();
+        } else if (line.find("<arg ") != std::string::npos) {
+            (attribute(line, "direction") == "out" ? out : in) += attribute(line, "type");
+        } else if (line.find("<property ") != std::string::npos) {
+            result.push_back(attribute(line, "name") + ": " + attribute(line, "type"));
+        }
+        const bool has_no_arguments =
+            line.find("<method ") != std::string::npos && line.find("/>") != std::string::npos;
+        if (has_no_arguments || line.find("</method>") != std::string::npos)
+            result.push_back(fmt::format("{}({}) -> {}", method, in, out));
+    }
+    sd_bus_message_unref(reply);
+    return result;
+}
+
+// As the tools that there are call it.
+TEST_F(DbusVm, TheInterfaceIsTheOneThatDesktopToolsKnow) {
+    EXPECT_THAT(members(client().get(), "org.scx.Loader", "/org/scx/Loader"),
+                testing::UnorderedElementsAre(
+                    "StartScheduler(su) -> ", "StartSchedulerWithArgs(sas) -> ", "SwitchScheduler(su) -> ",
+                    "SwitchSchedulerWithArgs(sas) -> ", "StopScheduler() -> ", "RestartScheduler() -> ",
+                    "RestoreDefault() -> ", "SchedulerModes(s) -> au", "SchedulerModeArgs(s) -> a(uas)",
+                    "CurrentScheduler: s", "SchedulerMode: u", "CurrentSchedulerArgs: as", "SupportedSchedulers: as",
+                    "DefaultScheduler: s", "DefaultMode: u", "DaemonGeneration: s"));
+    EXPECT_THAT(members(client().get(), "org.scxhost.Host1", "/org/scxhost/Host1"),
+                testing::UnorderedElementsAre("Status() -> a{sv}", "Statistics(s) -> a{sv}", "Swap(sa{ss}s) -> a{sv}",
+                                              "Stop(s) -> ", "Resume(s) -> ", "Incidents() -> a(uss)"));
 }
 
 // Who listens to the property sees the kernel's state of that moment, whoever has swapped.

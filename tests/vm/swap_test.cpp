@@ -129,6 +129,22 @@ void misbehave(std::minstd_rand& random) {
     }
 }
 
+// For scripts: the kernel has it, and probation is over.
+TEST_F(SwapVm, StatusIsReadyWhenTheSchedulerIsGood) {
+    const auto ready = [] { return HostProcess({"status", "--ready"}).wait(); };
+    const std::unique_ptr<HostProcess> host = start({"--set", "swap.probation=1h"});
+    EXPECT_EQ(wait_for_phase("probation").value("agrees", false), true);
+    EXPECT_EQ(ready(), 1);
+    EXPECT_EQ(swap({"simple", "--set", "swap.probation=0s", "--set", "slice=3ms"}).status, 0);
+    wait_for_phase("good");
+    EXPECT_EQ(ready(), 0);
+    EXPECT_EQ(HostProcess({"stop"}).wait(), 0);
+    wait_for_phase("stopped");
+    EXPECT_EQ(ready(), 1);
+    end(*host);
+    EXPECT_EQ(ready(), 5);
+}
+
 TEST_F(SwapVm, BackAndForthUnderLoad) {
     const std::string other = has_qmap() ? "qmap" : kFaulty;
     const SwapLoad load(500);
