@@ -52,7 +52,7 @@ void add_dbus(CommandLine line) {
     CLI::App* command = line.app.add_subcommand("dbus", "Serve desktop tools on D-Bus, for the running host");
     const auto arguments = std::make_shared<DbusArguments>();
     command
-        ->add_option("CONFIG", arguments->config,
+        ->add_option("FILE", arguments->config,
                      "The host's configuration (default: /etc/scxhost/scxhost.toml), whose section [dbus] says what\n"
                      "may be chosen")
         ->type_name("");

@@ -89,14 +89,15 @@ TEST_F(CompleteTest, EveryKindOfValueHasItsWordsOrFiles) {
     EXPECT_EQ(files({"run", "--for", ""}), OfferedFiles::kNone);
     EXPECT_EQ(files({"swap", "--program", "/bin/x", "--", ""}), OfferedFiles::kAll);
     EXPECT_EQ(files({"status", ""}), OfferedFiles::kNone);
+    EXPECT_EQ(files({"dbus", ""}), OfferedFiles::kAll);
     EXPECT_EQ(files({"compare", "kernel", "simple", "--", ""}), OfferedFiles::kAll);
     EXPECT_THAT(words({"compare", "--workload", "builtin:m"}), ElementsAre("builtin:messages", "builtin:mix"));
     EXPECT_THAT(words({"compare", "ker"}), ElementsAre("kernel"));
     EXPECT_THAT(words({"compare", "kernel", "--plugin-dir", kZooDir, "goo"}), ElementsAre("good")) << "and one more";
     EXPECT_THAT(words({"run", "good", "--plugin-dir", kZooDir, "goo"}), testing::IsEmpty()) << "only one";
     // A kind that the table in complete.cpp does not have would be offered nothing, unseen.
-    const std::set<std::string> known = {"WHAT", "FILE", "PATH", "DIR",    "KEY=VALUE", "NUMBER", "SHELL",
-                                         "TIME", "N",    "NAME", "FORMAT", "WORKLOAD",  "REGEX",  "BRANCH"};
+    const std::set<std::string> known = {"WHAT", "FILE", "PATH",   "DIR",      "KEY=VALUE", "NUMBER", "SHELL",  "TIME",
+                                         "N",    "NAME", "FORMAT", "WORKLOAD", "REGEX",     "BRANCH", "ADDRESS"};
     std::vector<const CLI::App*> commands = {&app_};
     while (!commands.empty()) {
         const CLI::App* command = commands.back();
