@@ -74,7 +74,7 @@ TEST(DelegateConfig, WhatIsWrongIsNamedWithItsPlace) {
     };
     const std::string rule = "[[delegate]]\nuser = \"alice\"\ncgroup = ";
     const std::vector<Case> cases = {
-        {rule + "\"/work\"\n", "no branch is for the cgroup /work", 20, 10},
+        {rule + "\"/builds\"\n", "no branch is for the cgroup /builds", 20, 10},
         {rule + "\"/games\"\n", "no branch is for the cgroup /games", 20, 10}, // no part of a name
         {rule + "\"/\"\n", "is not a cgroup", 20, 10},
         {rule + "\"/games.slice/../x\"\n", "is not a cgroup", 20, 10},
@@ -143,17 +143,17 @@ protected:
         EXPECT_EQ(checked.error().kind, ErrorKind::kPermission) << method << params;
         EXPECT_THAT(checked.error().what, AllOf(HasSubstr("user alice may not"), HasSubstr(message))) << params;
         EXPECT_THAT(checked.error().hint, HasSubstr("games (plugins: simple and interactive)")) << params;
-        EXPECT_THAT(checked.error().hint, Not(HasSubstr("work"))) << "other branches are not told";
+        EXPECT_THAT(checked.error().hint, Not(HasSubstr("builds"))) << "other branches are not told";
     }
 
     Delegation delegation_{{
         {.uid = kAlice, .user = "alice", .cgroup = "/games.slice", .plugins = {"simple", "interactive"}},
         {.uid = kAlice, .user = "alice", .cgroup = "/games.slice/shooters", .plugins = {"qmap"}},
-        {.uid = kBob, .user = "bob", .cgroup = "/work", .plugins = {}},
+        {.uid = kBob, .user = "bob", .cgroup = "/builds", .plugins = {}},
     }};
     std::vector<Config::Branch> branches_ = {
         {.name = "games", .cgroup = "/games.slice"},
-        {.name = "work", .cgroup = "/work"},
+        {.name = "builds", .cgroup = "/builds"},
         {.name = "like", .cgroup = "/games.slice2"},
         {.name = "shooters", .cgroup = "/games.slice/shooters"},
     };
@@ -185,9 +185,10 @@ TEST_F(DelegatedCalls, WhatADelegateMay) {
         const Result<> checked = check(kAlice, method, params);
         EXPECT_TRUE(checked) << method << params << (checked ? "" : checked.error().what);
     }
-    EXPECT_TRUE(check(kBob, "swap", {{"at", "work"}}));
-    EXPECT_TRUE(check(kBob, "stop", {{"at", "work"}}));
-    EXPECT_THAT(check(kBob, "swap", {{"at", "work"}, {"what", "simple"}}).error().hint, HasSubstr("work (no plugins)"));
+    EXPECT_TRUE(check(kBob, "swap", {{"at", "builds"}}));
+    EXPECT_TRUE(check(kBob, "stop", {{"at", "builds"}}));
+    EXPECT_THAT(check(kBob, "swap", {{"at", "builds"}, {"what", "simple"}}).error().hint,
+                HasSubstr("builds (no plugins)"));
 }
 
 TEST_F(DelegatedCalls, EverythingElseIsRefused) {
@@ -196,7 +197,7 @@ TEST_F(DelegatedCalls, EverythingElseIsRefused) {
     for (const char* method : {"swap", "stop", "resume", "stats"}) {
         expect_refused(method, json::object(), "without naming a branch");
         expect_refused(method, {{"at", nullptr}}, "without naming a branch");
-        for (const char* seat : {"machine", "", "work", "like", "gmaes", "/games.slice", "games/"})
+        for (const char* seat : {"machine", "", "builds", "like", "gmaes", "/games.slice", "games/"})
             expect_refused(method, {{"at", seat}}, std::string("at \"") + seat + "\"");
         expect_refused(method, {{"at", {"games"}}}, "at that");
         expect_refused(method, {{"at", 7}}, "at that");
@@ -232,8 +233,8 @@ TEST_F(DelegatedCalls, RulesAreForBranchesThatThereAre) {
     ASSERT_FALSE(checked);
     EXPECT_THAT(checked.error().hint, HasSubstr("no branch now"));
     EXPECT_FALSE(delegation_.covers(kBob, "/games.slice"));
-    EXPECT_TRUE(delegation_.covers(kBob, "/work/deep/er"));
-    EXPECT_FALSE(delegation_.covers(kBob, "/workshop"));
+    EXPECT_TRUE(delegation_.covers(kBob, "/builds/deep/er"));
+    EXPECT_FALSE(delegation_.covers(kBob, "/buildstore"));
 }
 
 // What matters is what the request makes, however it is written.
@@ -309,7 +310,7 @@ TEST(DelegatedChoice, DiffersInThePluginAndItsOptionsOnly) {
     };
     expect_noticed([](Config& config) { config.scheduler.plugin = "qmap"; });
     expect_noticed([](Config& config) { config.scheduler.calls.emplace_back(); });
-    expect_noticed([](Config& config) { config.branch.cgroup = "/work"; });
+    expect_noticed([](Config& config) { config.branch.cgroup = "/builds"; });
     expect_noticed([](Config& config) { config.below.emplace_back(); });
     expect_noticed([](Config& config) { config.delegates.emplace_back(); });
     expect_noticed([](Config& config) { config.places["swap.probation"] = {}; });
