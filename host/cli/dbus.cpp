@@ -6,10 +6,7 @@
 #include "host/dbus/bridge.hpp"
 
 #include <CLI/CLI.hpp>
-#include <fmt/format.h>
 #include <signal.h>
-
-#include <cstdio>
 
 namespace scxhost {
 namespace {

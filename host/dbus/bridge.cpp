@@ -224,18 +224,18 @@ void Bridge::refresh() {
 
 void Bridge::show(DesktopState state) {
     const DesktopState before = std::exchange(state_, std::move(state));
-    std::vector<char*> changed;
-    static std::string scheduler = "CurrentScheduler";
-    static std::string mode = "SchedulerMode";
-    static std::string args = "CurrentSchedulerArgs";
+    std::vector<std::string> names;
     if (before.scheduler != state_.scheduler)
-        changed.push_back(scheduler.data());
+        names.emplace_back("CurrentScheduler");
     if (before.mode != state_.mode)
-        changed.push_back(mode.data());
+        names.emplace_back("SchedulerMode");
     if (before.args != state_.args)
-        changed.push_back(args.data());
+        names.emplace_back("CurrentSchedulerArgs");
+    std::vector<char*> changed; // ends with a null pointer
+    for (std::string& name : names)
+        changed.push_back(name.data());
     changed.push_back(nullptr);
-    if (changed.size() > 1)
+    if (!names.empty())
         (void)sd_bus_emit_properties_changed_strv(bus_->get(), kLoaderPath, kLoader, changed.data());
 }
 
@@ -292,10 +292,6 @@ void Bridge::select(DesktopState state, const DesktopChoice& choice, bool force,
              }
              done(success);
          });
-}
-
-void Bridge::authorized(sd_bus_message* call, const char* action, std::function<void(Result<>)> done) {
-    authority_->ask(call, action, std::move(done));
 }
 
 } // namespace scxhost

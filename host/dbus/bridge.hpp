@@ -72,8 +72,6 @@ private:
     void swap(const std::string& seat, const DesktopChoice& choice, bool force, Outcome outcome);
     // The same for a client of org.scx.Loader, for whom all is an error but success.
     void select(DesktopState state, const DesktopChoice& choice, bool force, std::function<void(Result<>)> done);
-    // `done` is called with an error, or the caller may.
-    void authorized(sd_bus_message* call, const char* action, std::function<void(Result<>)> done);
 
     EventLoop& loop_;
     BridgeSettings settings_;

@@ -30,40 +30,50 @@ void drop_private(nlohmann::json& value) {
 } // namespace
 
 struct Bridge::Host {
-    static Result<> status(Bridge& bridge, sd_bus_message* call) { return forward(bridge, call, "status", {}); }
+    static Result<> status(Bridge& bridge, sd_bus_message* call) {
+        return forward(bridge, call, "status", nlohmann::json::object());
+    }
 
     static Result<> statistics(Bridge& bridge, sd_bus_message* call) {
-        return forward(bridge, call, "stats", SCXHOST_TRY(at(call)));
+        return forward(bridge, call, "stats", at_params(SCXHOST_TRY(at(call))));
     }
 
     // Swap(s name, a{ss} options, s branch)
     static Result<> swap(Bridge& bridge, sd_bus_message* call) {
         const char* name = nullptr;
         SCXHOST_TRY(read_arguments(call, "s", &name));
-        DesktopChoice choice{.what = name, .set = {}};
-        if (bridge.find(name) != nullptr)
-            choice = SCXHOST_TRY(bridge.choose(name, 0));
-        else if (!is_key_part(name)) // the host reads files as root: no caller of ours is to name them
+        const bool is_configured = bridge.find(name) != nullptr;
+        if (!is_configured && !is_key_part(name)) // the host reads files as root: no caller of ours is to name them
             return fail(ErrorKind::kUsage, "a scheduler is named as the configuration does, or by its plugin's name");
+        std::vector<std::string> options;
         int code = sd_bus_message_enter_container(call, 'a', "{ss}");
         const char* key = nullptr;
         const char* value = nullptr;
         while (code >= 0 && (code = sd_bus_message_read(call, "{ss}", &key, &value)) > 0) {
             if (!is_key_part(key))
                 return fail(ErrorKind::kUsage, fmt::format("{} is no option", key));
-            choice.set.push_back(fmt::format("scheduler.options.{}={}", key, value));
+            options.push_back(fmt::format("scheduler.options.{}={}", key, value));
         }
         if (code < 0 || (code = sd_bus_message_exit_container(call)) < 0)
             return fail(unreadable_call(code));
-        const std::string seat = json_of(SCXHOST_TRY(at(call)));
-        bridge.authorized(call, Authority::kConfigure,
-                          [&bridge, kept = share(call), choice = std::move(choice), seat](const Result<>& may) {
-                              if (!may)
-                                  return answer(kept.get(), may);
-                              bridge.swap(seat, choice, false, [kept](const Result<nlohmann::json>& outcome) {
-                                  answer_object(kept.get(), outcome);
-                              });
-                          });
+        const std::string seat = SCXHOST_TRY(at(call));
+        const char* action = is_configured && options.empty() ? Authority::kSwitch : Authority::kConfigure;
+        bridge.authority_->ask(call, action,
+                               [&bridge, kept = share(call), is_configured, name = std::string(name),
+                                options = std::move(options), seat](const Result<>& may) {
+                                   if (!may)
+                                       return answer(kept.get(), may);
+                                   // As it is configured now: somebody may have thought about his password for long.
+                                   Result<DesktopChoice> choice = DesktopChoice{.what = name, .set = {}};
+                                   if (is_configured)
+                                       choice = bridge.choose(name, 0);
+                                   if (!choice)
+                                       return answer_error(kept.get(), choice.error());
+                                   choice->set.insert(choice->set.end(), options.begin(), options.end());
+                                   bridge.swap(seat, *choice, false, [kept](Result<nlohmann::json> outcome) {
+                                       answer_object(kept.get(), std::move(outcome));
+                                   });
+                               });
         return {};
     }
 
@@ -84,21 +94,21 @@ struct Bridge::Host {
     }
 
 private:
-    static std::string json_of(const nlohmann::json& params) { return params.value("at", std::string()); }
-
     // The branch, as the last argument; empty: the machine's scheduler.
-    static Result<nlohmann::json> at(sd_bus_message* call) {
+    static Result<std::string> at(sd_bus_message* call) {
         const char* branch = nullptr;
         SCXHOST_TRY(read_arguments(call, "s", &branch));
-        nlohmann::json params = nlohmann::json::object();
-        if (*branch != '\0')
-            params["at"] = branch;
-        return params;
+        return std::string(branch);
+    }
+    // The same as a parameter of the host's methods.
+    static nlohmann::json at_params(const std::string& branch) {
+        return branch.empty() ? nlohmann::json::object() : nlohmann::json{{"at", branch}};
     }
 
-    static void answer_object(sd_bus_message* call, const Result<nlohmann::json>& object) {
+    static void answer_object(sd_bus_message* call, Result<nlohmann::json> object) {
         if (!object)
             return answer_error(call, object.error());
+        drop_private(*object);
         const Result<> sent = reply(call, [&](sd_bus_message* out) { return append_object(out, *object); });
         if (!sent)
             answer_error(call, sent.error());
@@ -112,25 +122,22 @@ private:
             return {};
         if (bridge.link_->calls() >= kMaxLooks)
             return fail(ErrorKind::kBusy, "too many calls wait for the host's answer", "ask again later");
-        if (params.is_null())
-            params = nlohmann::json::object();
         bridge.link_->call(method, std::move(params), [kept = share(call)](Result<nlohmann::json> result) {
-            if (result)
-                drop_private(*result);
-            answer_object(kept.get(), result);
+            answer_object(kept.get(), std::move(result));
         });
         return {};
     }
 
     static Result<> order(Bridge& bridge, sd_bus_message* call, const char* method) {
-        const nlohmann::json params = SCXHOST_TRY(at(call));
-        bridge.authorized(call, Authority::kSwitch, [&bridge, kept = share(call), method, params](const Result<>& may) {
-            if (!may)
-                return answer(kept.get(), may);
-            bridge.link_->call(method, params, [kept](const Result<nlohmann::json>& done) {
-                answer(kept.get(), done ? Result<>() : fail(done.error()));
-            });
-        });
+        const nlohmann::json params = at_params(SCXHOST_TRY(at(call)));
+        bridge.authority_->ask(call, Authority::kSwitch,
+                               [&bridge, kept = share(call), method, params](const Result<>& may) {
+                                   if (!may)
+                                       return answer(kept.get(), may);
+                                   bridge.link_->call(method, params, [kept](const Result<nlohmann::json>& done) {
+                                       answer(kept.get(), done ? Result<>() : fail(done.error()));
+                                   });
+                               });
         return {};
     }
 };

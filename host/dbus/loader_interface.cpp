@@ -41,7 +41,7 @@ struct Bridge::Loader {
     }
 
     static Result<> stop(Bridge& bridge, sd_bus_message* call) {
-        bridge.authorized(call, Authority::kSwitch, [&bridge, kept = share(call)](const Result<>& may) {
+        bridge.authority_->ask(call, Authority::kSwitch, [&bridge, kept = share(call)](const Result<>& may) {
             if (!may)
                 return answer(kept.get(), may);
             bridge.link_->call("stop", nlohmann::json::object(), [kept](const Result<nlohmann::json>& stopped) {
@@ -185,15 +185,16 @@ private:
     static Result<> begin(Bridge& bridge, sd_bus_message* call, const char* action,
                           std::function<Result<Request>()> make) {
         SCXHOST_TRY(make());
-        bridge.authorized(call, action, [&bridge, kept = share(call), make = std::move(make)](const Result<>& may) {
-            if (!may)
-                return answer(kept.get(), may);
-            const Result<Request> request = make();
-            if (!request)
-                return answer_error(kept.get(), request.error());
-            bridge.select(request->state, request->choice, request->force,
-                          [kept](const Result<>& done) { answer(kept.get(), done); });
-        });
+        bridge.authority_->ask(call, action,
+                               [&bridge, kept = share(call), make = std::move(make)](const Result<>& may) {
+                                   if (!may)
+                                       return answer(kept.get(), may);
+                                   const Result<Request> request = make();
+                                   if (!request)
+                                       return answer_error(kept.get(), request.error());
+                                   bridge.select(request->state, request->choice, request->force,
+                                                 [kept](const Result<>& done) { answer(kept.get(), done); });
+                               });
         return {};
     }
 };

@@ -416,6 +416,20 @@ TEST_F(DbusVm, OthersThanRootMayWhatPolkitAllows) {
         EXPECT_EQ(as_nobody("SwitchScheduler", "su", "scx_simple", 1U), "");
         EXPECT_EQ(running_slice(), "\"3ms\"");
     }
+    { // in the other interface too: what is configured, options of one's own, and what is not configured
+        Polkit polkit(false);
+        as_other_user(65534, 65534, {}, [] {
+            const Client nobody;
+            const auto swap = [&nobody](const char* types, auto... arguments) {
+                return sd_bus_call_method(nobody.get(), "org.scxhost.Host1", "/org/scxhost/Host1", "org.scxhost.Host1",
+                                          "Swap", nullptr, nullptr, types, arguments...);
+            };
+            EXPECT_EQ(swap("sa{ss}s", "scx_simple", 0, ""), -EACCES);
+            EXPECT_EQ(swap("sa{ss}s", "scx_simple", 1, "slice", "9ms", ""), -EACCES);
+            EXPECT_EQ(swap("sa{ss}s", "simple", 0, ""), -EACCES);
+        });
+        EXPECT_EQ(polkit.asked(), "org.scxhost.switch org.scxhost.configure org.scxhost.configure ");
+    }
     // To look needs nobody's word.
     as_other_user(65534, 65534, {}, [&] {
         Client nobody;
