@@ -222,6 +222,12 @@ TEST_F(DbusVm, AFallbackIsNoSuccess) {
     write_text("/root/desktop.toml.new", std::string(kText) + "[host]\nfallback = [\"simple\"]\n"
                                                               "[dbus.schedulers.scx_zulu]\nplugin = \"simple\"\n");
     std::filesystem::rename("/root/desktop.toml.new", kConfig);
+    // Its bus is told of a changed file first; a request in the middle of its preparation is refused as busy.
+    for (std::string outcome; outcome != "unchanged";) {
+        const auto settled = host().next_event("settled");
+        ASSERT_TRUE(settled) << host().err();
+        outcome = settled->value("outcome", "");
+    }
     ASSERT_TRUE(wait_until([&] { return client().call("SchedulerModes", "s", "scx_zulu").empty(); }));
     EXPECT_EQ(client().call("RestartScheduler", ""), "");
     EXPECT_EQ(client().call("StopScheduler", ""), "");
