@@ -8,7 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <unordered_map>
+#include <functional>
 #include <unordered_set>
 #include <utility>
 
@@ -41,17 +41,16 @@ bool ends_in_implicit_argument(const struct btf* btf, const struct btf_type* fun
     return type && btf_is_struct(type) && btf_name(btf, type->name_off) == kImplicitArgument;
 }
 
-template <typename Visit>
-void for_each_enumerator(const struct btf* btf, const struct btf_type* type, Visit visit) {
-    if (btf_is_enum64(type)) {
-        for (const struct btf_enum64& entry : std::span(btf_enum64(type), btf_vlen(type)))
-            visit(btf_name(btf, entry.name_off), btf_enum64_value(&entry));
-        return;
-    }
-    const bool is_signed = btf_kflag(type);
-    for (const struct btf_enum& entry : std::span(btf_enum(type), btf_vlen(type)))
-        visit(btf_name(btf, entry.name_off), is_signed ? static_cast<std::uint64_t>(std::int64_t{entry.val})
-                                                       : std::uint64_t{static_cast<__u32>(entry.val)});
+std::string_view enumerator_name(const struct btf* btf, const struct btf_type* type, std::uint32_t index) {
+    return btf_name(btf, btf_is_enum64(type) ? btf_enum64(type)[index].name_off : btf_enum(type)[index].name_off);
+}
+
+// Sign-extended.
+std::uint64_t enumerator_value(const struct btf_type* type, std::uint32_t index) {
+    if (btf_is_enum64(type))
+        return btf_enum64_value(&btf_enum64(type)[index]);
+    const __s32 value = btf_enum(type)[index].val;
+    return btf_kflag(type) ? static_cast<std::uint64_t>(std::int64_t{value}) : std::uint64_t{static_cast<__u32>(value)};
 }
 
 const struct btf_type* find_struct(const struct btf* btf, const std::string& name) {
@@ -61,48 +60,117 @@ const struct btf_type* find_struct(const struct btf* btf, const std::string& nam
 
 } // namespace
 
+// Names of the BTF and what bears them, in one block of memory: a kernel has far more than 100,000, and a node for each
+// would be most of what a host has at rest.
+class KernelBtf::Names {
+public:
+    // The type, or the enumerator of that number in it.
+    struct Place {
+        std::uint32_t type = 0; // 0: void, which has no name
+        std::uint32_t index = 0;
+    };
+
+    // At most `count` names will be added.
+    explicit Names(std::size_t count)
+        : places_(count + count / 2 + 1) {}
+
+    // The first one of a name stays.
+    void add(const struct btf* btf, Place place) {
+        if (Place& slot = places_[find(btf, name_of(btf, place))]; slot.type == 0)
+            slot = place;
+    }
+    // Nullptr: there is none of this name.
+    [[nodiscard]] const Place* at(const struct btf* btf, std::string_view name) const {
+        const Place& slot = places_[find(btf, name)];
+        return slot.type == 0 ? nullptr : &slot;
+    }
+    [[nodiscard]] bool contains(const struct btf* btf, std::string_view name) const { return at(btf, name) != nullptr; }
+
+private:
+    static std::string_view name_of(const struct btf* btf, Place place) {
+        const struct btf_type* type = btf__type_by_id(btf, place.type);
+        return btf_is_any_enum(type) ? enumerator_name(btf, type, place.index) : btf_name(btf, type->name_off);
+    }
+    // The slot of this name, or the free one for it. A third of the slots is free.
+    [[nodiscard]] std::size_t find(const struct btf* btf, std::string_view name) const {
+        std::size_t at = std::hash<std::string_view>()(name) % places_.size();
+        while (places_[at].type != 0 && name_of(btf, places_[at]) != name)
+            at = at + 1 == places_.size() ? 0 : at + 1;
+        return at;
+    }
+
+    std::vector<Place> places_;
+};
+
 struct KernelBtf::Index {
-    std::unordered_map<std::string_view, std::uint64_t> enumerators;
-    std::unordered_map<std::string_view, __u32> functions; // name -> type id
+    Names enumerators;
+    Names functions;
     std::unordered_set<std::string_view> kfuncs;
     std::vector<MalformedKfunc> malformed; // sorted by name
 
-    explicit Index(const struct btf* btf);
+    explicit Index(const struct btf* btf)
+        : Index(btf, Counts(btf)) {}
 
     [[nodiscard]] std::optional<MalformedKfunc> check_kfunc(const struct btf* btf, std::string_view name) const;
+
+private:
+    struct Counts {
+        std::size_t enumerators = 0;
+        std::size_t functions = 0;
+
+        explicit Counts(const struct btf* btf) {
+            const __u32 count = btf__type_cnt(btf);
+            for (__u32 id = 1; id < count; ++id) {
+                const struct btf_type* type = btf__type_by_id(btf, id);
+                if (btf_is_any_enum(type))
+                    enumerators += btf_vlen(type);
+                else if (btf_is_func(type))
+                    ++functions;
+            }
+        }
+    };
+    Index(const struct btf* btf, const Counts& counts);
 };
 
-KernelBtf::Index::Index(const struct btf* btf) {
+KernelBtf::Index::Index(const struct btf* btf, const Counts& counts)
+    : enumerators(counts.enumerators)
+    , functions(counts.functions) {
     const __u32 count = btf__type_cnt(btf);
     for (__u32 id = 1; id < count; ++id) {
         const struct btf_type* type = btf__type_by_id(btf, id);
         if (btf_is_any_enum(type)) {
-            for_each_enumerator(btf, type,
-                                [&](std::string_view name, std::uint64_t value) { enumerators.emplace(name, value); });
+            for (std::uint32_t index = 0; index < btf_vlen(type); ++index)
+                enumerators.add(btf, {.type = id, .index = index});
         } else if (btf_is_func(type)) {
-            functions.emplace(btf_name(btf, type->name_off), id);
+            functions.add(btf, {.type = id});
         } else if (btf_is_decl_tag(type) && btf_name(btf, type->name_off) == kKfuncTag) {
             const struct btf_type* func = btf__type_by_id(btf, type->type);
             if (func && btf_is_func(func))
                 kfuncs.insert(btf_name(btf, func->name_off));
         }
     }
-    for (const auto& [name, id] : functions)
-        if (kfuncs.contains(name) || is_named_like_a_kfunc(name))
+    for (__u32 id = 1; id < count; ++id) {
+        const struct btf_type* type = btf__type_by_id(btf, id);
+        if (!btf_is_func(type))
+            continue;
+        const std::string_view name = btf_name(btf, type->name_off);
+        const bool is_first = functions.at(btf, name)->type == id;
+        if (is_first && (kfuncs.contains(name) || is_named_like_a_kfunc(name)))
             if (auto kfunc = check_kfunc(btf, name))
                 malformed.push_back(*std::move(kfunc));
+    }
     std::ranges::sort(malformed, {}, &MalformedKfunc::name);
 }
 
 std::optional<MalformedKfunc> KernelBtf::Index::check_kfunc(const struct btf* btf, std::string_view name) const {
-    const auto func = functions.find(name);
-    if (func == functions.end() || !ends_in_implicit_argument(btf, btf__type_by_id(btf, func->second)))
+    const Names::Place* func = functions.at(btf, name);
+    if (func == nullptr || !ends_in_implicit_argument(btf, btf__type_by_id(btf, func->type)))
         return std::nullopt;
-    if (name.ends_with(kTwinSuffix) && functions.contains(name.substr(0, name.size() - kTwinSuffix.size())))
+    if (name.ends_with(kTwinSuffix) && functions.contains(btf, name.substr(0, name.size() - kTwinSuffix.size())))
         return std::nullopt; // the twin itself
     const std::string twin = std::string(name).append(kTwinSuffix);
     std::string why = "its hidden argument (struct bpf_prog_aux *) shows in the prototype";
-    if (!functions.contains(twin))
+    if (!functions.contains(btf, twin))
         why += " and its twin " + twin + " is missing";
     return MalformedKfunc{.name = std::string(name), .why = std::move(why)};
 }
@@ -122,7 +190,13 @@ Result<KernelBtf> KernelBtf::load(const std::filesystem::path& path) {
     if (!std::filesystem::exists(path, ignored))
         return fail(ErrorKind::kUnsupported, "this kernel shows no type information (BTF) at " + path.string(),
                     "boot a kernel that is built with CONFIG_DEBUG_INFO_BTF=y, and mount sysfs at /sys");
-    return from_file(path);
+    if (path != kPath)
+        return from_file(path);
+    // Where the kernel can (6.16), its own memory is mapped, and no copy of it is made.
+    struct btf* btf = btf__load_vmlinux_btf();
+    if (!btf)
+        return fail_errno(ErrorKind::kUnsupported, "cannot read BTF from " + path.string(), errno);
+    return KernelBtf(btf);
 }
 
 Result<KernelBtf> KernelBtf::from_file(const std::filesystem::path& path) {
@@ -146,18 +220,20 @@ const KernelBtf::Index& KernelBtf::index() const {
 }
 
 std::optional<std::uint64_t> KernelBtf::enumerator(std::string_view name) const {
-    const auto found = index().enumerators.find(name);
-    if (found == index().enumerators.end())
+    const Names::Place* place = index().enumerators.at(btf_.get(), name);
+    if (place == nullptr)
         return std::nullopt;
-    return found->second;
+    return enumerator_value(btf__type_by_id(btf_.get(), place->type), place->index);
 }
 
 std::vector<std::pair<std::string, std::uint64_t>> KernelBtf::enumerators_of(const std::string& type) const {
     std::vector<std::pair<std::string, std::uint64_t>> found;
     for (const __u32 kind : {__u32{BTF_KIND_ENUM}, __u32{BTF_KIND_ENUM64}})
-        if (const __s32 id = btf__find_by_name_kind(btf_.get(), type.c_str(), kind); id > 0)
-            for_each_enumerator(btf_.get(), btf__type_by_id(btf_.get(), static_cast<__u32>(id)),
-                                [&](std::string_view name, std::uint64_t value) { found.emplace_back(name, value); });
+        if (const __s32 id = btf__find_by_name_kind(btf_.get(), type.c_str(), kind); id > 0) {
+            const struct btf_type* found_type = btf__type_by_id(btf_.get(), static_cast<__u32>(id));
+            for (std::uint32_t index = 0; index < btf_vlen(found_type); ++index)
+                found.emplace_back(enumerator_name(btf_.get(), found_type, index), enumerator_value(found_type, index));
+        }
     return found;
 }
 
@@ -170,7 +246,7 @@ bool KernelBtf::has_kfunc(std::string_view name) const {
 }
 
 bool KernelBtf::has_func(std::string_view name) const {
-    return index().functions.contains(name);
+    return index().functions.contains(btf_.get(), name);
 }
 
 bool KernelBtf::has_struct(const std::string& type) const {

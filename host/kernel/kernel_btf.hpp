@@ -75,6 +75,7 @@ private:
     struct Deleter {
         void operator()(struct btf* btf) const;
     };
+    class Names;
     struct Index;
 
     explicit KernelBtf(struct btf* btf);
