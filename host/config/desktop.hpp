@@ -22,7 +22,7 @@ inline constexpr std::array<std::string_view, 5> kDesktopModes = {"Auto", "Gamin
 
 // What the control socket's `swap` is asked for.
 struct DesktopChoice {
-    std::string what;             // a plugin's name, or the absolute path of a configuration
+    std::string what;             // a plugin's name, or the absolute path of a configuration or object
     std::vector<std::string> set; // "scheduler.options.slice=\"1ms\"", as in the host's status
 
     bool operator==(const DesktopChoice&) const = default;

@@ -191,7 +191,7 @@ Result<Config> delegated_config(const Selection& selection, const Config& base) 
 // failures are nobody else's business.
 json without_details(json status) {
     if (json& scheduler = status.at("scheduler"); !scheduler.is_null())
-        scheduler.update({{"options", json::object()}, {"config", nullptr}, {"process", nullptr}});
+        scheduler.update({{"options", json::object()}, {"config", nullptr}, {"object", nullptr}, {"process", nullptr}});
     for (const char* list : {"fallback", "quarantine"})
         status.at(list) = json::array();
     for (const char* detail : {"kept", "last_good", "preparing", "last_swap", "stood_down"})

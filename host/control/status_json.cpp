@@ -22,6 +22,7 @@ nlohmann::json running_json(const SeatStatus::Running& running) {
             {"running_seconds", seconds(running.since_start)},
             {"plugin_hangs", running.hang ? to_json(*running.hang) : nlohmann::json(nullptr)},
             {"config", or_null(running.config)},
+            {"object", or_null(running.object)},
             {"options", std::move(options)},
             {"process", running.process ? to_json(*running.process) : nlohmann::json(nullptr)}};
 }

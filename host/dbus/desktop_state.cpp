@@ -20,6 +20,8 @@ std::optional<std::size_t> agreeing_options(const DesktopChoice& choice, const n
     const bool is_file = choice.what.starts_with('/');
     if (choice.what != json_text(running, is_file ? "config" : "name"))
         return std::nullopt;
+    if (!is_file && !json_text(running, "object").empty())
+        return std::nullopt; // which has a plugin's name and is none
     std::size_t agreeing = 0;
     const nlohmann::json& options = json_member(running, "options");
     for (const std::string& assignment : choice.set) {
@@ -69,6 +71,8 @@ DesktopChoice choice_of_running(const nlohmann::json& status) {
     DesktopChoice choice;
     const nlohmann::json& running = json_member(status, "scheduler");
     choice.what = json_text(running, "config");
+    if (choice.what.empty())
+        choice.what = json_text(running, "object");
     if (choice.what.empty() && json_member(running, "process").is_null())
         choice.what = json_text(running, "name");
     if (const nlohmann::json& options = json_member(running, "options"); options.is_object())

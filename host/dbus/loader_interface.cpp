@@ -63,7 +63,7 @@ struct Bridge::Loader {
             }
             request.choice = choice_of_running(bridge.status_);
             if (request.choice.what.empty())
-                return fail(ErrorKind::kUsage, "what runs was not started from a configuration or as a plugin",
+                return fail(ErrorKind::kUsage, "what runs is a program that no configuration names",
                             "start it anew as it was started: scxhost swap");
             return request;
         });

@@ -54,6 +54,7 @@ struct SeatStatus {
         std::chrono::nanoseconds since_start{};
         std::optional<PluginHang> hang;
         std::string config; // the file
+        std::string object; // the file of one that is no plugin's; empty for every other
         std::vector<std::pair<std::string, std::string>> options;
         std::optional<SchedulerProcess> process;
     };

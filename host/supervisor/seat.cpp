@@ -995,6 +995,7 @@ SeatStatus Seat::status() const {
                                              .since_start = Clock::now() - running_->start,
                                              .hang = spec.scheduler->hang(),
                                              .config = spec.config.name,
+                                             .object = spec.config.scheduler.object.string(),
                                              .options = facts.options,
                                              .process = spec.scheduler->process()};
         status.agrees = check_presence(*spec.scheduler, services_.probe, running_->attached.enable_seq).presence ==

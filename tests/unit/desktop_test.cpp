@@ -142,5 +142,13 @@ TEST(DesktopStateOf, WhatRunsCanBeChosenOnceMore) {
     EXPECT_EQ(choice_of_running({{"scheduler", nullptr}}).what, "");
 }
 
+// An object that is no plugin's has a name as well, which may be that of a plugin.
+TEST(DesktopStateOf, AnObjectIsNoPluginOfItsName) {
+    nlohmann::json status = runs("simple", nullptr, {});
+    status.at("scheduler")["object"] = "/srv/simple.bpf.o";
+    EXPECT_EQ(choice_of_running(status).what, "/srv/simple.bpf.o");
+    EXPECT_NE(desktop_state(status, schedulers(kThree), {}).scheduler, "scx_simple");
+}
+
 } // namespace
 } // namespace scxhost
