@@ -46,6 +46,28 @@ static u32 owner_of(struct task_struct *p)
 	return (u64)sched == own_sched ? OWN : branch_of(sched);
 }
 
+/*
+ * A branch is on a CPU that it was not given, after another's task and not after idleness: it has filled the CPU's own
+ * queue. That is nobody's loss as long as it is behind the others.
+ */
+static void note_intrusion(struct turn *turn, u32 owner, bool was_idle)
+{
+	if (owner == OWN || owner >= NR_ENTITIES || grant_preempt || was_idle)
+		return;
+	if (owner == turn->invited) {
+		if (owner == turn->intruder)
+			turn->intrusions = 0;
+		return;
+	}
+	if (!scx_time_before(vtime_now, entity_at(owner)->vtime))
+		return;
+	if (owner != turn->intruder) {
+		turn->intruder = owner;
+		turn->intrusions = 0;
+	}
+	turn->intrusions++;
+}
+
 SEC("tp_btf/sched_switch")
 int BPF_PROG(trunk_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
 {
@@ -61,6 +83,7 @@ int BPF_PROG(trunk_switch, bool preempt, struct task_struct *prev, struct task_s
 		owner = owner_of(next);
 	if (owner == before)
 		return 0;
+	note_intrusion(turn, owner, before == NOBODY);
 	if (before < NR_ENTITIES)
 		__sync_fetch_and_sub(&entity_at(before)->running, 1);
 	if (owner < NR_ENTITIES)

@@ -57,7 +57,7 @@ struct row {
 		SCX_GROUP(#name) u64 refused;							\
 		SCX_COUNTER("Turns that were cut at max_turn") SCX_NAME(#name "_cut")		\
 		SCX_GROUP(#name) u64 cut;							\
-		SCX_COUNTER("Times that it was barred from a CPU that it did not leave when it was told to") \
+		SCX_COUNTER("Times that it was barred from a CPU that it did not leave, or came to without being asked") \
 		SCX_NAME(#name "_barred") SCX_GROUP(#name) u64 barred;				\
 	} name;
 
@@ -96,7 +96,10 @@ struct turn {
 	u32 owner;    /* entity, or NOBODY */
 	u32 cuts;     /* how often this turn has been cut: once should do */
 	u32 barred;   /* entities that may not put tasks here by themselves, a bit each */
-	u32 unused[7];
+	u32 invited;  /* entity that was given the CPU last */
+	u32 intruder; /* branch that came last without */
+	u32 intrusions; /* how often in a row */
+	u32 unused[4];
 };
 
 static struct turn turns[TRUNK_MAX_CPUS] __attribute__((aligned(64)));
@@ -151,21 +154,27 @@ static bool is_active(u32 index)
 	return exists(index) && (entity->running || !entity->empty);
 }
 
-/* Moves the common virtual time on to that of the last of the active ones. */
+/*
+ * Moves the common virtual time on to that of the last of those that wait for a CPU. One whose tasks all run has what it
+ * can use, however far it is behind: a heavy one with a single task, or one that may be on few CPUs. It counts only where
+ * nobody waits.
+ */
 static void advance(void)
 {
 	u64 least = 0;
-	bool found = false;
+	bool found = false, waits = false;
 	u32 i;
 
 	bpf_for(i, 0, NR_ENTITIES) {
+		bool has_more = !entity_at(i)->empty;
 		u64 vtime = entity_at(i)->vtime;
 
-		if (!is_active(i))
+		if (!is_active(i) || (waits && !has_more))
 			continue;
-		if (!found || scx_time_before(vtime, least))
+		if (!found || (has_more && !waits) || scx_time_before(vtime, least))
 			least = vtime;
 		found = true;
+		waits = has_more;
 	}
 	if (found && scx_time_before(vtime_now, least))
 		vtime_now = least;

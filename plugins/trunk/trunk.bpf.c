@@ -112,6 +112,7 @@ void SCX_OP(trunk_dispatch, s32 cid, struct task_struct *prev)
 			continue;
 		}
 		if (serve(index, turn)) {
+			turn->invited = index;
 			settle(entity_at(index));
 			begin_turn(turn, now);
 			break;
@@ -182,6 +183,8 @@ void SCX_OP_SLEEPABLE(trunk_sub_detach, struct scx_sub_detach_args *args)
 
 			if (turn->owner == i)
 				turn->owner = NOBODY;
+			if (turn->intruder == i)
+				turn->intrusions = 0;
 			__sync_fetch_and_and(&turn->barred, ~(1U << i));
 		}
 	}
@@ -213,6 +216,9 @@ s32 SCX_OP_SLEEPABLE(trunk_init)
 	bpf_for(cpu, 0, TRUNK_MAX_CPUS) {
 		turn_of(cpu)->owner = NOBODY;
 		turn_of(cpu)->barred = 0;
+		turn_of(cpu)->invited = NOBODY;
+		turn_of(cpu)->intruder = NOBODY;
+		turn_of(cpu)->intrusions = 0;
 	}
 	vtime_now = 0;
 	own_vtime = 0;

@@ -9,7 +9,8 @@
 
 #define CLOCK_MONOTONIC 1
 
-#define CUTS_IN_VAIN 3 /* a virtual CPU may stand still for a while: one that did not leave at once is no offence */
+/* A virtual CPU may stand still for a while, and an idle one be taken by two at once: once is no offence. */
+#define MAX_OFFENCES 3
 
 struct timer_slot {
 	struct bpf_timer timer;
@@ -62,14 +63,15 @@ static bool anybody_waits(bool *busy)
 }
 
 /*
- * A branch whose tasks are there again each time that they were told to leave has filled the CPU's own queue. It loses
- * the capability for that, and what is in the queue is handed back to it; see unbar().
+ * A branch whose tasks are there again each time that they were told to leave, or come without being asked time after
+ * time, has filled the CPU's own queue. It loses the capability for that, and what is in the queue is handed back to it;
+ * see unbar().
  */
 static void bar(struct turn *turn, u32 owner, s32 cid)
 {
 	u32 bit = 1U << owner;
 
-	if (owner == OWN || (turn->barred & bit))
+	if (owner == OWN || !exists(owner) || (turn->barred & bit))
 		return;
 	__sync_fetch_and_or(&turn->barred, bit);
 	__sync_fetch_and_add(&row_of(owner)->barred, 1);
@@ -96,10 +98,14 @@ static void cut_turns(u64 now)
 		u32 owner = turn->owner;
 		s32 cid = scx_bpf_cpu_to_cid(cpu);
 
+		if (turn->intrusions >= MAX_OFFENCES) {
+			turn->intrusions = 0;
+			bar(turn, turn->intruder, cid);
+		}
 		if (owner >= NR_ENTITIES || scx_time_before(now, turn->started + max_turn_ns))
 			continue;
 		__sync_fetch_and_add(&row_of(owner)->cut, 1);
-		if (turn->cuts++ >= CUTS_IN_VAIN)
+		if (turn->cuts++ >= MAX_OFFENCES)
 			bar(turn, owner, cid);
 		scx_bpf_kick_cid(cid, SCX_KICK_PREEMPT);
 	}

@@ -35,7 +35,10 @@ LivePolicy::LivePolicy(const std::string& plugin, const std::vector<std::string>
                        const std::string& struct_ops)
     : plugin_(plugin) {
     Config config;
-    config.scheduler.plugin = plugin;
+    if (plugin.ends_with(".o"))
+        config.scheduler.object = plugin;
+    else
+        config.scheduler.plugin = plugin;
     config.scheduler.struct_ops = struct_ops;
     for (const std::string& option : options)
         value_of(apply_override(config, option));

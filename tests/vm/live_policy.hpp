@@ -19,8 +19,9 @@ namespace scxhost {
 
 class LivePolicy {
 public:
-    // Loads the installed plugin with these `--set` options. `struct_ops`: which form; empty: what fits the kernel.
-    // Throws std::runtime_error, as everything below, with the host's own words: set-up that fails is a failed test.
+    // Loads the installed plugin, or the object with this path, with these `--set` options. `struct_ops`: which form;
+    // empty: what fits the kernel. Throws std::runtime_error, as everything below, with the host's own words: set-up
+    // that fails is a failed test.
     explicit LivePolicy(const std::string& plugin, const std::vector<std::string>& options = {},
                         const std::string& struct_ops = {});
     LivePolicy(const LivePolicy&) = delete;

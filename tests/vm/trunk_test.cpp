@@ -60,9 +60,10 @@ protected:
         trunk.object().detach_programs();
         trunk.detach();
     }
-    static std::unique_ptr<LivePolicy> attach_branch(const std::string& name, std::vector<std::string> options = {}) {
+    static std::unique_ptr<LivePolicy> attach_branch(const std::string& name, std::vector<std::string> options = {},
+                                                     const std::string& policy = "qmap") {
         options.push_back(fmt::format("sub_cgroup=/trunk-{}", name));
-        auto branch = std::make_unique<LivePolicy>("qmap", options);
+        auto branch = std::make_unique<LivePolicy>(policy, options);
         branch->attach();
         return branch;
     }
@@ -105,6 +106,31 @@ TEST_F(Trunk, ServesItsOwnTasksAndItsBranches) {
     games->detach();
     work->detach();
     crowd.end_all();
+    detach_trunk(*trunk);
+}
+
+// One that is heavy and has a single task cannot have its share, and is behind for good. The others share what is left.
+TEST_F(Trunk, ABranchThatCannotHaveItsShareLeavesTheOthersTheirs) {
+    make_cgroup("heavy", 10000);
+    make_cgroup("first");
+    make_cgroup("second");
+    const auto trunk = attach_trunk();
+    std::vector<std::unique_ptr<LivePolicy>> branches;
+    for (const char* name : {"heavy", "first", "second"})
+        branches.push_back(attach_branch(name));
+    Children crowd;
+    put(crowd.spinner(), "heavy");
+    for (const char* name : {"first", "first", "second", "second"})
+        put(crowd.spinner(), name);
+    const auto run = [&] { return trunk->statistics({"branch2_run", "branch3_run"}); };
+    const std::vector<std::int64_t> before = run();
+    ASSERT_TRUE(wait_until([&] { return run()[0] + run()[1] - before[0] - before[1] > 3'000'000'000; }));
+    const std::vector<std::int64_t> after = run();
+    const auto share =
+        static_cast<double>(after[0] - before[0]) / static_cast<double>(after[0] - before[0] + after[1] - before[1]);
+    EXPECT_NEAR(share, 0.5, 0.2);
+    crowd.end_all();
+    branches.clear();
     detach_trunk(*trunk);
 }
 
@@ -226,6 +252,54 @@ TEST_F(TrunkShares, ABranchThatNeverYieldsHasNoMore) {
     EXPECT_GT(trunk->statistic("branch1_cut"), 0);
     crowd.end_all();
     greedy->detach();
+    detach_trunk(*trunk);
+}
+
+// It has a task in the CPU's own queue whenever another one of it is told to go, until it is barred from there. That
+// comes and goes in turns of a tenth of a second.
+TEST_F(TrunkShares, ABranchThatFillsACpusQueueHasNoMore) {
+    std::vector<Group> groups = {{"", 100}, {"filling", 100}};
+    const auto trunk = attach_trunk();
+    make_cgroup("filling", 100);
+    const auto filling = attach_branch("filling", {}, "/root/filling.bpf.o");
+    Children crowd;
+    for (int i = 0; i < 2; ++i) // so that one is always there
+        start(crowd, groups);
+    tell(groups, SIGSTOP);
+    measure(*trunk, groups, 12 * kSecond);
+    expect_shares(groups);
+    EXPECT_GT(trunk->statistic("branch1_barred"), 0);
+    EXPECT_GT(filling->statistic("handed_back"), 0);
+    EXPECT_TRUE(filling->running()) << filling->exit_record().message;
+    crowd.end_all();
+    filling->detach();
+    detach_trunk(*trunk);
+}
+
+// Its tasks wait for ever. That costs the others nothing, until the kernel's watchdog ends it and trunk has its tasks.
+TEST_F(TrunkShares, ABranchThatDispatchesNothingTakesNothing) {
+    std::vector<Group> groups = {{"", 100}, {"good", 100}};
+    const auto trunk = attach_trunk();
+    make_cgroup("good", 100);
+    make_cgroup("lazy", 10000);
+    const auto good = attach_branch("good");
+    const auto lazy = attach_branch("lazy", {"stall_user_nth=1", "timeout=20s"});
+    Children crowd;
+    start(crowd, groups);
+    tell(groups, SIGSTOP);
+    const pid_t waiting = crowd.spinner();
+    put(waiting, "lazy");
+    const std::uint64_t had = run_time({waiting});
+    measure(*trunk, groups, 4 * kSecond);
+    expect_shares(groups);
+    EXPECT_TRUE(lazy->running()) << lazy->exit_record().message;
+    EXPECT_LT(run_time({waiting}) - had, kSecond / 100); // what it had before it was enqueued
+    EXPECT_TRUE(wait_until([&] { return !lazy->running(); }));
+    EXPECT_TRUE(wait_until([&] { return run_time({waiting}) > had + kSecond / 10; }));
+    EXPECT_TRUE(trunk->running()) << trunk->exit_record().message;
+    EXPECT_TRUE(good->running()) << good->exit_record().message;
+    crowd.end_all();
+    good->detach();
     detach_trunk(*trunk);
 }
 
