@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Access control lists of files (POSIX ACLs): users and groups who may what a file's owner, group and others say nothing
-// about. The kernel's own form of them is an extended attribute of a few bytes, which is written here.
+// Access control lists of files (POSIX ACLs): users and groups who may what a file's owner, group and others say
+// nothing about. The kernel's own form of them is an extended attribute of a few bytes, which is written here.
 #pragma once
 
 #include "host/base/result.hpp"

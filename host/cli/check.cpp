@@ -301,8 +301,8 @@ Result<> check_delegates(const Config& config) {
 
 std::string describe_groups(const Config& config) {
     std::string text;
-    for (const auto& [key, name] : {std::pair("control.group", &config.control.group),
-                                    std::pair("control.readers", &config.control.readers)})
+    for (const auto& [key, name] :
+         {std::pair("control.group", &config.control.group), std::pair("control.readers", &config.control.readers)})
         if (!name->empty())
             text += fmt::format("{}{} = {}", text.empty() ? "" : ", ", key, *name);
     return text;

@@ -96,9 +96,9 @@ public:
     static constexpr std::chrono::seconds kMessageTime{10};
 
     // Makes the socket: mode 0660, root's, and the configured group's. `users` and the configured readers get in too,
-    // by an access list. A stale one is replaced. Its folder is made when it is missing. `loop` and `service` must outlive the server. Errors:
-    // kBusy (another host has it, named), kConfig (no such group, no usable path), kUnsupported (no access lists
-    // there), kPermission, kIo. `message_time` is for tests.
+    // by an access list. A stale one is replaced. Its folder is made when it is missing. `loop` and `service` must
+    // outlive the server. Errors: kBusy (another host has it, named), kConfig (no such group, no usable path),
+    // kUnsupported (no access lists there), kPermission, kIo. `message_time` is for tests.
     static Result<std::unique_ptr<ControlServer>> open(EventLoop& loop, const Config& config, ControlService& service,
                                                        std::vector<uid_t> users = {},
                                                        std::chrono::nanoseconds message_time = kMessageTime);
