@@ -13,7 +13,7 @@
 namespace scxhost {
 
 struct ExporterArguments {
-    // Beyond the range of Prometheus' list of default ports that is full, and beyond what of it is taken.
+    // Prometheus' list of default ports has given away 9100 to 9999 entirely, and is only at the beginning of 10000.
     static constexpr const char* kAddress = "127.0.0.1:10616";
 
     std::string listen; // empty: kAddress, or what the service manager has opened
