@@ -231,8 +231,8 @@ void HttpServer::flush(Connection& connection) {
             connection.ended = true;
         connection.out.erase(0, sent < 0 ? connection.out.size() : static_cast<std::size_t>(sent));
     }
-    // A close while something is there that nobody has read resets the connection, which may cost the client its answer:
-    // it closes first.
+    // A close while something is there that nobody has read resets the connection, which may cost the client its
+    // answer: it closes first.
     if (connection.out.empty())
         (void)::shutdown(connection.fd.get(), SHUT_WR);
     (void)connection.watch.set({.readable = !connection.ended, .writable = !connection.out.empty()});
