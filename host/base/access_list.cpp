@@ -18,7 +18,7 @@ namespace {
 constexpr const char* kAttribute = "system.posix_acl_access";
 
 // What the kernel reads (include/uapi/linux/posix_acl_xattr.h): a version, then entries, all little-endian. Entries
-// come in the order of their tags; users in that of their ids, as acl(5) wants it.
+// come in the order of their tags; users and groups in that of their ids, as acl(5) wants it.
 class List {
 public:
     List() { put(posix_acl_xattr_header{.a_version = htole32(POSIX_ACL_XATTR_VERSION)}); }
@@ -40,18 +40,25 @@ private:
     std::vector<std::byte> bytes_;
 };
 
-} // namespace
-
-Result<> let_users_in(const std::filesystem::path& file, std::span<const uid_t> users) {
-    constexpr unsigned kReadWrite = ACL_READ | ACL_WRITE;
-    std::vector<uid_t> sorted(users.begin(), users.end());
+template <typename Id>
+std::vector<Id> sorted_once(std::span<const Id> ids) {
+    std::vector<Id> sorted(ids.begin(), ids.end());
     std::ranges::sort(sorted);
     sorted.erase(std::ranges::unique(sorted).begin(), sorted.end());
+    return sorted;
+}
+
+} // namespace
+
+Result<> let_in(const std::filesystem::path& file, std::span<const uid_t> users, std::span<const gid_t> groups) {
+    constexpr unsigned kReadWrite = ACL_READ | ACL_WRITE;
     List list;
     list.add(ACL_USER_OBJ, kReadWrite);
-    for (const uid_t user : sorted)
+    for (const uid_t user : sorted_once(users))
         list.add(ACL_USER, kReadWrite, user);
     list.add(ACL_GROUP_OBJ, kReadWrite);
+    for (const gid_t group : sorted_once(groups))
+        list.add(ACL_GROUP, kReadWrite, group);
     list.add(ACL_MASK, kReadWrite);
     list.add(ACL_OTHER, 0);
     if (::setxattr(file.c_str(), kAttribute, list.bytes().data(), list.bytes().size(), 0) == 0)

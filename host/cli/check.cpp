@@ -12,6 +12,7 @@
 #include "host/cli/standard_output.hpp"
 #include "host/cli/terminal.hpp"
 #include "host/control/delegation.hpp"
+#include "host/control/server.hpp"
 #include "host/kernel/cgroup.hpp"
 #include "host/kernel/kernel_release.hpp"
 #include "host/kernel/preflight.hpp"
@@ -298,6 +299,15 @@ Result<> check_delegates(const Config& config) {
     return {};
 }
 
+std::string describe_groups(const Config& config) {
+    std::string text;
+    for (const auto& [key, name] :
+         {std::pair("control.group", &config.control.group), std::pair("control.readers", &config.control.readers)})
+        if (!name->empty())
+            text += fmt::format("{}{} = {}", text.empty() ? "" : ", ", key, *name);
+    return text;
+}
+
 // From the top down.
 void check_tree(Report& report, const Config& config, const PreflightReport& preflight, const KernelBtf* kernel) {
     if (!config.scheduler.program.empty())
@@ -326,6 +336,8 @@ CommandResult check(const CheckArguments& arguments) {
         "configuration", config, arguments.selection.what + arguments.selection.object + arguments.selection.program);
     const PreflightReport preflight = preflight_report();
     const KernelBtf* kernel = add_preflight(report, preflight);
+    if (const std::string groups = has_config ? describe_groups(*config) : ""; !groups.empty())
+        report.step("groups", find_control_groups(*config), groups);
     if (has_config)
         check_tree(report, *config, preflight, kernel);
     if (arguments.json)

@@ -103,7 +103,8 @@ struct Config {
     };
     struct Control {
         std::filesystem::path socket = "/run/scxhost/control.sock";
-        std::string group; // may use the socket; empty: root only
+        std::string group;   // may use the socket; empty: root only
+        std::string readers; // a group whose members may look; empty: none
 
         bool operator==(const Control&) const = default;
     };

@@ -233,6 +233,8 @@ constexpr std::array kKeys{
             "The socket on which the host takes commands; an absolute path"},
     KeySpec{"control.group", WordKey{at<&Config::control, &Config::Control::group>, &kOptionalGroup},
             "The group whose members may use the socket; empty means root only"},
+    KeySpec{"control.readers", WordKey{at<&Config::control, &Config::Control::readers>, &kOptionalGroup},
+            "A group whose members may look, and change nothing; empty means none"},
     KeySpec{"incidents.dir", PathKey{at<&Config::incidents, &Config::Incidents::dir>, false, 0},
             "The folder that keeps a record of each failure; an absolute path"},
     KeySpec{"incidents.limit",

@@ -48,7 +48,8 @@ Result<UniqueFd> connect_control_socket(const std::filesystem::path& socket) {
         return fail(silent());
     if (errno == EACCES || errno == EPERM)
         return fail_errno(ErrorKind::kPermission, fmt::format("cannot talk to the host at {}", socket.string()), errno,
-                          "be root, in the group of the host's control.group, or a user of its [[delegate]] rules");
+                          "be root, in the group of the host's control.group, or a user of its [[delegate]] rules; to "
+                          "look, in the group of its control.readers");
     return fail_errno(ErrorKind::kNoHost, fmt::format("no host is running at {}", socket.string()), errno,
                       "start one: scxhost run CONFIG; if its configuration names another socket, say --socket PATH");
 }

@@ -260,8 +260,13 @@ bool HostService::is_delegate(const Peer& caller) const {
     return !caller.may_change && delegation_.names(caller.uid);
 }
 
+// A reader sees all, whatever he may choose as a delegate.
+bool HostService::sees_his_own_only(const Peer& caller) const {
+    return is_delegate(caller) && !caller.is_reader;
+}
+
 Result<> HostService::admit(const std::string& method, const json& params, const Peer& caller) {
-    if (is_delegate(caller)) {
+    if (is_delegate(caller) && (changes(method) || !caller.is_reader)) {
         const std::vector<Config::Branch> branches = supervisor_.places();
         SCXHOST_TRY(delegation_.check({.uid = caller.uid, .method = method, .params = params, .branches = branches}));
         return changes(method) ? limits_.take(caller.uid, DelegateLimits::Clock::now()) : Result<>();
@@ -274,7 +279,7 @@ Result<> HostService::admit(const std::string& method, const json& params, const
 }
 
 bool HostService::shows(const json& event, const Peer& caller) const {
-    if (!is_delegate(caller))
+    if (!sees_his_own_only(caller))
         return true;
     const std::string seat = json_text(event, "seat");
     return std::ranges::any_of(supervisor_.places(), [&](const Config::Branch& branch) {
@@ -284,7 +289,7 @@ bool HostService::shows(const json& event, const Peer& caller) const {
 
 std::vector<SeatStatus> HostService::branches_for(const Peer& caller) const {
     std::vector<SeatStatus> branches = supervisor_.branches();
-    if (is_delegate(caller))
+    if (sees_his_own_only(caller))
         std::erase_if(branches,
                       [&](const SeatStatus& branch) { return !delegation_.covers(caller.uid, branch.cgroup); });
     return branches;
@@ -292,7 +297,7 @@ std::vector<SeatStatus> HostService::branches_for(const Peer& caller) const {
 
 json HostService::machine_for(const Peer& caller) const {
     json status = status_json(supervisor_.status());
-    return is_delegate(caller) ? without_details(std::move(status)) : status;
+    return sees_his_own_only(caller) ? without_details(std::move(status)) : status;
 }
 
 void HostService::status(const json&, const Peer& caller, const Reply& reply) {
@@ -326,7 +331,7 @@ void HostService::metrics(const json&, const Peer& caller, const Reply& reply) {
     json answer = metrics_of({}, sysfs.events());
     answer["uptime_seconds"] = seconds(supervisor_.uptime());
     answer["status"] = machine_for(caller);
-    if (is_delegate(caller))
+    if (sees_his_own_only(caller))
         answer["stats"] = nullptr;
     answer["below"] = json::array();
     for (const SeatStatus& branch : branches_for(caller)) {

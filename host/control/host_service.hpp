@@ -41,6 +41,7 @@ private:
     void give_back(const nlohmann::json& params, const Peer& caller, const Reply& reply);
 
     [[nodiscard]] bool is_delegate(const Peer& caller) const;
+    [[nodiscard]] bool sees_his_own_only(const Peer& caller) const;
     // kPermission, kBusy. Counts what a delegate changes.
     [[nodiscard]] Result<> admit(const std::string& method, const nlohmann::json& params, const Peer& caller);
     // Of the branches, those that the caller sees.

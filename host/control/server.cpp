@@ -119,7 +119,26 @@ json shortened(json event) {
     return event;
 }
 
+Result<std::optional<gid_t>> find_group(const Config& config, const std::string& key, const std::string& name,
+                                        std::string_view without) {
+    if (name.empty())
+        return std::nullopt;
+    if (const group* entry = ::getgrnam(name.c_str()))
+        return entry->gr_gid;
+    return fail(Error{.kind = ErrorKind::kConfig,
+                      .what = fmt::format("there is no group \"{}\" on this machine", name),
+                      .hint = fmt::format("make it (groupadd --system {}), or leave {} empty: {}", name, key, without),
+                      .where = config.where(key)});
+}
+
 } // namespace
+
+Result<ControlGroups> find_control_groups(const Config& config) {
+    ControlGroups groups;
+    groups.group = SCXHOST_TRY(find_group(config, "control.group", config.control.group, "root only"));
+    groups.readers = SCXHOST_TRY(find_group(config, "control.readers", config.control.readers, "no readers"));
+    return groups;
+}
 
 struct ControlServer::Client {
     std::uint64_t id = 0;
@@ -194,17 +213,7 @@ Result<std::unique_ptr<ControlServer>> ControlServer::open(EventLoop& loop, cons
 
 Result<> ControlServer::listen(const Config& config) {
     const std::filesystem::path& wanted = config.control.socket;
-    if (!config.control.group.empty()) {
-        const group* entry = ::getgrnam(config.control.group.c_str());
-        if (entry == nullptr)
-            return fail(
-                Error{.kind = ErrorKind::kConfig,
-                      .what = fmt::format("there is no group \"{}\" on this machine", config.control.group),
-                      .hint = fmt::format("make it (groupadd --system {}), or leave control.group empty: root only",
-                                          config.control.group),
-                      .where = config.where("control.group")});
-        group_ = entry->gr_gid;
-    }
+    groups_ = SCXHOST_TRY(find_control_groups(config));
     // Whatever the umask is: the group has to get in.
     const std::filesystem::path folder = SCXHOST_TRY(make_trusted_folder(wanted.parent_path(), 0755));
     path_ = folder / wanted.filename();
@@ -260,17 +269,20 @@ Result<> ControlServer::listen(const Config& config) {
 
 // The group before the mode: nobody of another group gets in between.
 Result<> ControlServer::let_in(const Config& config) {
-    if (group_ != 0 && ::chown(path_.c_str(), static_cast<uid_t>(-1), group_) != 0)
+    if (groups_.group && ::chown(path_.c_str(), static_cast<uid_t>(-1), *groups_.group) != 0)
         return fail_errno(ErrorKind::kPermission,
                           fmt::format("cannot give {} to the group {}", path_.string(), config.control.group), errno);
     if (::chmod(path_.c_str(), 0660) != 0)
         return fail_errno(ErrorKind::kIo, "cannot set the mode of " + path_.string(), errno);
-    if (users_.empty())
+    std::vector<gid_t> readers;
+    if (groups_.readers)
+        readers.push_back(*groups_.readers);
+    if (users_.empty() && readers.empty())
         return {};
-    Result<> listed = let_users_in(path_, users_);
+    Result<> listed = scxhost::let_in(path_, users_, readers);
     if (!listed && listed.error().kind == ErrorKind::kUnsupported) {
         listed.error().hint = "choose another place for the socket (control.socket), such as below /run; or remove "
-                              "[[delegate]], and put those users into the group of control.group";
+                              "[[delegate]] and control.readers, and put those users into the group of control.group";
         listed.error().where = config.where("control.socket");
     }
     return listed;
@@ -281,10 +293,13 @@ Result<Peer> ControlServer::identify(int fd) const {
     socklen_t size = sizeof credentials;
     if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0)
         return fail_errno(ErrorKind::kPermission, "cannot tell who calls", errno);
-    const bool in_group = group_ != 0 && (credentials.gid == group_ || in_groups(fd, group_));
+    const auto is_in = [&](const std::optional<gid_t>& group) {
+        return group && (credentials.gid == *group || in_groups(fd, *group));
+    };
     return Peer{.pid = credentials.pid,
                 .uid = credentials.uid,
-                .may_change = credentials.uid == 0 || credentials.uid == ::geteuid() || in_group};
+                .may_change = credentials.uid == 0 || credentials.uid == ::geteuid() || is_in(groups_.group),
+                .is_reader = is_in(groups_.readers)};
 }
 
 // Also while the server rests: who comes has a limit of its own, and root could not be served first otherwise.
@@ -332,7 +347,7 @@ void ControlServer::accept() {
 }
 
 bool ControlServer::is_only_listed(const Peer& peer) const {
-    return !peer.may_change && std::ranges::find(users_, peer.uid) != users_.end();
+    return !peer.may_change && (peer.is_reader || std::ranges::find(users_, peer.uid) != users_.end());
 }
 
 bool ControlServer::has_place_for(const Peer& peer) const {

@@ -26,6 +26,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,9 +37,18 @@ namespace scxhost {
 struct Peer {
     pid_t pid = 0;
     uid_t uid = 0;
-    bool may_change = false;      // root, the host's own user, or in the configured group
+    bool may_change = false;      // root, the host's own user, or in control.group
+    bool is_reader = false;       // in control.readers
     std::uint64_t connection = 0; // this one; no other has or had the same
 };
+
+// The groups whose members get to the socket.
+struct ControlGroups {
+    std::optional<gid_t> group;   // control.group: they may everything
+    std::optional<gid_t> readers; // control.readers: they may look
+};
+// Finds those that the configuration names. Asks the group database, which may wait. kConfig: there is no such group.
+[[nodiscard]] Result<ControlGroups> find_control_groups(const Config& config);
 
 // Called once, now or later; harmless when the client is gone or the server has ended.
 using Reply = std::function<void(Result<nlohmann::json>)>;
@@ -61,8 +71,8 @@ public:
     static constexpr std::size_t kMaxClients = 32;
     // Of these, only root's: a group that fills its places cannot lock out who could stop it.
     static constexpr std::size_t kRootClients = 4;
-    // Of one user whom the socket's access list lets in, and of all of them: they are less than members of the group,
-    // and leave places to these.
+    // Of one user whom the socket's access list lets in, by himself or as a reader, and of all of them: they are less
+    // than members of the group, and leave places to these.
     static constexpr std::size_t kClientsOfListedUser = 8;
     static constexpr std::size_t kClientsOfListedUsers = 16;
     // Calls of one client that are taken at once, and then in a second; what it sends beyond that waits unread. The
@@ -85,10 +95,10 @@ public:
     // it, and reads what it is told before it is cut off.
     static constexpr std::chrono::seconds kMessageTime{10};
 
-    // Makes the socket: mode 0660, root's, and the configured group's. `users` get in too, by an access list. A stale
-    // one is replaced. Its folder is made when it is missing. `loop` and `service` must outlive the server. Errors:
-    // kBusy (another host has it, named), kConfig (no such group, no usable path), kUnsupported (no access lists
-    // there), kPermission, kIo. `message_time` is for tests.
+    // Makes the socket: mode 0660, root's, and the configured group's. `users` and the configured readers get in too,
+    // by an access list. A stale one is replaced. Its folder is made when it is missing. `loop` and `service` must
+    // outlive the server. Errors: kBusy (another host has it, named), kConfig (no such group, no usable path),
+    // kUnsupported (no access lists there), kPermission, kIo. `message_time` is for tests.
     static Result<std::unique_ptr<ControlServer>> open(EventLoop& loop, const Config& config, ControlService& service,
                                                        std::vector<uid_t> users = {},
                                                        std::chrono::nanoseconds message_time = kMessageTime);
@@ -139,7 +149,7 @@ private:
     EventLoop& loop_;
     ControlService& service_;
     std::filesystem::path path_;
-    gid_t group_ = 0; // 0: root only
+    ControlGroups groups_;
     std::vector<uid_t> users_;
     std::chrono::nanoseconds message_time_;
     UniqueFd lock_;

@@ -97,9 +97,10 @@ std::string option_words(const CLI::Option& option) {
 
 class PageWriter {
 public:
-    PageWriter(const CLI::App& root, std::string date)
+    PageWriter(const std::vector<const CLI::App*>& programs, std::string date)
         : date_(std::move(date)) {
-        collect(root, "scxhost");
+        for (const CLI::App* program : programs)
+            collect(*program, program->get_name());
         pages_.emplace("scxhost.toml", 5);
         pages_.emplace("scxhost-plugin", 7);
     }
@@ -142,10 +143,11 @@ std::string PageWriter::see_also(const std::string& but) const {
 }
 
 std::string synopsis(const CLI::App& command) {
-    std::string out = ".Sh SYNOPSIS\n.Nm scxhost\n";
     std::string name;
-    for (const CLI::App* part = &command; part->get_parent() != nullptr; part = part->get_parent())
-        name = part->get_name() + (name.empty() ? "" : " ") + name;
+    const CLI::App* program = &command;
+    for (; program->get_parent() != nullptr; program = program->get_parent())
+        name = program->get_name() + (name.empty() ? "" : " ") + name;
+    std::string out = ".Sh SYNOPSIS\n.Nm " + program->get_name() + "\n";
     if (!name.empty())
         out += ".Cm " + name + "\n";
     for (const CLI::Option* option : shown_options(command, false))
@@ -193,10 +195,10 @@ std::string files() {
 }
 
 ManualPage PageWriter::command_page(const CLI::App& command, const std::string& name) const {
-    const bool is_root = command.get_parent() == nullptr;
+    const bool is_host = command.get_parent() == nullptr && !command.get_subcommands({}).empty();
     const Footer footer = read_footer(command.get_footer());
     std::string title = command.get_description();
-    if (is_root)
+    if (is_host)
         title = title.substr(0, title.find(':'));
     std::string text = head(name, 1, in_a_line(title)) + synopsis(command) + ".Sh DESCRIPTION\n";
     text += mdoc_paragraph(command.get_description() + (command.get_description().ends_with('.') ? "" : "."));
@@ -210,7 +212,7 @@ ManualPage PageWriter::command_page(const CLI::App& command, const std::string& 
                                 mdoc_paragraph(sub->get_description() + "."), name, sub->get_name());
         text += ".El\n";
     }
-    if (is_root)
+    if (is_host)
         text += files();
     text += exit_statuses();
     if (!footer.examples.empty())
@@ -238,10 +240,12 @@ void add_command_pages(const PageWriter& writer, const CLI::App& command, const 
 
 } // namespace
 
-Result<std::vector<ManualPage>> manual_pages(const CLI::App& root, const ManualSources& sources) {
-    const PageWriter writer(root, SCXHOST_TRY(page_date(sources.date)));
+Result<std::vector<ManualPage>> manual_pages(const std::vector<const CLI::App*>& programs,
+                                             const ManualSources& sources) {
+    const PageWriter writer(programs, SCXHOST_TRY(page_date(sources.date)));
     std::vector<ManualPage> pages;
-    add_command_pages(writer, root, "scxhost", pages);
+    for (const CLI::App* program : programs)
+        add_command_pages(writer, *program, program->get_name(), pages);
     // The document's own part; the tables below it are written anew.
     const std::string configuration = SCXHOST_TRY(read_document(sources.docs / "configuration.md"));
     constexpr std::string_view kReference = "## Reference\n";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// The manual: a page for the program and for each of its commands, written from the tree of commands that --help is
+// The manual: a page for each program and for each of its commands, written from the tree of commands that --help is
 // made of; one for the configuration, from the table of its keys; and one for the plugin contract. Written while
 // scxhost is built (write_manual.cpp).
 #pragma once
@@ -31,7 +31,9 @@ struct ManualSources {
     std::string date;           // "2026-11-27"
 };
 
-// The program's own page first. Errors: kUsage (a bad date), kIo (no such document).
-[[nodiscard]] Result<std::vector<ManualPage>> manual_pages(const CLI::App& root, const ManualSources& sources);
+// Of these programs. Each one's own page comes before those of its commands. Errors: kUsage (a bad date), kIo (no such
+// document).
+[[nodiscard]] Result<std::vector<ManualPage>> manual_pages(const std::vector<const CLI::App*>& programs,
+                                                           const ManualSources& sources);
 
 } // namespace scxhost

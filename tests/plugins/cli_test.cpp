@@ -275,6 +275,17 @@ TEST_F(CliTest, CheckInJson) {
     EXPECT_EQ((*failed)["error"]["hint"], "did you mean \"slice\"?");
 }
 
+// The host would not start with it.
+TEST_F(CliTest, CheckFindsTheGroups) {
+    const std::string text = "[scheduler]\nplugin = \"good\"\n[control]\ngroup = \"root\"\nreaders = \"{}\"\n";
+    Answer answer = check(fmt::format(fmt::runtime(text), "nobody-has-this-group"));
+    EXPECT_EQ(answer.status, 2);
+    EXPECT_THAT(answer.err, AllOf(HasSubstr(".toml:5:11: error: there is no group \"nobody-has-this-group\""),
+                                  HasSubstr("hint: make it (groupadd --system nobody-has-this-group)")));
+    answer = check(fmt::format(fmt::runtime(text), "daemon"));
+    EXPECT_THAT(answer.out, ContainsRegex("ok +groups +control.group = root, control.readers = daemon"));
+}
+
 TEST_F(CliTest, BrokenFilesAreNamed) {
     const struct {
         std::string file;

@@ -69,6 +69,7 @@ level = "debug"
 [control]
 socket = "/run/x.sock"
 group = "wheel"
+readers = "monitors"
 
 [incidents]
 dir = "/srv/incidents"
@@ -91,6 +92,7 @@ TEST(Config, EveryKeyIsRead) {
     EXPECT_EQ(config->log.level, LogLevel::kDebug);
     EXPECT_EQ(config->control.socket, "/run/x.sock");
     EXPECT_EQ(config->control.group, "wheel");
+    EXPECT_EQ(config->control.readers, "monitors");
     EXPECT_EQ(config->restart.limit, 3);
     EXPECT_EQ(config->restart.window, 1h);
     EXPECT_EQ(config->restart.delay, 2s);
@@ -133,6 +135,7 @@ TEST(Config, DefaultsHoldForWhatIsNotGiven) {
     EXPECT_EQ(config->log.level, LogLevel::kInfo);
     EXPECT_EQ(config->control.socket, "/run/scxhost/control.sock");
     EXPECT_EQ(config->control.group, "");
+    EXPECT_EQ(config->control.readers, "");
     EXPECT_EQ(config->restart.limit, 5);
     EXPECT_EQ(config->restart.window, 10min);
     EXPECT_EQ(config->restart.delay, 500ms);
@@ -586,6 +589,7 @@ TEST(ConfigReference, TheSampleHoldsTheDefaults) {
     EXPECT_EQ(config->log.level, defaults.log.level);
     EXPECT_EQ(config->control.socket, defaults.control.socket);
     EXPECT_EQ(config->control.group, defaults.control.group);
+    EXPECT_EQ(config->control.readers, defaults.control.readers);
     EXPECT_EQ(config->restart.limit, defaults.restart.limit);
     EXPECT_EQ(config->restart.window, defaults.restart.window);
     EXPECT_EQ(config->restart.delay, defaults.restart.delay);

@@ -129,13 +129,13 @@ void use_cpu(std::chrono::milliseconds time) {
         ;
 }
 
-// "echo" answers at once, "later" when the test says so, "big" with much, "burn" after so much CPU time; "change" is
-// not for everybody.
+// "echo" answers at once, "later" when the test says so, "big" with much, "burn" after so much CPU time, "whoami" with
+// what the server says of the caller; "change" is not for everybody.
 class FakeService : public ControlService {
 public:
     [[nodiscard]] bool knows(const std::string& method) const override {
         return method == "echo" || method == "later" || method == "big" || method == "change" || method == "noise" ||
-               method == "burn";
+               method == "burn" || method == "whoami";
     }
     [[nodiscard]] bool shows(const json& event, const Peer& caller) const override {
         return caller.may_change || event.value("event", "") != "secret";
@@ -147,6 +147,8 @@ public:
         calls.push_back(method);
         if (method == "later")
             return waiting.push_back(std::move(reply));
+        if (method == "whoami")
+            return reply(json{{"may_change", caller.may_change}, {"is_reader", caller.is_reader}});
         if (method == "burn")
             use_cpu(std::chrono::milliseconds(params.at("ms")));
         if (method == "noise")
@@ -626,6 +628,53 @@ TEST_F(ControlServerTest, UsersOnTheListGetIn) {
     });
 }
 
+// By the same list, whichever of their groups it is; and they are told apart from those who only have got in.
+TEST_F(ControlServerTest, ReadersGetInAndChangeNothing) {
+    const group* readers = ::getgrgid(2);
+    if (::geteuid() != 0 || readers == nullptr)
+        GTEST_SKIP() << "needs root, and a group that is not root's";
+    config_.control.readers = readers->gr_name;
+    users_ = {1003};
+    ASSERT_EQ(::chmod(dir_.path().c_str(), 0755), 0);
+    Result<std::unique_ptr<ControlServer>> opened = open();
+    if (!opened && opened.error().kind == ErrorKind::kUnsupported)
+        GTEST_SKIP() << opened.error().what;
+    server_ = std::move(opened).value();
+    service_.server = server_.get();
+    struct stat status{};
+    ASSERT_EQ(::lstat(path_.c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 07777U, 0660U);
+    EXPECT_EQ(status.st_gid, 0U) << "their group is not the socket's";
+    const auto connects = [&] {
+        const UniqueFd fd = unix_socket();
+        return with_address(path_, [&](auto* to, auto size) { return ::connect(fd.get(), to, size); }) == 0;
+    };
+    script_.run([&] {
+        const std::vector<std::pair<gid_t, std::vector<gid_t>>> members = {{2, {}}, {kStranger, {2}}};
+        for (const auto& [gid, groups] : members)
+            as_other_user(kStranger, gid, groups, [&] {
+                RawClient client(path_);
+                EXPECT_EQ(client.ask("whoami")["result"], json({{"may_change", false}, {"is_reader", true}}));
+                EXPECT_EQ(client.ask("change")["error"]["data"]["kind"], "permission");
+            });
+        as_other_user(1003, kStranger, {}, [&] {
+            RawClient client(path_);
+            EXPECT_EQ(client.ask("whoami")["result"], json({{"may_change", false}, {"is_reader", false}}));
+        });
+        as_other_user(kStranger, kStranger, {}, [&] { EXPECT_FALSE(connects()); });
+        // They leave places to those who may more.
+        std::vector<std::unique_ptr<RawClient>> clients;
+        as_other_user(kStranger, 2, {}, [&] {
+            for (std::size_t i = 0; i < ControlServer::kClientsOfListedUser; ++i) {
+                clients.push_back(std::make_unique<RawClient>(path_));
+                ASSERT_TRUE(clients.back()->ask("version").contains("result")) << i;
+            }
+            RawClient refused(path_);
+            EXPECT_EQ(refused.read().value()["error"]["data"]["kind"], "busy");
+        });
+    });
+}
+
 // Neither one of them nor all together keep others out.
 TEST_F(ControlServerTest, UsersOnTheListFillTheirPlacesOnly) {
     if (::geteuid() != 0)
@@ -899,15 +948,21 @@ TEST_F(ControlServerTest, ALinkInTheLocksPlaceIsNotFollowed) {
 }
 
 TEST_F(ControlServerTest, NoSuchGroup) {
-    config_.control.group = "no-such-group-here";
-    config_.places["control.group"] = {.file = "a.toml", .line = 4, .column = 9};
-    const auto opened = open();
-    ASSERT_FALSE(opened);
-    EXPECT_EQ(opened.error().kind, ErrorKind::kConfig);
-    EXPECT_THAT(opened.error().what, HasSubstr("no-such-group-here"));
-    ASSERT_TRUE(opened.error().where);
-    EXPECT_EQ(to_string(*opened.error().where), "a.toml:4:9");
-    EXPECT_FALSE(fs::exists(path_.parent_path())) << "nothing was touched";
+    for (const auto& [key, name] :
+         {std::pair("control.group", &config_.control.group), std::pair("control.readers", &config_.control.readers)}) {
+        SCOPED_TRACE(key);
+        *name = "no-such-group-here";
+        config_.places[key] = {.file = "a.toml", .line = 4, .column = 9};
+        const auto opened = open();
+        ASSERT_FALSE(opened);
+        EXPECT_EQ(opened.error().kind, ErrorKind::kConfig);
+        EXPECT_THAT(opened.error().what, HasSubstr("no-such-group-here"));
+        EXPECT_THAT(opened.error().hint, HasSubstr(key));
+        ASSERT_TRUE(opened.error().where);
+        EXPECT_EQ(to_string(*opened.error().where), "a.toml:4:9");
+        EXPECT_FALSE(fs::exists(path_.parent_path())) << "nothing was touched";
+        name->clear();
+    }
 }
 
 TEST_F(ControlServerTest, APathThatIsNone) {

@@ -215,6 +215,28 @@ TEST_F(HostServiceTest, ADelegateMeetsTheRules) {
     EXPECT_TRUE(shows({{"event", "incident"}, {"path", "/x"}}, true));
 }
 
+// What he may see as a reader he sees, and what he may choose as a delegate he chooses.
+TEST_F(HostServiceTest, ADelegateWhoIsAReaderSeesAll) {
+    constexpr uid_t kAlice = 1001;
+    HostService service(supervisor_,
+                        Delegation({{.uid = kAlice, .user = "alice", .cgroup = "/games", .plugins = {"simple"}}}));
+    const Peer alice{.uid = kAlice, .is_reader = true};
+    const auto answer_to = [&](const std::string& method) {
+        std::optional<Result<json>> answer;
+        service.call(method, json::object(), alice, [&](const Result<json>& result) { answer = result; });
+        EXPECT_TRUE(answer) << method;
+        return answer.value_or(json());
+    };
+    // Without a scheduler there are none, which only who may ask is told.
+    EXPECT_EQ(answer_to("stats").error().kind, ErrorKind::kUsage);
+    for (const char* method : {"swap", "stop", "resume", "check", "borrow"}) {
+        const Result<json> refused = answer_to(method);
+        ASSERT_FALSE(refused) << method;
+        EXPECT_EQ(refused.error().kind, ErrorKind::kPermission) << method;
+    }
+    EXPECT_TRUE(service.shows({{"event", "enabled"}, {"seat", "machine"}}, alice));
+}
+
 TEST_F(HostServiceTest, WithoutAConfigurationThereIsNothingToReadAgain) {
     const Result<json> answer = call("swap", json::object());
     ASSERT_FALSE(answer);

@@ -80,7 +80,7 @@ ensure() {
 			"see what the packages ${packages[*]} brought (dpkg -L), or install newer ones"
 	fi
 	if [[ " $* " == *" build "* ]]; then libbpf_setup; fi
-	if [[ " $* " == *" test "* ]]; then promtool_setup; fi
+	if [[ " $* " == *" test "* ]]; then prometheus_setup; fi
 }
 
 # install_packages PACKAGE...

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Real connections over the loopback device; the clients are on the script's thread, and do as they like.
+#include "host/exporter/http_server.hpp"
+#include "tests/support/loop_script.hpp"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <httplib.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace scxhost {
+namespace {
+
+using testing::EndsWith;
+using testing::StartsWith;
+
+constexpr const char* kRequest = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+constexpr const char* kAnswer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+class HttpServerTest : public testing::Test {
+protected:
+    void start(HttpServer::Limits limits = {.time = kPatience}) {
+        std::vector<UniqueFd> sockets;
+        sockets.push_back(listen_at("127.0.0.1:0").value());
+        const std::string address = address_of(sockets.front().get());
+        port_ = std::stoi(address.substr(address.find(':') + 1));
+        server_ = HttpServer::start(script_.loop(), std::move(sockets),
+                                    {.respond =
+                                         [this](std::string_view request, bool over_loopback) {
+                                             requests_.emplace_back(request);
+                                             EXPECT_TRUE(over_loopback);
+                                             return answer_;
+                                         },
+                                     .too_long = "TOO LONG",
+                                     .came = [this] { ++came_; }},
+                                    limits)
+                      .value();
+    }
+    // The same connection; nothing is sent yet.
+    [[nodiscard]] UniqueFd connect() const {
+        UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        sockaddr_in address{};
+        address.sin_family = AF_INET;
+        address.sin_port = htons(static_cast<in_port_t>(port_));
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        EXPECT_EQ(::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+        return fd;
+    }
+    static void send(const UniqueFd& fd, std::string_view text) {
+        while (!text.empty()) {
+            const ssize_t sent = ::send(fd.get(), text.data(), text.size(), MSG_NOSIGNAL);
+            if (sent <= 0)
+                return;
+            text.remove_prefix(static_cast<std::size_t>(sent));
+        }
+    }
+    // All that comes until the server hangs up.
+    static std::string read(const UniqueFd& fd) {
+        std::string text;
+        std::array<char, 65536> buffer;
+        for (;;) {
+            pollfd polled{.fd = fd.get(), .events = POLLIN, .revents = 0};
+            if (::poll(&polled, 1, static_cast<int>(std::chrono::milliseconds(kPatience).count())) != 1)
+                return text + "(and the server does not hang up)";
+            const ssize_t got = ::recv(fd.get(), buffer.data(), buffer.size(), 0);
+            if (got <= 0)
+                return text;
+            text.append(buffer.data(), static_cast<std::size_t>(got));
+        }
+    }
+    bool wait_for_connections(std::size_t number) {
+        return script_.wait_until([&] { return server_->connections() == number; });
+    }
+    void expect_service() {
+        const UniqueFd fd = connect();
+        send(fd, kRequest);
+        EXPECT_EQ(read(fd), kAnswer);
+    }
+
+    LoopScript script_;
+    int port_ = 0;
+    int came_ = 0;
+    std::string answer_ = kAnswer;
+    std::vector<std::string> requests_;
+    std::unique_ptr<HttpServer> server_;
+};
+
+TEST_F(HttpServerTest, OneRequestAndItsAnswer) {
+    start();
+    script_.run([&] {
+        httplib::Client client("127.0.0.1", port_);
+        const httplib::Result got = client.Get("/x");
+        ASSERT_TRUE(got) << httplib::to_string(got.error());
+        EXPECT_EQ(got->status, 200);
+        EXPECT_EQ(got->body, "ok");
+    });
+    ASSERT_EQ(requests_.size(), 1U);
+    EXPECT_THAT(requests_.front(), StartsWith("GET /x HTTP/1.1\r\n"));
+    EXPECT_THAT(requests_.front(), EndsWith("\r\n\r\n"));
+    EXPECT_EQ(came_, 1);
+}
+
+TEST_F(HttpServerTest, ARequestMayComeInPiecesAndWithOtherEnds) {
+    start();
+    script_.run([&] {
+        const UniqueFd slow = connect();
+        for (const char* byte = kRequest; *byte != '\0'; ++byte)
+            send(slow, {byte, 1});
+        EXPECT_EQ(read(slow), kAnswer);
+        const UniqueFd bare = connect();
+        send(bare, "GET / HTTP/1.0\n\n");
+        EXPECT_EQ(read(bare), kAnswer);
+        // Who has nothing more to say still hears the answer.
+        const UniqueFd half = connect();
+        send(half, kRequest);
+        ::shutdown(half.get(), SHUT_WR);
+        EXPECT_EQ(read(half), kAnswer);
+        // A body, or a second request, is passed over, and does not cost the answer.
+        const UniqueFd more = connect();
+        send(more, std::string("POST / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n") + std::string(1'000'000, 'x'));
+        EXPECT_EQ(read(more), kAnswer);
+    });
+    EXPECT_EQ(requests_.size(), 4U);
+    EXPECT_EQ(requests_.back(), "POST / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n");
+}
+
+TEST_F(HttpServerTest, HeadersHaveALimit) {
+    start({.request_bytes = 100, .time = kPatience});
+    script_.run([&] {
+        const UniqueFd endless = connect();
+        send(endless, std::string(200, 'x'));
+        EXPECT_EQ(read(endless), "TOO LONG");
+        const UniqueFd large = connect();
+        send(large, "GET / HTTP/1.1\r\nX: " + std::string(100, 'x') + "\r\n\r\n");
+        EXPECT_EQ(read(large), "TOO LONG");
+        expect_service();
+    });
+    EXPECT_EQ(requests_.size(), 1U);
+}
+
+// They are cut off, the oldest first, and whoever asks is answered.
+TEST_F(HttpServerTest, TheSilentKeepNobodyOut) {
+    start({.connections = 4, .time = kPatience});
+    script_.run([&] {
+        std::vector<UniqueFd> silent;
+        for (int i = 0; i < 12; ++i) {
+            silent.push_back(connect());
+            send(silent.back(), "GET / HT");
+        }
+        expect_service();
+        EXPECT_EQ(read(silent.front()), "");
+        script_.on_loop([&] { EXPECT_LE(server_->connections(), 4U); });
+        send(silent.back(), "TP/1.1\r\n\r\n");
+        EXPECT_EQ(read(silent.back()), kAnswer) << "the youngest are still served";
+    });
+}
+
+// Of whatever is slow: the request, or the reading of the answer.
+TEST_F(HttpServerTest, AConnectionHasADeadline) {
+    start({.time = std::chrono::milliseconds(200)});
+    script_.run([&] {
+        const UniqueFd silent = connect();
+        send(silent, "GET / HTTP/1.1\r\n");
+        EXPECT_EQ(read(silent), "");
+        script_.on_loop([&] { answer_.assign(std::size_t{64} << 20, 'a'); });
+        const UniqueFd deaf = connect();
+        send(deaf, kRequest);
+        EXPECT_TRUE(wait_for_connections(0));
+        EXPECT_LT(read(deaf).size(), std::size_t{64} << 20);
+    });
+    EXPECT_EQ(requests_.size(), 1U);
+}
+
+TEST_F(HttpServerTest, WhoHangsUpIsForgotten) {
+    start();
+    script_.run([&] {
+        {
+            const UniqueFd gone = connect();
+            send(gone, "GET");
+            EXPECT_TRUE(wait_for_connections(1));
+        }
+        EXPECT_TRUE(wait_for_connections(0));
+        expect_service();
+        EXPECT_TRUE(wait_for_connections(0));
+    });
+}
+
+TEST(ListenAt, AddressesAreNumbers) {
+    EXPECT_THAT(address_of(listen_at("127.0.0.1:0").value().get()), StartsWith("127.0.0.1:"));
+    if (const Result<UniqueFd> six = listen_at("[::1]:0"))
+        EXPECT_THAT(address_of(six->get()), StartsWith("[::1]:"));
+    for (const char* text : {"", "10616", ":10616", "localhost:10616", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536",
+                             "127.0.0.1:-1", "::1:10616", "[127.0.0.1]:10616", "[::1]", "127.0.0.1:http"}) {
+        const Result<UniqueFd> wrong = listen_at(text);
+        ASSERT_FALSE(wrong) << text;
+        EXPECT_EQ(wrong.error().kind, ErrorKind::kUsage) << text;
+    }
+    const UniqueFd first = listen_at("127.0.0.1:0").value();
+    const Result<UniqueFd> second = listen_at(address_of(first.get()));
+    ASSERT_FALSE(second);
+    EXPECT_EQ(second.error().kind, ErrorKind::kBusy);
+}
+
+} // namespace
+} // namespace scxhost
