@@ -162,7 +162,7 @@ TopAction press_letter(TopState& state, const TopModel& model, char letter) {
         begin_asking(state, model, letter);
         break;
     default:
-        say(state, "? shows the keys", TopStyle::kDim);
+        say(state, "? shows the keys", TopStyle::kFaint);
     }
     return {};
 }

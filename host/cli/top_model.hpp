@@ -20,7 +20,7 @@
 namespace scxhost {
 
 // What a text means, which the terminal makes a colour of, where it has some.
-enum class TopStyle { kPlain, kDim, kHeading, kGood, kWarning, kBad };
+enum class TopStyle { kPlain, kFaint, kHeading, kGood, kWarning, kBad };
 
 struct TopNote {
     std::string text;

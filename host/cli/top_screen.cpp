@@ -65,7 +65,7 @@ struct Look {
 
 Look look_of(TopStyle style) {
     switch (style) {
-    case TopStyle::kDim:
+    case TopStyle::kFaint:
         return {A_DIM, 0};
     case TopStyle::kHeading:
         return {A_BOLD, 0};

@@ -167,7 +167,7 @@ Lines Drawing::whats() {
     for (std::size_t i = first; i < first + room; ++i)
         lines.push_back({.spans = {{(i == state_.choice ? "> " : "  ") +
                                     fit(printable(offered[i].word), std::min(widest, size_.columns / 2)) + "  "},
-                                   {offered[i].title, TopStyle::kDim}},
+                                   {offered[i].title, TopStyle::kFaint}},
                          .marked = i == state_.choice});
     return lines;
 }
@@ -186,13 +186,13 @@ Lines Drawing::footer() {
             typed.erase(0, 1);
         lines.push_back({.spans = {{shown, TopStyle::kHeading}, {typed}}});
         picture_.cursor = {.line = *size_.lines - 2, .column = columns_of(shown) + columns_of(typed)};
-        lines.push_back(line_of("Enter takes the marked one, Esc leaves", TopStyle::kDim));
+        lines.push_back(line_of("Enter takes the marked one, Esc leaves", TopStyle::kFaint));
         return lines;
     }
     case TopState::Asking::kWhether:
         for (const std::string& part : wrap(printable(state_.question), columns, kMessageLines))
             lines.push_back(line_of(part, TopStyle::kHeading));
-        lines.push_back(line_of("y yes, any other key no", TopStyle::kDim));
+        lines.push_back(line_of("y yes, any other key no", TopStyle::kFaint));
         return lines;
     case TopState::Asking::kNothing:
         break;
@@ -201,7 +201,7 @@ Lines Drawing::footer() {
         lines.push_back(line_of(part, state_.message.style));
     if (lines.empty())
         lines.emplace_back();
-    lines.push_back(line_of(std::string(columns < kKeys.size() ? kShortKeys : kKeys), TopStyle::kDim));
+    lines.push_back(line_of(std::string(columns < kKeys.size() ? kShortKeys : kKeys), TopStyle::kFaint));
     return lines;
 }
 
@@ -360,7 +360,7 @@ Lines Drawing::statistics(const TopSeat& seat, std::size_t room) {
                                 (totals ? "  " + fit("TOTAL", total, true) : ""),
                             TopStyle::kHeading));
     if (rows.empty())
-        lines.push_back(line_of("(none: nothing of this host's runs here, or it declares none)", TopStyle::kDim));
+        lines.push_back(line_of("(none: nothing of this host's runs here, or it declares none)", TopStyle::kFaint));
     const std::size_t shown = std::min(rows.size(), room - 1);
     const std::size_t first = std::min(state_.scroll, rows.size() - shown);
     picture_.scroll = first;
@@ -371,7 +371,7 @@ Lines Drawing::statistics(const TopSeat& seat, std::size_t room) {
         if (totals)
             line.spans.push_back({"  " + fit(rows[i].total, total, true)});
         if (help >= 10)
-            line.spans.push_back({"  " + statistic.help, TopStyle::kDim});
+            line.spans.push_back({"  " + statistic.help, TopStyle::kFaint});
         lines.push_back(std::move(line));
     }
     lines.resize(std::min(lines.size(), room));
@@ -391,7 +391,7 @@ Lines Drawing::event_lines(std::size_t room) {
         picture_.scroll = back = std::min(state_.scroll, events.size() - shown);
     for (std::size_t i = events.size() - shown - back; i < events.size() - back; ++i)
         lines.push_back(
-            {.spans = {{fit(events[i].time, 10), TopStyle::kDim}, {events[i].note.text, events[i].note.style}}});
+            {.spans = {{fit(events[i].time, 10), TopStyle::kFaint}, {events[i].note.text, events[i].note.style}}});
     return lines;
 }
 
