@@ -82,8 +82,9 @@ protected:
     void SetUp() override {
         QuietGuestTest::SetUp();
         ::setenv("LC_ALL", "C.UTF-8", 1);
-        write_text(kOther, "[scheduler]\nplugin = \"faulty\"\n[host]\nplugin_dirs = [\"/root\"]\n"
-                           "[swap]\nprobation = \"0s\"\n");
+        write_text(kOther,
+                   "[scheduler]\nplugin = \"faulty\"\n[host]\nplugin_dirs = [\"/usr/lib/scxhost/plugins\", \"/root\"]\n"
+                   "[swap]\nprobation = \"0s\"\n");
         start_host();
     }
     void TearDown() override {
@@ -150,7 +151,7 @@ TEST_F(TopVm, ShowsWhatRunsAndChangesItByKeys) {
     terminal.type("s");
     terminal.enter("smple");
     terminal.type("y");
-    EXPECT_TRUE(terminal.shows("there is no plugin \"smple\"")) << terminal.screen();
+    EXPECT_TRUE(terminal.shows("smple: simple 0.1.0 -> smple: refused: there is no")) << terminal.screen();
     expect_runs("simple");
 
     terminal.type("p");
@@ -232,6 +233,7 @@ TEST_F(TopVm, ABranchIsLookedAtAndChanged) {
                                   "[[below]]\ncgroup = \"/games\"\ncreate = true\nplugin = \"simple\"\n"
                                   "probation = \"0s\"\n");
     host_.emplace(std::vector<std::string>{"run", "--stay", "--quiet", "--json", "/root/tree.toml"});
+    ASSERT_TRUE(host_->wait_for_event("enabled")) << host_->err();
     Terminal terminal;
     terminal.enter("scxhost top");
     ASSERT_TRUE(terminal.shows("    games simple 0.1.0")) << terminal.screen();
