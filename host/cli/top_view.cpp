@@ -360,7 +360,7 @@ Lines Drawing::statistics(const TopSeat& seat, std::size_t room) {
                                 (totals ? "  " + fit("TOTAL", total, true) : ""),
                             TopStyle::kHeading));
     if (rows.empty())
-        lines.push_back(line_of("(none: nothing of this host's runs here, or it declares none)", TopStyle::kFaint));
+        lines.push_back(line_of("(no statistics here)", TopStyle::kFaint));
     const std::size_t shown = std::min(rows.size(), room - 1);
     const std::size_t first = std::min(state_.scroll, rows.size() - shown);
     picture_.scroll = first;
