@@ -2,6 +2,7 @@
 //
 // `scxhost top`: a running host, live, on a whole terminal.
 #include "host/base/event_loop.hpp"
+#include "host/base/suggest.hpp"
 #include "host/base/units.hpp"
 #include "host/cli/control.hpp"
 #include "host/cli/standard_output.hpp"
@@ -202,6 +203,8 @@ void TopSession::on_keys() {
     bool any = false;
     while (const std::optional<TopKey> key = screen_.key()) {
         any = true;
+        if (!fits_top(screen_.size()) && key->text != "q")
+            continue; // nobody sees what it would ask
         TopAction action = press(state_, model_, *key);
         if (action.quit)
             return loop_.stop();
@@ -255,6 +258,13 @@ Result<> print_once(const TopArguments& arguments) {
     TopState state;
     state.seat = arguments.at;
     keep_seat(state, model);
+    if (!arguments.at.empty() && state.seat != arguments.at) {
+        std::vector<std::string> names;
+        for (const TopSeat& seat : model.seats())
+            names.push_back(seat.name);
+        return fail(ErrorKind::kUsage, fmt::format("there is no branch {} now", quote_text(arguments.at)),
+                    suggest_word(arguments.at, names, "seats"));
+    }
     TopSize size{.columns = 80, .lines = std::nullopt};
     winsize terminal{};
     if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &terminal) == 0 && terminal.ws_col >= kTopColumns)

@@ -105,6 +105,49 @@ std::size_t window_begin(std::size_t count, std::size_t room, std::size_t at) {
     return count <= room ? 0 : std::min(at - std::min(at, room / 2), count - room);
 }
 
+struct StatisticRow {
+    const TopStatistic* statistic;
+    std::string now;
+    std::string total;
+};
+
+std::vector<StatisticRow> statistic_rows(const TopSeat& seat) {
+    std::vector<StatisticRow> rows;
+    std::vector<StatisticRow> still; // what has never moved is of the least interest
+    for (const TopStatistic& statistic : seat.statistics) {
+        const std::string value = group_digits(statistic.value) + (statistic.unit.empty() ? "" : " " + statistic.unit);
+        StatisticRow row{.statistic = &statistic, .now = statistic.counter ? "" : value, .total = ""};
+        if (statistic.counter) {
+            if (statistic.rate && *statistic.rate >= 0 && *statistic.rate < 9e18)
+                row.now = group_digits(std::llround(*statistic.rate)) + "/s";
+            row.total = value;
+        }
+        const bool moves =
+            statistic.value != 0 || std::ranges::any_of(statistic.history, [](double reading) { return reading != 0; });
+        (moves ? rows : still).push_back(std::move(row));
+    }
+    std::ranges::move(still, std::back_inserter(rows));
+    return rows;
+}
+
+struct StatisticColumns {
+    std::size_t name = 0;
+    std::size_t now = 0;
+    std::size_t total = 0; // 0: not shown
+    std::size_t graph = 0;
+    bool help = false;
+
+    // From what the texts need to what there is.
+    void fit_into(std::size_t columns) {
+        name = std::min(name, columns * 2 / 5);
+        now = std::min<std::size_t>(now, columns < 60 ? 12 : 20);
+        total = columns < 60 ? 0 : std::min<std::size_t>(total, 24);
+        const std::size_t used = name + 1 + now + 2 + (total > 0 ? total + 2 : 0);
+        graph = std::min(columns - std::min(columns, used), columns < 120 ? std::size_t{20} : columns / 4);
+        help = columns >= used + graph + 2 + 10;
+    }
+};
+
 class Drawing {
 public:
     Drawing(const TopModel& model, const TopState& state, const TopSize& size, bool unicode)
@@ -126,6 +169,7 @@ private:
     [[nodiscard]] Lines details(const TopSeat& seat) const;
     [[nodiscard]] std::string moved_events(const TopSeat& seat) const;
     [[nodiscard]] Lines statistics(const TopSeat& seat, std::size_t room);
+    [[nodiscard]] TopLine statistic_line(const StatisticRow& row, const StatisticColumns& columns) const;
     [[nodiscard]] Lines event_lines(std::size_t room);
     void finish(TopLine& line) const;
 
@@ -314,68 +358,42 @@ Lines Drawing::details(const TopSeat& seat) const {
     return lines;
 }
 
-struct StatisticRow {
-    const TopStatistic* statistic;
-    std::string now;
-    std::string total;
-};
-
 Lines Drawing::statistics(const TopSeat& seat, std::size_t room) {
-    constexpr std::string_view kStatistics = "STATISTICS";
+    constexpr std::string_view kTitle = "STATISTICS";
     if (room == 0)
         return {};
-    std::vector<StatisticRow> rows;
-    std::vector<StatisticRow> still; // what has never moved is of the least interest
-    std::size_t name = kStatistics.size();
-    std::size_t now = 3;
-    std::size_t total = 5;
-    for (const TopStatistic& statistic : seat.statistics) {
-        const std::string value = group_digits(statistic.value) + (statistic.unit.empty() ? "" : " " + statistic.unit);
-        StatisticRow row{.statistic = &statistic, .now = statistic.counter ? "" : value, .total = ""};
-        if (statistic.counter) {
-            if (statistic.rate && *statistic.rate >= 0 && *statistic.rate < 9e18)
-                row.now = group_digits(std::llround(*statistic.rate)) + "/s";
-            row.total = value;
-        }
-        name = std::max(name, columns_of(statistic.name));
-        now = std::max(now, columns_of(row.now));
-        total = std::max(total, columns_of(row.total));
-        const bool moves =
-            statistic.value != 0 || std::ranges::any_of(statistic.history, [](double reading) { return reading != 0; });
-        (moves ? rows : still).push_back(std::move(row));
+    const std::vector<StatisticRow> rows = statistic_rows(seat);
+    StatisticColumns columns{.name = kTitle.size(), .now = 3, .total = 5};
+    for (const StatisticRow& row : rows) {
+        columns.name = std::max(columns.name, columns_of(row.statistic->name));
+        columns.now = std::max(columns.now, columns_of(row.now));
+        columns.total = std::max(columns.total, columns_of(row.total));
     }
-    std::ranges::move(still, std::back_inserter(rows));
-    const std::size_t columns = size_.columns;
-    name = std::min(name, columns * 2 / 5);
-    now = std::min(now, columns < 60 ? std::size_t{12} : std::size_t{20});
-    const bool totals = columns >= 60;
-    total = totals ? std::min<std::size_t>(total, 24) : 0;
-    const std::size_t used = name + 1 + now + 2 + (totals ? total + 2 : 0);
-    const std::size_t graph =
-        std::min(columns - std::min(columns, used), columns < 120 ? std::size_t{20} : columns / 4);
-    const std::size_t help = columns - std::min(columns, used + graph + 2);
-
-    Lines lines;
-    lines.push_back(line_of(fit(std::string(kStatistics), name) + " " + fit("NOW", now, true) + "  " + fit("", graph) +
-                                (totals ? "  " + fit("TOTAL", total, true) : ""),
-                            TopStyle::kHeading));
-    if (rows.empty())
+    columns.fit_into(size_.columns);
+    const std::string total = columns.total > 0 ? "  " + fit("TOTAL", columns.total, true) : "";
+    Lines lines = {line_of(fit(std::string(kTitle), columns.name) + " " + fit("NOW", columns.now, true) + "  " +
+                               fit("", columns.graph) + total,
+                           TopStyle::kHeading)};
+    if (rows.empty() && room > 1)
         lines.push_back(line_of("(no statistics here)", TopStyle::kFaint));
     const std::size_t shown = std::min(rows.size(), room - 1);
     const std::size_t first = std::min(state_.scroll, rows.size() - shown);
     picture_.scroll = first;
-    for (std::size_t i = first; i < first + shown; ++i) {
-        const TopStatistic& statistic = *rows[i].statistic;
-        TopLine line{.spans = {{fit(statistic.name, name) + " " + fit(rows[i].now, now, true) + "  "},
-                               {fit(sparkline(statistic.history, graph, unicode_), graph, true), TopStyle::kGood}}};
-        if (totals)
-            line.spans.push_back({"  " + fit(rows[i].total, total, true)});
-        if (help >= 10)
-            line.spans.push_back({"  " + statistic.help, TopStyle::kFaint});
-        lines.push_back(std::move(line));
-    }
-    lines.resize(std::min(lines.size(), room));
+    for (std::size_t i = first; i < first + shown; ++i)
+        lines.push_back(statistic_line(rows[i], columns));
     return lines;
+}
+
+TopLine Drawing::statistic_line(const StatisticRow& row, const StatisticColumns& columns) const {
+    const TopStatistic& statistic = *row.statistic;
+    TopLine line{
+        .spans = {{fit(statistic.name, columns.name) + " " + fit(row.now, columns.now, true) + "  "},
+                  {fit(sparkline(statistic.history, columns.graph, unicode_), columns.graph, true), TopStyle::kGood}}};
+    if (columns.total > 0)
+        line.spans.push_back({"  " + fit(row.total, columns.total, true)});
+    if (columns.help)
+        line.spans.push_back({"  " + statistic.help, TopStyle::kFaint});
+    return line;
 }
 
 Lines Drawing::event_lines(std::size_t room) {
@@ -436,7 +454,7 @@ void Drawing::finish(TopLine& line) const {
 
 TopPicture Drawing::draw() {
     const std::size_t lines = size_.lines.value_or(kUnlimited);
-    if (size_.columns < kTopColumns || lines < kTopLines) {
+    if (!fits_top(size_)) {
         for (const std::string& part : wrap(fmt::format("The terminal has {}x{}; scxhost top needs {}x{}. q quits.",
                                                         size_.columns, lines, kTopColumns, kTopLines),
                                             std::max<std::size_t>(size_.columns, 1), lines))
@@ -477,6 +495,10 @@ std::string sparkline(const std::deque<double>& history, std::size_t columns, bo
         result += levels[static_cast<std::size_t>(std::clamp(level, 0.0, 7.0))];
     }
     return result;
+}
+
+bool fits_top(const TopSize& size) {
+    return size.columns >= kTopColumns && size.lines.value_or(kTopLines) >= kTopLines;
 }
 
 std::string text_of(const TopLine& line) {

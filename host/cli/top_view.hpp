@@ -22,6 +22,7 @@ struct TopSize {
 // Smaller ones get a line that says so.
 inline constexpr std::size_t kTopColumns = 40;
 inline constexpr std::size_t kTopLines = 10;
+[[nodiscard]] bool fits_top(const TopSize& size);
 
 struct TopSpan {
     std::string text;
