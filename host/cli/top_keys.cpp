@@ -132,7 +132,7 @@ void begin_asking(TopState& state, const TopModel& model, char key) {
         state.asking = TopState::Asking::kWhat;
     } else if (key == 'p') {
         ask_whether(state, request_at(model, *seat, "stop"),
-                    fmt::format("stop {}, where {} runs, and leave the tasks to {}? y/n", seat->name, what_runs(*seat),
+                    fmt::format("stop {} ({}) and give its tasks to {}? y/n", seat->name, what_runs(*seat),
                                 branch ? "the scheduler above" : "the kernel's own"));
     } else {
         ask_whether(state, request_at(model, *seat, "resume"),

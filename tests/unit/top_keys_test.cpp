@@ -147,7 +147,7 @@ TEST_F(TopKeys, TypingIsTakenBack) {
 
 TEST_F(TopKeys, StopAndResume) {
     type("jp");
-    EXPECT_EQ(state_.question, "stop games, where qmap 0.1.0 runs, and leave the tasks to the scheduler above? y/n");
+    EXPECT_EQ(state_.question, "stop games (qmap 0.1.0) and give its tasks to the scheduler above? y/n");
     const TopAction stop = type("y");
     ASSERT_TRUE(stop.request);
     EXPECT_EQ(stop.request->method, "stop");

@@ -119,7 +119,8 @@ TEST_F(TopVm, ShowsWhatRunsAndChangesItByKeys) {
     // A question, and no.
     const std::uint64_t before = kernel_status().enable_seq;
     terminal.type("p");
-    EXPECT_TRUE(terminal.shows("stop machine, where simple 0.1.0 runs")) << terminal.screen();
+    EXPECT_TRUE(terminal.shows("stop machine (simple 0.1.0) and give its tasks to the kernel's own? y/n"))
+        << terminal.screen();
     terminal.type("n");
     EXPECT_TRUE(terminal.shows("nothing was changed")) << terminal.screen();
     terminal.type("s");
@@ -246,7 +247,7 @@ TEST_F(TopVm, ABranchIsLookedAtAndChanged) {
     EXPECT_TRUE(terminal.shows(">   games qmap 0.1.0")) << terminal.screen();
     EXPECT_TRUE(terminal.shows("swap games to qmap: simple 0.1.0 -> qmap 0.1.0: good")) << terminal.screen();
     terminal.type("p");
-    EXPECT_TRUE(terminal.shows("leave the tasks to the scheduler above? y/n")) << terminal.screen();
+    EXPECT_TRUE(terminal.shows("(qmap 0.1.0) and give its tasks to the scheduler above? y/n")) << terminal.screen();
     terminal.type("y");
     EXPECT_TRUE(terminal.shows(">   games - ")) << terminal.screen();
     terminal.type("r");
