@@ -241,7 +241,7 @@ void TopModel::add_kernel_events(TopSeat& seat, const json& events, Memory& memo
         TopKernelEvent& event = found->second;
         if (!is_new) {
             // What comes early counts towards the reading in whose place it is.
-            std::int64_t growth =
+            auto growth =
                 static_cast<std::int64_t>(static_cast<std::uint64_t>(now) - static_cast<std::uint64_t>(event.value));
             if (reading == Reading::kAgain && !event.growth.empty())
                 growth += event.growth.back();

@@ -50,7 +50,8 @@ Result<> check_terminal() {
                                                      : fmt::format("the terminal {} is not known here", name),
                     "set TERM to what it is, such as xterm; or use scxhost status, or scxhost top --once");
     const char* cursor = ::tigetstr("cup");
-    const bool moves = cursor != nullptr && cursor != reinterpret_cast<const char*>(-1);
+    const bool moves = cursor != nullptr &&
+                       cursor != reinterpret_cast<const char*>(-1); // NOLINT(performance-no-int-to-ptr): as it says so
     ::del_curterm(::cur_term);
     if (!moves)
         return fail(ErrorKind::kUnsupported, fmt::format("the terminal {} cannot place text on a screen", name),

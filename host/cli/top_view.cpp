@@ -48,7 +48,7 @@ TopLine line_of(std::string text, TopStyle style = TopStyle::kPlain) {
 // Exactly so many columns: cut with a sign of it, or filled up.
 std::string fit(const std::string& text, std::size_t columns, bool right = false) {
     const std::size_t needs = columns_of(text);
-    std::string result = needs <= columns ? text : columns == 0 ? "" : cut_to_columns(text, columns - 1) + "…";
+    const std::string result = needs <= columns ? text : columns == 0 ? "" : cut_to_columns(text, columns - 1) + "…";
     const std::string padding(columns - std::min(columns_of(result), columns), ' ');
     return right ? padding + result : result + padding;
 }
@@ -160,8 +160,8 @@ public:
 
 private:
     [[nodiscard]] TopLine header() const;
-    [[nodiscard]] Lines footer();
-    [[nodiscard]] Lines whats();
+    [[nodiscard]] Lines footer(std::size_t lines_in_all);
+    [[nodiscard]] Lines whats(std::size_t lines_in_all) const;
     [[nodiscard]] Lines help() const;
     void body(std::size_t room);
     [[nodiscard]] Lines seat_rows(std::size_t room) const;
@@ -200,9 +200,9 @@ TopLine Drawing::header() const {
     return line;
 }
 
-Lines Drawing::whats() {
+Lines Drawing::whats(std::size_t lines_in_all) const {
     const std::vector<TopChoice> offered = choices(state_);
-    const std::size_t room = std::min({offered.size(), kChoiceLines, *size_.lines / 3});
+    const std::size_t room = std::min({offered.size(), kChoiceLines, lines_in_all / 3});
     const std::size_t first = window_begin(offered.size(), room, state_.choice);
     Lines lines;
     std::size_t widest = 0;
@@ -216,12 +216,12 @@ Lines Drawing::whats() {
     return lines;
 }
 
-Lines Drawing::footer() {
+Lines Drawing::footer(std::size_t lines_in_all) {
     Lines lines;
     const std::size_t columns = size_.columns;
     switch (state_.asking) {
     case TopState::Asking::kWhat: {
-        lines = whats();
+        lines = whats(lines_in_all);
         const std::string prompt = fmt::format("swap {} to: ", state_.seat);
         const std::string shown = fit(prompt, std::min(columns_of(prompt), columns / 2));
         std::string typed = printable(state_.typed);
@@ -229,7 +229,7 @@ Lines Drawing::footer() {
         while (columns_of(typed) > room) // its end is what is being typed
             typed.erase(0, 1);
         lines.push_back({.spans = {{shown, TopStyle::kHeading}, {typed}}});
-        picture_.cursor = {.line = *size_.lines - 2, .column = columns_of(shown) + columns_of(typed)};
+        picture_.cursor = {.line = lines_in_all - 2, .column = columns_of(shown) + columns_of(typed)};
         lines.push_back(line_of("Enter takes the marked one, Esc leaves", TopStyle::kFaint));
         return lines;
     }
@@ -464,7 +464,7 @@ TopPicture Drawing::draw() {
     }
     picture_.scroll = state_.scroll;
     picture_.lines.push_back(header());
-    Lines foot = size_.lines ? footer() : Lines();
+    Lines foot = size_.lines ? footer(lines) : Lines();
     if (state_.help)
         std::ranges::move(help(), std::back_inserter(picture_.lines));
     else
