@@ -15,6 +15,8 @@ find_package(fmt REQUIRED)
 find_package(spdlog REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(nlohmann_json REQUIRED)
+# The screen of `scxhost top`. Its own compiler flags ask for less of the C library than the rest is compiled with.
+pkg_check_modules(NCURSES REQUIRED ncursesw)
 pkg_check_modules(TOMLPLUSPLUS REQUIRED IMPORTED_TARGET tomlplusplus)
 # Of scxhost-exporter alone.
 pkg_check_modules(CPPHTTPLIB REQUIRED IMPORTED_TARGET cpp-httplib>=0.11)

@@ -146,6 +146,7 @@ void add_commands(CommandLine line) {
     add_new(line);
     add_status(line);
     add_stats(line);
+    add_top(line);
     add_metrics(line);
     add_swap(line);
     add_stop(line);

@@ -44,6 +44,7 @@ void add_info(CommandLine line);
 void add_new(CommandLine line);
 void add_status(CommandLine line);
 void add_stats(CommandLine line);
+void add_top(CommandLine line);
 void add_metrics(CommandLine line);
 void add_swap(CommandLine line);
 void add_stop(CommandLine line);

@@ -7,6 +7,7 @@
 #include <CLI/CLI.hpp>
 
 #include <cmath>
+#include <filesystem>
 
 namespace scxhost {
 namespace {
@@ -16,11 +17,13 @@ constexpr auto kAnswerTime = std::chrono::seconds(10);
 
 } // namespace
 
-void add_control(CLI::App& command, ControlArguments& arguments) {
-    command
-        .add_option("--socket", arguments.socket,
-                    "The host's control socket (default: that of a default configuration)")
+void add_socket(CLI::App& command, std::string& socket) {
+    command.add_option("--socket", socket, "The host's control socket (default: that of a default configuration)")
         ->type_name("PATH");
+}
+
+void add_control(CLI::App& command, ControlArguments& arguments) {
+    add_socket(command, arguments.socket);
     command.add_flag("--json", arguments.json, "JSON in place of text");
 }
 
@@ -32,6 +35,16 @@ Result<ControlClient> connect_to_host(const ControlArguments& arguments) {
 Result<nlohmann::json> ask_host(const ControlArguments& arguments, const std::string& method, nlohmann::json params) {
     ControlClient client = SCXHOST_TRY(connect_to_host(arguments));
     return client.call(method, std::move(params), ControlClient::Clock::now() + kAnswerTime);
+}
+
+std::string absolute_path(const std::string& path) {
+    std::error_code error;
+    const std::filesystem::path result = std::filesystem::absolute(path, error);
+    return error ? path : result.lexically_normal().string();
+}
+
+std::string what_for_host(const std::string& what) {
+    return what.find_first_of("/.") == std::string::npos ? what : absolute_path(what);
 }
 
 std::string text_in(const nlohmann::json& object, const char* key) {

@@ -20,7 +20,9 @@ struct ControlArguments {
     bool json = false;
 };
 
-// --socket and --json.
+// --socket.
+void add_socket(CLI::App& command, std::string& socket);
+// And --json.
 void add_control(CLI::App& command, ControlArguments& arguments);
 
 [[nodiscard]] Result<ControlClient> connect_to_host(const ControlArguments& arguments);
@@ -28,6 +30,11 @@ void add_control(CLI::App& command, ControlArguments& arguments);
 // Connects, calls, waits a few seconds for the answer.
 [[nodiscard]] Result<nlohmann::json> ask_host(const ControlArguments& arguments, const std::string& method,
                                               nlohmann::json params = nlohmann::json::object());
+
+// The host's folder is not ours: paths are made absolute.
+[[nodiscard]] std::string absolute_path(const std::string& path);
+// The parameter `what` of a swap: a plugin's name, or a file's path.
+[[nodiscard]] std::string what_for_host(const std::string& what);
 
 // Answers may come from another version of the host: what is missing or of another type reads as empty.
 [[nodiscard]] std::string text_in(const nlohmann::json& object, const char* key);

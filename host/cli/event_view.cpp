@@ -126,4 +126,21 @@ std::string describe_event(const nlohmann::json& event, bool colour) {
     return text;
 }
 
+std::string describe_any_event(const nlohmann::json& event, bool colour) {
+    std::string text = describe_event(event, colour);
+    if (!text.empty())
+        return text;
+    const std::string error = text_in(member(event, "error"), "message");
+    return fmt::format("{}: {}\n", text_in(event, "event"), error.empty() ? text_in(event, "title") : error);
+}
+
+std::string describe_swap(const nlohmann::json& swap) {
+    const std::string from = text_in(swap, "from");
+    std::string line = fmt::format("{} -> {}: {}", from.empty() ? "(kernel's own)" : from, text_in(swap, "to"),
+                                   text_in(swap, "outcome"));
+    if (swap.contains("gap_ms") && !from.empty())
+        line += fmt::format(", gap {}, {} tasks moved", duration(swap, "gap_ms"), integer_in(swap, "tasks"));
+    return line;
+}
+
 } // namespace scxhost

@@ -24,13 +24,7 @@ void print_event(const nlohmann::json& event, bool as_json) {
         document["schema"] = kJsonSchema;
         return print_json(document);
     }
-    std::string text = describe_event(event, wants_colour(STDOUT_FILENO));
-    if (text.empty())
-        text = fmt::format("{}: {}\n", text_in(event, "event"),
-                           text_in(member(event, "error"), "message").empty()
-                               ? text_in(event, "title")
-                               : text_in(member(event, "error"), "message"));
-    print(fmt::format("{}  {}", text_in(event, "time"), text));
+    print(fmt::format("{}  {}", text_in(event, "time"), describe_any_event(event, wants_colour(STDOUT_FILENO))));
     (void)flush_stdout();
 }
 

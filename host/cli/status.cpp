@@ -2,6 +2,7 @@
 //
 // `scxhost status`: what the running host believes, and what the kernel says.
 #include "host/cli/control.hpp"
+#include "host/cli/event_view.hpp"
 #include "host/cli/standard_output.hpp"
 #include "host/cli/terminal.hpp"
 
@@ -24,14 +25,7 @@ using Rows = std::vector<std::vector<std::string>>;
 void add_swap(Rows& rows, const nlohmann::json& swap) {
     if (!swap.is_object())
         return;
-    const std::string from = text_in(swap, "from");
-    std::string line = fmt::format("{} -> {}: {}", from.empty() ? "(kernel's own)" : from, text_in(swap, "to"),
-                                   text_in(swap, "outcome"));
-    if (swap.contains("gap_ms") && !from.empty())
-        line += fmt::format(", gap {}, {} tasks moved",
-                            human_duration(duration_in(swap, "gap_ms", std::chrono::milliseconds(1))),
-                            integer_in(swap, "tasks"));
-    rows.push_back({"last swap", line});
+    rows.push_back({"last swap", describe_swap(swap)});
     if (const std::string error = text_in(member(swap, "error"), "message"); !error.empty())
         rows.push_back({"", error});
 }

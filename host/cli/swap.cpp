@@ -12,7 +12,6 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <filesystem>
 #include <utility>
 
 namespace scxhost {
@@ -25,13 +24,6 @@ struct SwapArguments {
     bool no_wait = false;
     bool force = false;
 };
-
-// The host's folder is not ours: paths are made absolute.
-std::string absolute(const std::string& path) {
-    std::error_code error;
-    const std::filesystem::path result = std::filesystem::absolute(path, error);
-    return error ? path : result.lexically_normal().string();
-}
 
 // What a failed swap is in an exit status: a refusal has its own cause, anything else is the scheduler's failure.
 ExitStatus status_of(const nlohmann::json& report) {
@@ -62,18 +54,17 @@ CommandResult swap(const SwapArguments& arguments) {
         params["at"] = arguments.at;
     if (!arguments.selection.what.empty() || !arguments.selection.object.empty() ||
         !arguments.selection.program.empty()) {
-        const bool is_path = arguments.selection.what.find_first_of("/.") != std::string::npos;
         if (!arguments.selection.program.empty()) {
-            params["program"] = absolute(arguments.selection.program);
+            params["program"] = absolute_path(arguments.selection.program);
             params["args"] = arguments.selection.args;
         } else if (!arguments.selection.object.empty())
-            params["object"] = absolute(arguments.selection.object);
+            params["object"] = absolute_path(arguments.selection.object);
         else
-            params["what"] = is_path ? absolute(arguments.selection.what) : arguments.selection.what;
+            params["what"] = what_for_host(arguments.selection.what);
         params["set"] = arguments.selection.assignments;
         std::vector<std::string> folders;
         for (const std::string& folder : arguments.selection.plugin_dirs)
-            folders.push_back(absolute(folder));
+            folders.push_back(absolute_path(folder));
         params["plugin_dirs"] = folders;
     } else if (!arguments.selection.assignments.empty() || !arguments.selection.plugin_dirs.empty()) {
         return fail(ErrorKind::kUsage, "--set and --plugin-dir need a scheduler to swap to",

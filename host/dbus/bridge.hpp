@@ -8,10 +8,10 @@
 #include "host/base/event_loop.hpp"
 #include "host/base/result.hpp"
 #include "host/config/desktop.hpp"
+#include "host/control/host_link.hpp"
 #include "host/dbus/authority.hpp"
 #include "host/dbus/bus.hpp"
 #include "host/dbus/desktop_state.hpp"
-#include "host/dbus/host_link.hpp"
 #include "host/dbus/power_profiles.hpp"
 
 #include <nlohmann/json.hpp>

@@ -54,6 +54,23 @@ protected:
     TempDir dir_;
 };
 
+TEST_F(CliTest, TopNeedsAHostAndATimeToAskIt) {
+    const std::string socket = dir_.path() / "sock";
+    for (const std::vector<std::string>& more : {std::vector<std::string>{}, {"--once"}}) {
+        std::vector<std::string> arguments = {"top", "--socket", socket};
+        arguments.insert(arguments.end(), more.begin(), more.end());
+        const Answer answer = scxhost(arguments);
+        EXPECT_EQ(answer.status, 5);
+        EXPECT_THAT(answer.err, HasSubstr("no host is running at " + socket));
+        EXPECT_EQ(answer.out, "") << "no screen for an error";
+    }
+    for (const char* interval : {"99ms", "0s", "5"}) {
+        const Answer answer = scxhost({"top", "--interval", interval});
+        EXPECT_EQ(answer.status, 2) << interval;
+        EXPECT_THAT(answer.err, HasSubstr("--interval: "));
+    }
+}
+
 TEST_F(CliTest, Help) {
     const Answer help = scxhost({"--help"});
     EXPECT_EQ(help.status, 0);

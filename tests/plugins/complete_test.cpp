@@ -64,6 +64,7 @@ TEST_F(CompleteTest, CommandsAndOptionsAreThoseOfTheProgram) {
     EXPECT_THAT(words({"--v"}), ElementsAre("--version"));
     EXPECT_THAT(words({"run", "--"}), AllOf(Contains("--watch"), Contains("--set"), Not(Contains("--program-arg"))));
     EXPECT_THAT(words({"events", "--f"}), ElementsAre("--follow"));
+    EXPECT_THAT(words({"top", "--"}), ElementsAre("--help", "--socket", "--at", "--interval", "--once"));
     EXPECT_THAT(words({"incidents", ""}), ElementsAre("show"));
     EXPECT_THAT(words({"incidents", "show", "--"}), ElementsAre("--help", "--dir", "--last", "--json"))
         << "it takes those of the command above too";
@@ -185,6 +186,7 @@ TEST_F(CompleteTest, BranchesOfTheRunningHost) {
         const StatedHost host(socket, status_of_a_tree());
         EXPECT_THAT(words({"swap", "--socket", socket, "--at", ""}), ElementsAre("games", "shooters"));
         EXPECT_THAT(words({"stats", "--socket=" + socket, "--at=sh"}), ElementsAre("--at=shooters"));
+        EXPECT_THAT(words({"top", "--socket", socket, "--at", "sh"}), ElementsAre("shooters"));
         EXPECT_THAT(words({"stop", "--socket", socket, "g"}), ElementsAre("games"));
         EXPECT_THAT(words({"resume", "--socket", socket, ""}), ElementsAre("games", "shooters"));
         EXPECT_THAT(words({"stop", "games", "--socket", socket, ""}), IsEmpty()) << "one at a time";

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# The guest's root file system: busybox, our init, an installation of scxhost, added files, and the shared libraries
-# that all of these name. One uncompressed cpio archive: unpacking a compressed one costs emulated time.
+# The guest's root file system: busybox, what is known of terminals, our init, an installation of scxhost, added files, and
+# the shared libraries that all of these name. One uncompressed cpio archive: unpacking a compressed one costs emulated time.
 
 # image_base DIR: folders, busybox and init.
 image_base() {
@@ -17,6 +17,24 @@ image_base() {
 	cp "$tools/init" "$dir/init"
 	printf '%s\n' 'root:x:0:0:root:/root:/bin/sh' 'nobody:x:65534:65534:nobody:/:/bin/false' >"$dir/etc/passwd"
 	printf '%s\n' 'root:x:0:' 'nogroup:x:65534:' >"$dir/etc/group"
+}
+
+# image_terminals DIR: what programs that draw on a terminal look up: usual ones and the one that this runs on, and which
+# characters UTF-8 has, which is in the C library in some distributions and in a file in others. What this machine does not
+# know is left out.
+image_terminals() {
+	local name folder entry characters=usr/lib/locale/C.utf8/LC_CTYPE
+	if [[ -f /$characters ]]; then install -D -m 644 "/$characters" "$1/$characters"; fi
+	for name in dumb linux screen screen-256color tmux tmux-256color vt100 xterm xterm-256color "${TERM:-dumb}"; do
+		if [[ $name == */* ]]; then continue; fi
+		for folder in "${TERMINFO:-}" "${HOME:-}/.terminfo" /etc/terminfo /lib/terminfo /usr/share/terminfo; do
+			entry=$folder/${name:0:1}/$name
+			if [[ ! -f $entry ]]; then continue; fi
+			mkdir -p "$1/usr/share/terminfo/${name:0:1}"
+			cp -L "$entry" "$1/usr/share/terminfo/${name:0:1}/"
+			break
+		done
+	done
 }
 
 # image_kernel_config DIR FILE: what the guest's kernel was built with; init puts it where distributions keep it, since only

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "host/dbus/host_link.hpp"
+#include "host/control/host_link.hpp"
 
 #include "host/control/client.hpp"
 #include "host/control/protocol.hpp"
