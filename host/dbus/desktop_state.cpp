@@ -72,8 +72,8 @@ DesktopChoice choice_of_running(const nlohmann::json& status) {
     const nlohmann::json& running = json_member(status, "scheduler");
     choice.what = json_text(running, "config");
     if (choice.what.empty())
-        choice.what = json_text(running, "object");
-    if (choice.what.empty() && json_member(running, "process").is_null())
+        choice.object = json_text(running, "object");
+    if (choice.what.empty() && choice.object.empty() && json_member(running, "process").is_null())
         choice.what = json_text(running, "name");
     if (const nlohmann::json& options = json_member(running, "options"); options.is_object())
         for (const auto& [key, text] : options.items())

@@ -62,7 +62,7 @@ struct Bridge::Loader {
                 return request;
             }
             request.choice = choice_of_running(bridge.status_);
-            if (request.choice.what.empty())
+            if (request.choice.what.empty() && request.choice.object.empty())
                 return fail(ErrorKind::kUsage, "what runs is a program that no configuration names",
                             "start it anew as it was started: scxhost swap");
             return request;

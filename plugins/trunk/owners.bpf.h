@@ -8,6 +8,8 @@
 
 #include "shares.bpf.h"
 
+#define FEW_TURNS 8
+
 /* trunk's own struct scx_sched: it may itself be below another scheduler. Known from the first task on. */
 static u64 own_sched;
 
@@ -47,25 +49,24 @@ static u32 owner_of(struct task_struct *p)
 }
 
 /*
- * A branch is on a CPU that it was not given, after another's task and not after idleness: it has filled the CPU's own
- * queue. That is nobody's loss as long as it is behind the others.
+ * A branch comes to a CPU that it was not given, or for longer than it was: it has filled the CPU's own queue. That is
+ * nobody's loss as long as it is behind the others, and happens to anybody once in a while: what counts is how often
+ * within a few turns.
  */
-static void note_intrusion(struct turn *turn, u32 owner, bool was_idle)
+static void note_arrival(struct turn *turn, u32 owner, u64 now)
 {
-	if (owner == OWN || owner >= NR_ENTITIES || grant_preempt || was_idle)
+	if (owner == OWN || owner >= NR_ENTITIES || grant_preempt)
 		return;
-	if (owner == turn->invited) {
-		if (owner == turn->intruder)
-			turn->intrusions = 0;
-		return;
-	}
 	if (!scx_time_before(vtime_now, entity_at(owner)->vtime))
 		return;
-	if (owner != turn->intruder) {
-		turn->intruder = owner;
-		turn->intrusions = 0;
-	}
-	turn->intrusions++;
+	if (owner == turn->invited && scx_time_before(now, turn->started + max_turn_ns))
+		return;
+	if (scx_time_before(turn->offended + FEW_TURNS * max_turn_ns, now))
+		turn->offences = 0;
+	if (!turn->offences)
+		turn->offended = now;
+	turn->offences++;
+	turn->offender = owner;
 }
 
 SEC("tp_btf/sched_switch")
@@ -83,13 +84,16 @@ int BPF_PROG(trunk_switch, bool preempt, struct task_struct *prev, struct task_s
 		owner = owner_of(next);
 	if (owner == before)
 		return 0;
-	note_intrusion(turn, owner, before == NOBODY);
+	/* The owner is nobody as well when another class of scheduler has the CPU. */
+	if (!prev->pid)
+		begin_turn(turn, now);
+	else
+		note_arrival(turn, owner, now);
 	if (before < NR_ENTITIES)
 		__sync_fetch_and_sub(&entity_at(before)->running, 1);
 	if (owner < NR_ENTITIES)
 		__sync_fetch_and_add(&entity_at(owner)->running, 1);
 	turn->owner = owner;
-	begin_turn(turn, now);
 	return 0;
 }
 

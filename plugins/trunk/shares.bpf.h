@@ -91,15 +91,16 @@ static bool exists(u32 index)
 /* What runs on each CPU, by the kernel's number of it. A cache line, written by that CPU. */
 struct turn {
 	u64 since;    /* up to when its time is charged */
-	u64 started;  /* when the CPU came to this entity */
+	u64 started;  /* when the CPU asked last, or was idle */
+	u64 offended; /* when the first of the offences was */
 	u64 own_since; /* when the task of trunk's own that runs began */
 	u32 owner;    /* entity, or NOBODY */
-	u32 cuts;     /* how often this turn has been cut: once should do */
+	u32 cuts;     /* how often since then what ran was told to go: once should do */
 	u32 barred;   /* entities that may not put tasks here by themselves, a bit each */
 	u32 invited;  /* entity that was given the CPU last */
-	u32 intruder; /* branch that came last without */
-	u32 intrusions; /* how often in a row */
-	u32 unused[4];
+	u32 offender; /* branch that came last without having been */
+	u32 offences; /* how often any did */
+	u32 unused[2];
 };
 
 static struct turn turns[TRUNK_MAX_CPUS] __attribute__((aligned(64)));

@@ -183,8 +183,10 @@ void SCX_OP_SLEEPABLE(trunk_sub_detach, struct scx_sub_detach_args *args)
 
 			if (turn->owner == i)
 				turn->owner = NOBODY;
-			if (turn->intruder == i)
-				turn->intrusions = 0;
+			if (turn->invited == i)
+				turn->invited = NOBODY;
+			if (turn->offender == i)
+				turn->offences = 0;
 			__sync_fetch_and_and(&turn->barred, ~(1U << i));
 		}
 	}
@@ -217,8 +219,8 @@ s32 SCX_OP_SLEEPABLE(trunk_init)
 		turn_of(cpu)->owner = NOBODY;
 		turn_of(cpu)->barred = 0;
 		turn_of(cpu)->invited = NOBODY;
-		turn_of(cpu)->intruder = NOBODY;
-		turn_of(cpu)->intrusions = 0;
+		turn_of(cpu)->offender = NOBODY;
+		turn_of(cpu)->offences = 0;
 	}
 	vtime_now = 0;
 	own_vtime = 0;

@@ -9,7 +9,7 @@
 
 #define CLOCK_MONOTONIC 1
 
-/* A virtual CPU may stand still for a while, and an idle one be taken by two at once: once is no offence. */
+/* A virtual CPU may stand still for a while, and an idle one be taken by two at once: once is nothing. */
 #define MAX_OFFENCES 3
 
 struct timer_slot {
@@ -98,9 +98,10 @@ static void cut_turns(u64 now)
 		u32 owner = turn->owner;
 		s32 cid = scx_bpf_cpu_to_cid(cpu);
 
-		if (turn->intrusions >= MAX_OFFENCES) {
-			turn->intrusions = 0;
-			bar(turn, turn->intruder, cid);
+		/* The next one is barred at once: two can fill a CPU in turn. */
+		if (turn->offences >= MAX_OFFENCES) {
+			turn->offences = MAX_OFFENCES - 1;
+			bar(turn, turn->offender, cid);
 		}
 		if (owner >= NR_ENTITIES || scx_time_before(now, turn->started + max_turn_ns))
 			continue;

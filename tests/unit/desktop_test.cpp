@@ -146,7 +146,8 @@ TEST(DesktopStateOf, WhatRunsCanBeChosenOnceMore) {
 TEST(DesktopStateOf, AnObjectIsNoPluginOfItsName) {
     nlohmann::json status = runs("simple", nullptr, {});
     status.at("scheduler")["object"] = "/srv/simple.bpf.o";
-    EXPECT_EQ(choice_of_running(status).what, "/srv/simple.bpf.o");
+    EXPECT_EQ(choice_of_running(status).object, "/srv/simple.bpf.o");
+    EXPECT_EQ(choice_of_running(status).what, "");
     EXPECT_NE(desktop_state(status, schedulers(kThree), {}).scheduler, "scx_simple");
 }
 

@@ -8,7 +8,9 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -273,6 +275,41 @@ TEST_F(TrunkShares, ABranchThatFillsACpusQueueHasNoMore) {
     EXPECT_TRUE(filling->running()) << filling->exit_record().message;
     crowd.end_all();
     filling->detach();
+    detach_trunk(*trunk);
+}
+
+// Each is there when the other one has been told to go, and a task of another class comes in between all the time.
+TEST_F(TrunkShares, BranchesThatFillACpusQueueInTurnHaveNoMore) {
+    std::vector<Group> groups = {{"", 100}, {"filling", 100}, {"other", 100}};
+    const auto trunk = attach_trunk();
+    std::vector<std::unique_ptr<LivePolicy>> branches;
+    for (const char* name : {"filling", "other"}) {
+        make_cgroup(name, 100);
+        branches.push_back(attach_branch(name, {}, "/root/filling.bpf.o"));
+    }
+    Children crowd;
+    for (int i = 0; i < 2; ++i)
+        start(crowd, groups);
+    tell(groups, SIGSTOP);
+    const pid_t ticker = ::fork();
+    if (ticker == 0) {
+        const sched_param priority{.sched_priority = 1};
+        if (::sched_setscheduler(0, SCHED_FIFO, &priority) != 0)
+            ::_exit(1);
+        for (;;)
+            ::usleep(10'000);
+    }
+    measure(*trunk, groups, 12 * kSecond);
+    expect_shares(groups);
+    EXPECT_GT(trunk->statistic("branch1_barred"), 0);
+    EXPECT_GT(trunk->statistic("branch2_barred"), 0);
+    for (const auto& branch : branches)
+        EXPECT_TRUE(branch->running()) << branch->exit_record().message;
+    EXPECT_EQ(::waitpid(ticker, nullptr, WNOHANG), 0);
+    ::kill(ticker, SIGKILL);
+    ::waitpid(ticker, nullptr, 0);
+    crowd.end_all();
+    branches.clear();
     detach_trunk(*trunk);
 }
 
