@@ -33,6 +33,8 @@ using nlohmann::json;
 constexpr auto kAcceptPause = std::chrono::seconds(1);
 // What is left of a long text in an event that is too long as a whole.
 constexpr std::size_t kLongText = 16U << 10U;
+// Services that have given up root's user and capabilities still have it: being in it says nothing.
+constexpr gid_t kRootsGroup = 0;
 
 sockaddr_un address_of(const std::filesystem::path& path) {
     sockaddr_un address{};
@@ -124,7 +126,7 @@ Result<std::optional<gid_t>> find_group(const Config& config, const std::string&
     if (name.empty())
         return std::nullopt;
     if (const group* entry = ::getgrnam(name.c_str()))
-        return entry->gr_gid;
+        return entry->gr_gid == kRootsGroup ? std::nullopt : std::optional(entry->gr_gid);
     return fail(Error{.kind = ErrorKind::kConfig,
                       .what = fmt::format("there is no group \"{}\" on this machine", name),
                       .hint = fmt::format("make it (groupadd --system {}), or leave {} empty: {}", name, key, without),
@@ -272,14 +274,14 @@ Result<> ControlServer::let_in(const Config& config) {
     if (groups_.group && ::chown(path_.c_str(), static_cast<uid_t>(-1), *groups_.group) != 0)
         return fail_errno(ErrorKind::kPermission,
                           fmt::format("cannot give {} to the group {}", path_.string(), config.control.group), errno);
-    if (::chmod(path_.c_str(), 0660) != 0)
+    if (::chmod(path_.c_str(), groups_.group ? 0660 : 0600) != 0)
         return fail_errno(ErrorKind::kIo, "cannot set the mode of " + path_.string(), errno);
     std::vector<gid_t> readers;
     if (groups_.readers)
         readers.push_back(*groups_.readers);
     if (users_.empty() && readers.empty())
         return {};
-    Result<> listed = scxhost::let_in(path_, users_, readers);
+    Result<> listed = scxhost::let_in(path_, users_, readers, groups_.group.has_value());
     if (!listed && listed.error().kind == ErrorKind::kUnsupported) {
         listed.error().hint = "choose another place for the socket (control.socket), such as below /run; or remove "
                               "[[delegate]] and control.readers, and put those users into the group of control.group";

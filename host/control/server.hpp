@@ -47,7 +47,8 @@ struct ControlGroups {
     std::optional<gid_t> group;   // control.group: they may everything
     std::optional<gid_t> readers; // control.readers: they may look
 };
-// Finds those that the configuration names. Asks the group database, which may wait. kConfig: there is no such group.
+// Finds those that the configuration names; root's own group (0) is none. Asks the group database, which may wait.
+// kConfig: there is no such group.
 [[nodiscard]] Result<ControlGroups> find_control_groups(const Config& config);
 
 // Called once, now or later; harmless when the client is gone or the server has ended.
@@ -95,7 +96,7 @@ public:
     // it, and reads what it is told before it is cut off.
     static constexpr std::chrono::seconds kMessageTime{10};
 
-    // Makes the socket: mode 0660, root's, and the configured group's. `users` and the configured readers get in too,
+    // Makes the socket: root's, and the configured group's with mode 0660; 0600 without one. `users` and the configured readers get in too,
     // by an access list. A stale one is replaced. Its folder is made when it is missing. `loop` and `service` must
     // outlive the server. Errors: kBusy (another host has it, named), kConfig (no such group, no usable path),
     // kUnsupported (no access lists there), kPermission, kIo. `message_time` is for tests.

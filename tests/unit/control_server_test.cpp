@@ -208,14 +208,14 @@ std::string call(int id, const std::string& method, const json& params = json::o
     return format_call({.id = id, .method = method, .params = params});
 }
 
-TEST_F(ControlServerTest, TheSocketIsForItsOwnerAndGroupOnly) {
+TEST_F(ControlServerTest, TheSocketIsForItsOwnerOnly) {
     const mode_t umask_before = ::umask(0077);
     start();
     ::umask(umask_before);
     struct stat status{};
     ASSERT_EQ(::lstat(path_.c_str(), &status), 0);
     EXPECT_TRUE(S_ISSOCK(status.st_mode));
-    EXPECT_EQ(status.st_mode & 07777U, 0660U);
+    EXPECT_EQ(status.st_mode & 07777U, 0600U);
     EXPECT_EQ(status.st_uid, ::geteuid());
     ASSERT_EQ(::lstat(path_.parent_path().c_str(), &status), 0);
     EXPECT_EQ(status.st_mode & 07777U, 0755U) << "whatever the umask";
@@ -568,6 +568,7 @@ TEST_F(ControlServerTest, TheGroupMayChange) {
     struct stat status{};
     ASSERT_EQ(::lstat(path_.c_str(), &status), 0);
     EXPECT_EQ(status.st_gid, 1U);
+    EXPECT_EQ(status.st_mode & 07777U, 0660U);
     std::vector<gid_t> many;
     for (gid_t gid = 1000; gid < 1200; ++gid)
         many.push_back(gid);
@@ -586,6 +587,47 @@ TEST_F(ControlServerTest, TheGroupMayChange) {
             EXPECT_EQ(errno, EACCES);
         });
     });
+}
+
+// Many a service that is not root any more is still in root's group.
+TEST_F(ControlServerTest, RootsGroupIsNoGroup) {
+    if (::geteuid() != 0)
+        GTEST_SKIP() << "needs root";
+    ASSERT_EQ(::chmod(dir_.path().c_str(), 0755), 0);
+    const auto expect_root_only = [&](mode_t mode) {
+        struct stat status{};
+        ASSERT_EQ(::lstat(path_.c_str(), &status), 0);
+        EXPECT_EQ(status.st_mode & 07777U, mode);
+        script_.run([&] {
+            as_other_user(kStranger, 0, {}, [&] {
+                const UniqueFd fd = unix_socket();
+                EXPECT_EQ(with_address(path_, [&](auto* to, auto size) { return ::connect(fd.get(), to, size); }), -1);
+                EXPECT_EQ(errno, EACCES);
+            });
+        });
+    };
+    for (const char* name : {"", "root"}) {
+        config_.control.group = name;
+        config_.control.readers = name;
+        start();
+        expect_root_only(0600);
+        let_in_everybody();
+        script_.run([&] {
+            as_other_user(kStranger, 0, {}, [&] {
+                RawClient client(path_);
+                EXPECT_EQ(client.ask("whoami")["result"], json({{"may_change", false}, {"is_reader", false}}));
+            });
+        });
+        server_.reset();
+    }
+    // Where others are let in by an access list, whose mask stands for the group in the mode.
+    users_ = {1003};
+    Result<std::unique_ptr<ControlServer>> opened = open();
+    if (!opened && opened.error().kind == ErrorKind::kUnsupported)
+        GTEST_SKIP() << opened.error().what;
+    server_ = std::move(opened).value();
+    service_.server = server_.get();
+    expect_root_only(0660);
 }
 
 // By an access list; the mode stays, and nobody else gets in.
