@@ -19,6 +19,9 @@
 namespace scxhost {
 namespace {
 
+// As the control socket does.
+constexpr auto kAcceptPause = std::chrono::seconds(1);
+
 union Address {
     sockaddr_in6 six; // the largest: what initializes it initializes all
     sockaddr_in four;
@@ -149,8 +152,10 @@ Result<std::unique_ptr<HttpServer>> HttpServer::start(EventLoop& loop, std::vect
 void HttpServer::accept(int listener) {
     UniqueFd fd(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!fd) {
-        if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
-            make_room();
+        const bool is_full = errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS;
+        // What it lacks may be others' to give back. Until then who waits would wake the loop without end.
+        if (is_full && !make_room())
+            pause_accepting();
         return;
     }
     if (connections_.size() >= limits_.connections)
@@ -169,11 +174,27 @@ void HttpServer::accept(int listener) {
 }
 
 // Who has asked is better than who has not.
-void HttpServer::make_room() {
+bool HttpServer::make_room() {
     if (connections_.empty())
-        return;
+        return false;
     const auto silent = std::ranges::find_if(connections_, [](const auto& one) { return !one->asked; });
     connections_.erase(silent == connections_.end() ? connections_.begin() : silent);
+    return true;
+}
+
+void HttpServer::pause_accepting() {
+    Result<EventLoop::Watch> timer = loop_.timer(kAcceptPause, [this] { go_on_accepting(); });
+    if (!timer)
+        return;
+    pause_ = *std::move(timer);
+    for (Listener& listener : listeners_)
+        (void)listener.watch.set({.readable = false, .writable = false});
+}
+
+void HttpServer::go_on_accepting() {
+    pause_.reset();
+    for (Listener& listener : listeners_)
+        (void)listener.watch.set({});
 }
 
 void HttpServer::forget(std::uint64_t id) {

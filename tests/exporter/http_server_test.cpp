@@ -7,6 +7,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <memory>
@@ -43,6 +44,7 @@ protected:
                       .value();
     }
     [[nodiscard]] UniqueFd connect() const { return connect_to(port_); }
+    void connect(const UniqueFd& fd) const { connect_to(port_, fd); }
     bool wait_for_connections(std::size_t number) {
         return script_.wait_until([&] { return server_->connections() == number; });
     }
@@ -143,6 +145,30 @@ TEST_F(HttpServerTest, AConnectionHasADeadline) {
         EXPECT_LT(read_all(deaf).size(), std::size_t{64} << 20);
     });
     EXPECT_EQ(requests_.size(), 1U);
+}
+
+// Without a descriptor for it a client stays in the queue, and nobody is there to be cut off.
+TEST_F(HttpServerTest, WithoutDescriptorsClientsWait) {
+    start();
+    script_.run([&] {
+        expect_service();
+        EXPECT_TRUE(wait_for_connections(0));
+        const UniqueFd next(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        rlimit before{};
+        ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+        rlimit none = before;
+        {
+            const UniqueFd lowest_free(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+            none.rlim_cur = static_cast<rlim_t>(lowest_free.get());
+        }
+        ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+        connect(next);
+        EXPECT_TRUE(script_.wait_until([&] { return server_->pauses(); })) << "it looks again and again";
+        ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+        send_text(next, kRequest);
+        EXPECT_EQ(read_all(next), kAnswer) << "then it is let in";
+        script_.on_loop([&] { EXPECT_FALSE(server_->pauses()); });
+    });
 }
 
 TEST_F(HttpServerTest, WhoHangsUpIsForgotten) {

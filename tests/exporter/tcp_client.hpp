@@ -21,13 +21,17 @@
 namespace scxhost {
 
 // To this port over the loopback device; nothing is sent yet.
-inline UniqueFd connect_to(int port) {
-    UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+inline void connect_to(int port, const UniqueFd& fd) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_port = htons(static_cast<in_port_t>(port));
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     EXPECT_EQ(::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+}
+
+inline UniqueFd connect_to(int port) {
+    UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    connect_to(port, fd);
     return fd;
 }
 
