@@ -3,6 +3,7 @@
 
 #include "host/base/access_list.hpp"
 #include "host/base/file_trust.hpp"
+#include "host/control/private_parts.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -118,6 +119,11 @@ json shortened(json event) {
     if (format_event(event).size() > ControlServer::kRecentBytes)
         event = {{"event", event.value("event", json())}, {"time", event.value("time", json())}};
     event["shortened"] = true;
+    return event;
+}
+
+json without_private(json event) {
+    drop_private(event);
     return event;
 }
 
@@ -360,10 +366,13 @@ bool ControlServer::has_place_for(const Peer& peer) const {
     std::size_t of_him = 0;
     std::size_t of_all = 0;
     for (const auto& [id, client] : clients_) {
-        of_him += is_only_listed(client->peer) && client->peer.uid == peer.uid ? 1 : 0;
-        of_all += is_only_listed(client->peer) ? 1 : 0;
+        if (!is_only_listed(client->peer) || client->peer.is_reader != peer.is_reader)
+            continue;
+        of_him += client->peer.uid == peer.uid ? 1 : 0;
+        ++of_all;
     }
-    return of_him < kClientsOfListedUser && of_all < kClientsOfListedUsers;
+    return of_him < (peer.is_reader ? kClientsOfReader : kClientsOfDelegate) &&
+           of_all < (peer.is_reader ? kClientsOfReaders : kClientsOfDelegates);
 }
 
 void ControlServer::pause_accepting(std::chrono::nanoseconds pause) {
@@ -656,16 +665,19 @@ void ControlServer::publish(const json& event) {
         text = format_event(kept);
     }
     recent_bytes_ += text.size();
-    recent_.push_back({std::move(kept), text.size()});
+    recent_.push_back({kept, text.size()});
     while (recent_.size() > kRecentEvents || recent_bytes_ > kRecentBytes) {
         recent_bytes_ -= recent_.front().bytes;
         recent_.pop_front();
     }
     const Work work(*this);
+    std::string for_lookers; // made when somebody needs it
     for (const auto& [id, client] : clients_) {
         if (!client->subscribed || !service_.shows(event, client->peer))
             continue;
-        send(*client, text);
+        if (!client->peer.may_change && for_lookers.empty())
+            for_lookers = format_event(without_private(kept));
+        send(*client, client->peer.may_change ? text : for_lookers);
         (void)flush(*client);
     }
 }
@@ -674,7 +686,7 @@ json ControlServer::recent_events(const Peer& caller) const {
     json events = json::array();
     for (const Recent& recent : recent_)
         if (service_.shows(recent.event, caller))
-            events.push_back(recent.event);
+            events.push_back(caller.may_change ? recent.event : without_private(recent.event));
     return {{"events", std::move(events)}};
 }
 

@@ -598,36 +598,39 @@ TEST_F(ControlServerTest, RootsGroupIsNoGroup) {
         struct stat status{};
         ASSERT_EQ(::lstat(path_.c_str(), &status), 0);
         EXPECT_EQ(status.st_mode & 07777U, mode);
-        script_.run([&] {
-            as_other_user(kStranger, 0, {}, [&] {
-                const UniqueFd fd = unix_socket();
-                EXPECT_EQ(with_address(path_, [&](auto* to, auto size) { return ::connect(fd.get(), to, size); }), -1);
-                EXPECT_EQ(errno, EACCES);
-            });
+        as_other_user(kStranger, 0, {}, [&] {
+            const UniqueFd fd = unix_socket();
+            EXPECT_EQ(with_address(path_, [&](auto* to, auto size) { return ::connect(fd.get(), to, size); }), -1);
+            EXPECT_EQ(errno, EACCES);
         });
     };
-    for (const char* name : {"", "root"}) {
-        config_.control.group = name;
-        config_.control.readers = name;
-        start();
-        expect_root_only(0600);
-        let_in_everybody();
-        script_.run([&] {
+    script_.run([&] {
+        for (const char* name : {"", "root"}) {
+            config_.control.group = name;
+            config_.control.readers = name;
+            script_.on_loop([&] { start(); });
+            expect_root_only(0600);
+            let_in_everybody();
             as_other_user(kStranger, 0, {}, [&] {
                 RawClient client(path_);
                 EXPECT_EQ(client.ask("whoami")["result"], json({{"may_change", false}, {"is_reader", false}}));
             });
+            script_.on_loop([&] { server_.reset(); });
+        }
+        // Where an access list lets others in, its mask is what the mode shows for the group.
+        users_ = {1003};
+        Result<> opened;
+        script_.on_loop([&] {
+            if (auto server = open())
+                server_ = *std::move(server);
+            else
+                opened = fail(server.error());
         });
-        server_.reset();
-    }
-    // Where others are let in by an access list, whose mask stands for the group in the mode.
-    users_ = {1003};
-    Result<std::unique_ptr<ControlServer>> opened = open();
-    if (!opened && opened.error().kind == ErrorKind::kUnsupported)
-        GTEST_SKIP() << opened.error().what;
-    server_ = std::move(opened).value();
-    service_.server = server_.get();
-    expect_root_only(0660);
+        if (opened)
+            expect_root_only(0660);
+        else
+            EXPECT_EQ(opened.error().kind, ErrorKind::kUnsupported) << opened.error().what;
+    });
 }
 
 // By an access list; the mode stays, and nobody else gets in.
@@ -670,6 +673,32 @@ TEST_F(ControlServerTest, UsersOnTheListGetIn) {
     });
 }
 
+// The dump names the threads of all users, for instance.
+TEST_F(ControlServerTest, WhoMayOnlyLookIsNotToldEverything) {
+    if (::geteuid() != 0)
+        GTEST_SKIP() << "needs root";
+    start();
+    let_in_everybody();
+    const json event = {{"event", "noise"}, {"exit", {{"kind", "ERROR_BPF"}, {"dump", "all threads"}}}, {"n", 1}};
+    const json open = {{"event", "noise"}, {"exit", {{"kind", "ERROR_BPF"}}}, {"n", 1}};
+    script_.run([&] {
+        publish(event);
+        const auto expect_to_see = [&](const json& expected) {
+            RawClient client(path_);
+            EXPECT_EQ(client.ask("events")["result"]["events"], json::array({expected}));
+            client.ask("subscribe");
+            script_.on_loop([&] { server_->publish(event); });
+            EXPECT_EQ(client.read().value()["params"], expected);
+        };
+        as_other_user(kStranger, kStranger, {}, [&] { expect_to_see(open); });
+        RawClient root(path_);
+        EXPECT_EQ(root.ask("events")["result"]["events"], json::array({event, event}));
+        root.ask("subscribe");
+        publish(event);
+        EXPECT_EQ(root.read().value()["params"], event);
+    });
+}
+
 // By the same list, whichever of their groups it is; and they are told apart from those who only have got in.
 TEST_F(ControlServerTest, ReadersGetInAndChangeNothing) {
     const group* readers = ::getgrgid(2);
@@ -707,12 +736,29 @@ TEST_F(ControlServerTest, ReadersGetInAndChangeNothing) {
         // They leave places to those who may more.
         std::vector<std::unique_ptr<RawClient>> clients;
         as_other_user(kStranger, 2, {}, [&] {
-            for (std::size_t i = 0; i < ControlServer::kClientsOfListedUser; ++i) {
+            for (std::size_t i = 0; i < ControlServer::kClientsOfReader; ++i) {
                 clients.push_back(std::make_unique<RawClient>(path_));
                 ASSERT_TRUE(clients.back()->ask("version").contains("result")) << i;
             }
             RawClient refused(path_);
             EXPECT_EQ(refused.read().value()["error"]["data"]["kind"], "busy");
+        });
+        clients.clear();
+        // And those of delegates are not theirs.
+        as_other_user(1003, kStranger, {}, [&] {
+            for (std::size_t i = 0; i < ControlServer::kClientsOfDelegate; ++i) {
+                clients.push_back(std::make_unique<RawClient>(path_));
+                ASSERT_TRUE(clients.back()->ask("version").contains("result")) << i;
+            }
+        });
+        for (uid_t user = 2000; user < 2000 + ControlServer::kClientsOfReaders; ++user)
+            as_other_user(user, 2, {}, [&] {
+                clients.push_back(std::make_unique<RawClient>(path_));
+                ASSERT_TRUE(clients.back()->ask("version").contains("result")) << user;
+            });
+        as_other_user(1999, 2, {}, [&] {
+            RawClient refused(path_);
+            EXPECT_EQ(refused.read().value()["error"]["data"]["kind"], "busy") << "all have their places";
         });
     });
 }
@@ -736,8 +782,8 @@ TEST_F(ControlServerTest, UsersOnTheListFillTheirPlacesOnly) {
         });
     };
     script_.run([&] {
-        expect_places(1001, ControlServer::kClientsOfListedUser);
-        expect_places(1002, ControlServer::kClientsOfListedUsers - ControlServer::kClientsOfListedUser);
+        expect_places(1001, ControlServer::kClientsOfDelegate);
+        expect_places(1002, ControlServer::kClientsOfDelegates - ControlServer::kClientsOfDelegate);
         expect_places(1003, 0);
         as_other_user(kStranger, kStranger, {}, [&] {
             RawClient other(path_);
