@@ -96,6 +96,10 @@ Result<UniqueFd> listen_at(const std::string& text) {
         return fail_errno(ErrorKind::kIo, "cannot make a socket", errno);
     // Connections that are over keep a port for a while.
     (void)::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    // [::] is every address of both families, whatever the machine's default is (net.ipv6.bindv6only).
+    const int both = 0;
+    if (address.any.sa_family == AF_INET6 && ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &both, sizeof both) != 0)
+        return fail_errno(ErrorKind::kIo, "cannot listen at " + text, errno);
     const socklen_t size = address.any.sa_family == AF_INET ? sizeof address.four : sizeof address.six;
     if (::bind(fd.get(), &address.any, size) == 0 && ::listen(fd.get(), SOMAXCONN) == 0)
         return fd;

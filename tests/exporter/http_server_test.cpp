@@ -189,6 +189,15 @@ TEST(ListenAt, AddressesAreNumbers) {
     EXPECT_THAT(address_of(listen_at("127.0.0.1:0").value().get()), StartsWith("127.0.0.1:"));
     if (const Result<UniqueFd> six = listen_at("[::1]:0"))
         EXPECT_THAT(address_of(six->get()), StartsWith("[::1]:"));
+    if (const Result<UniqueFd> all = listen_at("[::]:0")) {
+        const std::string address = address_of(all->get());
+        EXPECT_THAT(address, StartsWith("[::]:"));
+        (void)connect_to(std::stoi(address.substr(address.rfind(':') + 1))); // by IPv4
+        int six_only = -1;
+        socklen_t size = sizeof six_only;
+        EXPECT_EQ(::getsockopt(all->get(), IPPROTO_IPV6, IPV6_V6ONLY, &six_only, &size), 0);
+        EXPECT_EQ(six_only, 0);
+    }
     for (const char* text : {"", "10616", ":10616", "localhost:10616", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536",
                              "127.0.0.1:-1", "::1:10616", "[127.0.0.1]:10616", "[::1]", "127.0.0.1:http"}) {
         const Result<UniqueFd> wrong = listen_at(text);
