@@ -272,7 +272,7 @@ bool HostService::is_delegate(const Peer& caller) const {
     return !caller.may_change && delegation_.names(caller.uid);
 }
 
-// A reader sees all, whatever he may choose as a delegate.
+// A reader sees every seat, whatever he may choose as a delegate.
 bool HostService::sees_his_own_only(const Peer& caller) const {
     return is_delegate(caller) && !caller.is_reader;
 }
