@@ -9,6 +9,7 @@ pkg_check_modules(LIBSYSTEMD REQUIRED IMPORTED_TARGET libsystemd)
 find_package(Threads REQUIRED)
 # Kernels show their configuration compressed.
 find_package(ZLIB REQUIRED)
+# Boost.DLL and, for scxhost-exporter, Boost.Beast; both are headers.
 find_package(Boost 1.74 REQUIRED COMPONENTS filesystem)
 # fmt is what spdlog formats with; g++ 12 has no std::format.
 find_package(fmt REQUIRED)
@@ -18,8 +19,6 @@ find_package(nlohmann_json REQUIRED)
 # The screen of `scxhost top`. Its own compiler flags ask for less of the C library than the rest is compiled with.
 pkg_check_modules(NCURSES REQUIRED ncursesw)
 pkg_check_modules(TOMLPLUSPLUS REQUIRED IMPORTED_TARGET tomlplusplus)
-# Of scxhost-exporter alone.
-pkg_check_modules(CPPHTTPLIB REQUIRED IMPORTED_TARGET cpp-httplib>=0.11)
 if(SCXHOST_TESTS)
   find_package(GTest REQUIRED)
 endif()

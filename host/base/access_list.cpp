@@ -50,13 +50,14 @@ std::vector<Id> sorted_once(std::span<const Id> ids) {
 
 } // namespace
 
-Result<> let_in(const std::filesystem::path& file, std::span<const uid_t> users, std::span<const gid_t> groups) {
+Result<> let_in(const std::filesystem::path& file, std::span<const uid_t> users, std::span<const gid_t> groups,
+                bool its_group) {
     constexpr unsigned kReadWrite = ACL_READ | ACL_WRITE;
     List list;
     list.add(ACL_USER_OBJ, kReadWrite);
     for (const uid_t user : sorted_once(users))
         list.add(ACL_USER, kReadWrite, user);
-    list.add(ACL_GROUP_OBJ, kReadWrite);
+    list.add(ACL_GROUP_OBJ, its_group ? kReadWrite : 0);
     for (const gid_t group : sorted_once(groups))
         list.add(ACL_GROUP, kReadWrite, group);
     list.add(ACL_MASK, kReadWrite);

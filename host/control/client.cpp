@@ -25,14 +25,26 @@ Error silent() {
         .kind = ErrorKind::kIo, .what = "the host does not answer", .hint = "is it stopped, or busy? its log may say"};
 }
 
-// Of a request only: a host whose queue or buffer stays full for this long hangs.
-constexpr timeval kSendTime{.tv_sec = 10, .tv_usec = 0};
+// For connecting, and for sending: a host whose queue or buffer stays full for this long hangs.
+constexpr std::chrono::microseconds kSendTime = std::chrono::seconds(10);
 // poll() takes no longer ones; the deadline is looked at again after each.
 constexpr std::chrono::milliseconds kLongestWait = std::chrono::hours(1);
 
+// The time of connect() too, which poll() knows nothing of for such sockets. Zero would be for ever.
+void limit_sending(int fd, std::optional<ControlClient::Clock::time_point> deadline) {
+    std::chrono::microseconds left = kSendTime;
+    if (deadline)
+        left = std::clamp(std::chrono::ceil<std::chrono::microseconds>(*deadline - ControlClient::Clock::now()),
+                          std::chrono::microseconds(1), kSendTime);
+    const timeval time{.tv_sec = static_cast<time_t>(left / std::chrono::seconds(1)),
+                       .tv_usec = static_cast<suseconds_t>((left % std::chrono::seconds(1)).count())};
+    (void)::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &time, sizeof time);
+}
+
 } // namespace
 
-Result<UniqueFd> connect_control_socket(const std::filesystem::path& socket) {
+Result<UniqueFd> connect_control_socket(const std::filesystem::path& socket,
+                                        std::optional<ControlClient::Clock::time_point> deadline) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     if (socket.native().size() >= sizeof address.sun_path)
@@ -41,7 +53,7 @@ Result<UniqueFd> connect_control_socket(const std::filesystem::path& socket) {
     UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     if (!fd)
         return fail_errno(ErrorKind::kInternal, "cannot make a socket", errno);
-    (void)::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &kSendTime, sizeof kSendTime);
+    limit_sending(fd.get(), deadline);
     if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0)
         return fd;
     if (errno == EAGAIN)
@@ -54,8 +66,9 @@ Result<UniqueFd> connect_control_socket(const std::filesystem::path& socket) {
                       "start one: scxhost run CONFIG; if its configuration names another socket, say --socket PATH");
 }
 
-Result<ControlClient> ControlClient::connect(const std::filesystem::path& socket) {
-    return ControlClient(SCXHOST_TRY(connect_control_socket(socket)));
+Result<ControlClient> ControlClient::connect(const std::filesystem::path& socket,
+                                             std::optional<Clock::time_point> deadline) {
+    return ControlClient(SCXHOST_TRY(connect_control_socket(socket, deadline)));
 }
 
 Result<std::string> ControlClient::read_line(std::optional<Clock::time_point> deadline) {
@@ -93,8 +106,9 @@ Result<> ControlClient::wait(std::optional<Clock::time_point> deadline) const {
     return {}; // or a signal came: then nothing is there, and the caller waits again
 }
 
-Result<> ControlClient::send(std::string_view text) {
+Result<> ControlClient::send(std::string_view text, std::optional<Clock::time_point> deadline) {
     while (!text.empty()) {
+        limit_sending(fd_.get(), deadline);
         const ssize_t done = ::send(fd_.get(), text.data(), text.size(), MSG_NOSIGNAL);
         if (done < 0 && errno == EINTR)
             continue;
@@ -111,7 +125,7 @@ Result<nlohmann::json> ControlClient::call(const std::string& method, nlohmann::
                                            std::optional<Clock::time_point> deadline,
                                            const std::function<void(const nlohmann::json&)>& on_event) {
     const Call message{.id = ++last_id_, .method = method, .params = std::move(params)};
-    const Result<> sent = send(format_call(message));
+    const Result<> sent = send(format_call(message), deadline);
     // A host that wants no client any more has said why before it hung up.
     if (!sent && sent.error().kind != ErrorKind::kNoHost)
         return fail(sent.error());

@@ -6,6 +6,7 @@
 #include "host/base/json_fields.hpp"
 #include "host/base/suggest.hpp"
 #include "host/config/selection.hpp"
+#include "host/control/private_parts.hpp"
 #include "host/control/protocol.hpp"
 #include "host/control/status_json.hpp"
 #include "host/kernel/cgroup.hpp"
@@ -199,6 +200,17 @@ json without_details(json status) {
     return status;
 }
 
+// Answers of those who may not everything.
+Reply without_private(Reply reply) {
+    return [reply = std::move(reply)](Result<json> answer) {
+        if (answer)
+            drop_private(*answer);
+        else
+            answer.error().detail.clear();
+        reply(std::move(answer));
+    };
+}
+
 // The seat that a call is about; empty: the machine's.
 Result<std::string> seat_of(const json& params) {
     const auto found = params.find("at");
@@ -253,14 +265,14 @@ void HostService::call(const std::string& method, const json& params, const Peer
         if (!takes(found, name))
             return reply(fail(ErrorKind::kUsage, fmt::format("{} has no parameter {}", method, quote_text(name)),
                               found.params.empty() ? "it has none" : fmt::format("it has: {}", found.params)));
-    (this->*found.run)(params, caller, reply);
+    (this->*found.run)(params, caller, caller.may_change ? std::move(reply) : without_private(std::move(reply)));
 }
 
 bool HostService::is_delegate(const Peer& caller) const {
     return !caller.may_change && delegation_.names(caller.uid);
 }
 
-// A reader sees all, whatever he may choose as a delegate.
+// A reader sees every seat, whatever he may choose as a delegate.
 bool HostService::sees_his_own_only(const Peer& caller) const {
     return is_delegate(caller) && !caller.is_reader;
 }
@@ -279,6 +291,8 @@ Result<> HostService::admit(const std::string& method, const json& params, const
 }
 
 bool HostService::shows(const json& event, const Peer& caller) const {
+    if (!caller.may_change && is_private(event))
+        return false;
     if (!sees_his_own_only(caller))
         return true;
     const std::string seat = json_text(event, "seat");

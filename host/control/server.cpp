@@ -3,6 +3,7 @@
 
 #include "host/base/access_list.hpp"
 #include "host/base/file_trust.hpp"
+#include "host/control/private_parts.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -33,6 +34,8 @@ using nlohmann::json;
 constexpr auto kAcceptPause = std::chrono::seconds(1);
 // What is left of a long text in an event that is too long as a whole.
 constexpr std::size_t kLongText = 16U << 10U;
+// Services that have given up root's user and capabilities still have it: being in it says nothing.
+constexpr gid_t kRootsGroup = 0;
 
 sockaddr_un address_of(const std::filesystem::path& path) {
     sockaddr_un address{};
@@ -119,12 +122,17 @@ json shortened(json event) {
     return event;
 }
 
+json without_private(json event) {
+    drop_private(event);
+    return event;
+}
+
 Result<std::optional<gid_t>> find_group(const Config& config, const std::string& key, const std::string& name,
                                         std::string_view without) {
     if (name.empty())
         return std::nullopt;
     if (const group* entry = ::getgrnam(name.c_str()))
-        return entry->gr_gid;
+        return entry->gr_gid == kRootsGroup ? std::nullopt : std::optional(entry->gr_gid);
     return fail(Error{.kind = ErrorKind::kConfig,
                       .what = fmt::format("there is no group \"{}\" on this machine", name),
                       .hint = fmt::format("make it (groupadd --system {}), or leave {} empty: {}", name, key, without),
@@ -272,14 +280,14 @@ Result<> ControlServer::let_in(const Config& config) {
     if (groups_.group && ::chown(path_.c_str(), static_cast<uid_t>(-1), *groups_.group) != 0)
         return fail_errno(ErrorKind::kPermission,
                           fmt::format("cannot give {} to the group {}", path_.string(), config.control.group), errno);
-    if (::chmod(path_.c_str(), 0660) != 0)
+    if (::chmod(path_.c_str(), groups_.group ? 0660 : 0600) != 0)
         return fail_errno(ErrorKind::kIo, "cannot set the mode of " + path_.string(), errno);
     std::vector<gid_t> readers;
     if (groups_.readers)
         readers.push_back(*groups_.readers);
     if (users_.empty() && readers.empty())
         return {};
-    Result<> listed = scxhost::let_in(path_, users_, readers);
+    Result<> listed = scxhost::let_in(path_, users_, readers, groups_.group.has_value());
     if (!listed && listed.error().kind == ErrorKind::kUnsupported) {
         listed.error().hint = "choose another place for the socket (control.socket), such as below /run; or remove "
                               "[[delegate]] and control.readers, and put those users into the group of control.group";
@@ -358,10 +366,13 @@ bool ControlServer::has_place_for(const Peer& peer) const {
     std::size_t of_him = 0;
     std::size_t of_all = 0;
     for (const auto& [id, client] : clients_) {
-        of_him += is_only_listed(client->peer) && client->peer.uid == peer.uid ? 1 : 0;
-        of_all += is_only_listed(client->peer) ? 1 : 0;
+        if (!is_only_listed(client->peer) || client->peer.is_reader != peer.is_reader)
+            continue;
+        of_him += client->peer.uid == peer.uid ? 1 : 0;
+        ++of_all;
     }
-    return of_him < kClientsOfListedUser && of_all < kClientsOfListedUsers;
+    return of_him < (peer.is_reader ? kClientsOfReader : kClientsOfDelegate) &&
+           of_all < (peer.is_reader ? kClientsOfReaders : kClientsOfDelegates);
 }
 
 void ControlServer::pause_accepting(std::chrono::nanoseconds pause) {
@@ -654,16 +665,19 @@ void ControlServer::publish(const json& event) {
         text = format_event(kept);
     }
     recent_bytes_ += text.size();
-    recent_.push_back({std::move(kept), text.size()});
+    recent_.push_back({kept, text.size()});
     while (recent_.size() > kRecentEvents || recent_bytes_ > kRecentBytes) {
         recent_bytes_ -= recent_.front().bytes;
         recent_.pop_front();
     }
     const Work work(*this);
+    std::string for_lookers; // made when somebody needs it
     for (const auto& [id, client] : clients_) {
         if (!client->subscribed || !service_.shows(event, client->peer))
             continue;
-        send(*client, text);
+        if (!client->peer.may_change && for_lookers.empty())
+            for_lookers = format_event(without_private(kept));
+        send(*client, client->peer.may_change ? text : for_lookers);
         (void)flush(*client);
     }
 }
@@ -672,7 +686,7 @@ json ControlServer::recent_events(const Peer& caller) const {
     json events = json::array();
     for (const Recent& recent : recent_)
         if (service_.shows(recent.event, caller))
-            events.push_back(recent.event);
+            events.push_back(caller.may_change ? recent.event : without_private(recent.event));
     return {{"events", std::move(events)}};
 }
 

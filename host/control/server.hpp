@@ -47,7 +47,8 @@ struct ControlGroups {
     std::optional<gid_t> group;   // control.group: they may everything
     std::optional<gid_t> readers; // control.readers: they may look
 };
-// Finds those that the configuration names. Asks the group database, which may wait. kConfig: there is no such group.
+// Finds those that the configuration names; root's own group (0) is none. Asks the group database, which may wait.
+// kConfig: there is no such group.
 [[nodiscard]] Result<ControlGroups> find_control_groups(const Config& config);
 
 // Called once, now or later; harmless when the client is gone or the server has ended.
@@ -71,10 +72,12 @@ public:
     static constexpr std::size_t kMaxClients = 32;
     // Of these, only root's: a group that fills its places cannot lock out who could stop it.
     static constexpr std::size_t kRootClients = 4;
-    // Of one user whom the socket's access list lets in, by himself or as a reader, and of all of them: they are less
-    // than members of the group, and leave places to these.
-    static constexpr std::size_t kClientsOfListedUser = 8;
-    static constexpr std::size_t kClientsOfListedUsers = 16;
+    // Of one user whom the socket's access list lets in, by himself or as a reader, and of all such: they are less than
+    // members of the group, and leave places to these. Nor can either kind keep out the other.
+    static constexpr std::size_t kClientsOfDelegate = 8;
+    static constexpr std::size_t kClientsOfDelegates = 12;
+    static constexpr std::size_t kClientsOfReader = 4;
+    static constexpr std::size_t kClientsOfReaders = 8;
     // Calls of one client that are taken at once, and then in a second; what it sends beyond that waits unread. The
     // loop's thread has real-time priority: a client that calls without end must not get to use it.
     static constexpr int kCallsAtOnce = 16;
@@ -95,10 +98,10 @@ public:
     // it, and reads what it is told before it is cut off.
     static constexpr std::chrono::seconds kMessageTime{10};
 
-    // Makes the socket: mode 0660, root's, and the configured group's. `users` and the configured readers get in too,
-    // by an access list. A stale one is replaced. Its folder is made when it is missing. `loop` and `service` must
-    // outlive the server. Errors: kBusy (another host has it, named), kConfig (no such group, no usable path),
-    // kUnsupported (no access lists there), kPermission, kIo. `message_time` is for tests.
+    // Makes the socket: root's, and the configured group's with mode 0660; 0600 without one. `users` and the configured
+    // readers get in too, by an access list. A stale one is replaced. Its folder is made when it is missing. `loop` and
+    // `service` must outlive the server. Errors: kBusy (another host has it, named), kConfig (no such group, no usable
+    // path), kUnsupported (no access lists there), kPermission, kIo. `message_time` is for tests.
     static Result<std::unique_ptr<ControlServer>> open(EventLoop& loop, const Config& config, ControlService& service,
                                                        std::vector<uid_t> users = {},
                                                        std::chrono::nanoseconds message_time = kMessageTime);

@@ -2,6 +2,7 @@
 //
 // org.scxhost.Host1: what org.scx.Loader lacks. Outcomes of swaps, branches, incidents, and events as they come.
 #include "host/config/toml_text.hpp"
+#include "host/control/private_parts.hpp"
 #include "host/dbus/bridge.hpp"
 #include "host/dbus/interfaces.hpp"
 #include "host/dbus/sd_bus_table.hpp"
@@ -13,21 +14,6 @@
 #include <utility>
 
 namespace scxhost {
-
-namespace {
-
-// What programs wrote, the kernel's dumps and the verifier's log are for root and the host's group, in whatever they
-// stand.
-void drop_private(nlohmann::json& value) {
-    if (value.is_object())
-        for (const char* key : {"detail", "dump", "output"})
-            value.erase(key);
-    if (value.is_structured())
-        for (nlohmann::json& member : value)
-            drop_private(member);
-}
-
-} // namespace
 
 struct Bridge::Host {
     static Result<> status(Bridge& bridge, sd_bus_message* call) {
@@ -159,7 +145,7 @@ const sd_bus_vtable* host_table() {
 }
 
 void emit_event(Bus& bus, const std::string& name, const std::string& seat, nlohmann::json event) {
-    if (name == "output")
+    if (is_private(event))
         return;
     for (const char* elsewhere : {"event", "seat"})
         event.erase(elsewhere);

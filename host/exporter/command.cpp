@@ -26,9 +26,10 @@ namespace {
 constexpr auto kAnswerTime = std::chrono::seconds(8);
 
 Result<nlohmann::json> ask_host(const std::string& socket) {
-    ControlClient client =
-        SCXHOST_TRY(ControlClient::connect(socket.empty() ? Config::Control{}.socket : std::filesystem::path(socket)));
-    return client.call("metrics", nlohmann::json::object(), ControlClient::Clock::now() + kAnswerTime);
+    const ControlClient::Clock::time_point deadline = ControlClient::Clock::now() + kAnswerTime;
+    ControlClient client = SCXHOST_TRY(
+        ControlClient::connect(socket.empty() ? Config::Control{}.socket : std::filesystem::path(socket), deadline));
+    return client.call("metrics", nlohmann::json::object(), deadline);
 }
 
 // Those that the service manager has opened, else one of our own.

@@ -19,6 +19,9 @@
 namespace scxhost {
 namespace {
 
+// As the control socket does.
+constexpr auto kAcceptPause = std::chrono::seconds(1);
+
 union Address {
     sockaddr_in6 six; // the largest: what initializes it initializes all
     sockaddr_in four;
@@ -93,6 +96,10 @@ Result<UniqueFd> listen_at(const std::string& text) {
         return fail_errno(ErrorKind::kIo, "cannot make a socket", errno);
     // Connections that are over keep a port for a while.
     (void)::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    // [::] is every address of both families, whatever the machine's default is (net.ipv6.bindv6only).
+    const int both = 0;
+    if (address.any.sa_family == AF_INET6 && ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &both, sizeof both) != 0)
+        return fail_errno(ErrorKind::kIo, "cannot listen at " + text, errno);
     const socklen_t size = address.any.sa_family == AF_INET ? sizeof address.four : sizeof address.six;
     if (::bind(fd.get(), &address.any, size) == 0 && ::listen(fd.get(), SOMAXCONN) == 0)
         return fd;
@@ -149,8 +156,10 @@ Result<std::unique_ptr<HttpServer>> HttpServer::start(EventLoop& loop, std::vect
 void HttpServer::accept(int listener) {
     UniqueFd fd(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!fd) {
-        if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
-            make_room();
+        const bool is_full = errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS;
+        // What it lacks may be others' to give back. Until then who waits would wake the loop without end.
+        if (is_full && !make_room())
+            pause_accepting();
         return;
     }
     if (connections_.size() >= limits_.connections)
@@ -169,11 +178,27 @@ void HttpServer::accept(int listener) {
 }
 
 // Who has asked is better than who has not.
-void HttpServer::make_room() {
+bool HttpServer::make_room() {
     if (connections_.empty())
-        return;
+        return false;
     const auto silent = std::ranges::find_if(connections_, [](const auto& one) { return !one->asked; });
     connections_.erase(silent == connections_.end() ? connections_.begin() : silent);
+    return true;
+}
+
+void HttpServer::pause_accepting() {
+    Result<EventLoop::Watch> timer = loop_.timer(kAcceptPause, [this] { go_on_accepting(); });
+    if (!timer)
+        return;
+    pause_ = *std::move(timer);
+    for (Listener& listener : listeners_)
+        (void)listener.watch.set({.readable = false, .writable = false});
+}
+
+void HttpServer::go_on_accepting() {
+    pause_.reset();
+    for (Listener& listener : listeners_)
+        (void)listener.watch.set({});
 }
 
 void HttpServer::forget(std::uint64_t id) {

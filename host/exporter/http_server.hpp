@@ -51,6 +51,8 @@ public:
     ~HttpServer();
 
     [[nodiscard]] std::size_t connections() const { return connections_.size(); }
+    // Nobody could be let in: for a moment nobody is looked for.
+    [[nodiscard]] bool pauses() const { return bool(pause_); }
 
 private:
     struct Connection;
@@ -61,7 +63,9 @@ private:
 
     HttpServer(EventLoop& loop, Handlers handlers, Limits limits);
     void accept(int listener);
-    void make_room();
+    bool make_room(); // false: there is nobody to cut off
+    void pause_accepting();
+    void go_on_accepting();
     void ready(std::uint64_t id);
     void receive(Connection& connection);
     void take_request(Connection& connection);
@@ -72,6 +76,7 @@ private:
     const Handlers handlers_;
     const Limits limits_;
     std::vector<Listener> listeners_;
+    EventLoop::Watch pause_;
     std::list<std::unique_ptr<Connection>> connections_; // the oldest first
     std::uint64_t last_id_ = 0;
 };

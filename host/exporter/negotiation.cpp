@@ -41,7 +41,7 @@ std::string take_part(std::string_view& text, char separator) {
     return lower;
 }
 
-// One of the kinds of content that the reader accepts.
+// One of the kinds of content, or of codings, that the reader accepts.
 struct Range {
     std::string type;
     std::string version; // empty: any
@@ -96,6 +96,13 @@ MetricsFormat wanted_format(std::string_view accept) {
 
 std::string_view content_type(MetricsFormat format) {
     return offer_of(format).content_type;
+}
+
+bool accepts_gzip(std::string_view accept_encoding) {
+    while (!accept_encoding.empty())
+        if (const auto coding = read_range(take_part(accept_encoding, ',')); coding && coding->type == "gzip")
+            return coding->quality > 0;
+    return false;
 }
 
 } // namespace scxhost

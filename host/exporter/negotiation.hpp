@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Which text of the metrics a reader over HTTP gets: what its header Accept asks for (RFC 9110, section 12.5.1).
+// Which text of the metrics a reader over HTTP gets: what its headers Accept and Accept-Encoding ask for (RFC 9110,
+// section 12.5).
 #pragma once
 
 #include "host/control/metrics.hpp"
@@ -14,5 +15,7 @@ namespace scxhost {
 [[nodiscard]] MetricsFormat wanted_format(std::string_view accept);
 // For the header Content-Type.
 [[nodiscard]] std::string_view content_type(MetricsFormat format);
+// Whether the header Accept-Encoding names gzip.
+[[nodiscard]] bool accepts_gzip(std::string_view accept_encoding);
 
 } // namespace scxhost

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // HTTP without sockets: the bytes of a request to the bytes of its answer, which is the host's metrics, or why not.
-// What HTTP says is read and written by cpp-httplib; how much is read, and for how long, is http_server.hpp's to see
+// What HTTP says is read and written by Boost.Beast; how much is read, and for how long, is http_server.hpp's to see
 // to.
 #pragma once
 
@@ -31,8 +31,8 @@ public:
     ~Responder();
 
     // `request`: up to the empty line behind its headers; what would follow is not looked at. `over_loopback`: it came
-    // to an address of this machine alone. The connection is closed behind the answer, which may be empty: for what is
-    // no HTTP.
+    // to an address of this machine alone. The connection is closed behind the answer; what is no HTTP is answered with
+    // status 400. Empty: there is no memory for an answer.
     [[nodiscard]] std::string respond(std::string_view request, bool over_loopback);
     // To a request whose headers are too long.
     [[nodiscard]] static std::string_view too_long();

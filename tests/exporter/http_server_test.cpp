@@ -2,18 +2,14 @@
 //
 // Real connections over the loopback device; the clients are on the script's thread, and do as they like.
 #include "host/exporter/http_server.hpp"
+#include "tests/exporter/tcp_client.hpp"
 #include "tests/support/loop_script.hpp"
 
-#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <httplib.h>
-#include <netinet/in.h>
-#include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
-#include <array>
-#include <cstring>
 #include <memory>
 #include <string>
 #include <utility>
@@ -47,45 +43,15 @@ protected:
                                     limits)
                       .value();
     }
-    // The same connection; nothing is sent yet.
-    [[nodiscard]] UniqueFd connect() const {
-        UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-        sockaddr_in address{};
-        address.sin_family = AF_INET;
-        address.sin_port = htons(static_cast<in_port_t>(port_));
-        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        EXPECT_EQ(::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
-        return fd;
-    }
-    static void send(const UniqueFd& fd, std::string_view text) {
-        while (!text.empty()) {
-            const ssize_t sent = ::send(fd.get(), text.data(), text.size(), MSG_NOSIGNAL);
-            if (sent <= 0)
-                return;
-            text.remove_prefix(static_cast<std::size_t>(sent));
-        }
-    }
-    // All that comes until the server hangs up.
-    static std::string read(const UniqueFd& fd) {
-        std::string text;
-        std::array<char, 65536> buffer;
-        for (;;) {
-            pollfd polled{.fd = fd.get(), .events = POLLIN, .revents = 0};
-            if (::poll(&polled, 1, static_cast<int>(std::chrono::milliseconds(kPatience).count())) != 1)
-                return text + "(and the server does not hang up)";
-            const ssize_t got = ::recv(fd.get(), buffer.data(), buffer.size(), 0);
-            if (got <= 0)
-                return text;
-            text.append(buffer.data(), static_cast<std::size_t>(got));
-        }
-    }
+    [[nodiscard]] UniqueFd connect() const { return connect_to(port_); }
+    void connect(const UniqueFd& fd) const { connect_to(port_, fd); }
     bool wait_for_connections(std::size_t number) {
         return script_.wait_until([&] { return server_->connections() == number; });
     }
     void expect_service() {
         const UniqueFd fd = connect();
-        send(fd, kRequest);
-        EXPECT_EQ(read(fd), kAnswer);
+        send_text(fd, kRequest);
+        EXPECT_EQ(read_all(fd), kAnswer);
     }
 
     LoopScript script_;
@@ -99,11 +65,9 @@ protected:
 TEST_F(HttpServerTest, OneRequestAndItsAnswer) {
     start();
     script_.run([&] {
-        httplib::Client client("127.0.0.1", port_);
-        const httplib::Result got = client.Get("/x");
-        ASSERT_TRUE(got) << httplib::to_string(got.error());
-        EXPECT_EQ(got->status, 200);
-        EXPECT_EQ(got->body, "ok");
+        const UniqueFd fd = connect();
+        send_text(fd, "GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        EXPECT_EQ(read_all(fd), kAnswer);
     });
     ASSERT_EQ(requests_.size(), 1U);
     EXPECT_THAT(requests_.front(), StartsWith("GET /x HTTP/1.1\r\n"));
@@ -116,20 +80,21 @@ TEST_F(HttpServerTest, ARequestMayComeInPiecesAndWithOtherEnds) {
     script_.run([&] {
         const UniqueFd slow = connect();
         for (const char* byte = kRequest; *byte != '\0'; ++byte)
-            send(slow, {byte, 1});
-        EXPECT_EQ(read(slow), kAnswer);
+            send_text(slow, {byte, 1});
+        EXPECT_EQ(read_all(slow), kAnswer);
         const UniqueFd bare = connect();
-        send(bare, "GET / HTTP/1.0\n\n");
-        EXPECT_EQ(read(bare), kAnswer);
+        send_text(bare, "GET / HTTP/1.0\n\n");
+        EXPECT_EQ(read_all(bare), kAnswer);
         // Who has nothing more to say still hears the answer.
         const UniqueFd half = connect();
-        send(half, kRequest);
+        send_text(half, kRequest);
         ::shutdown(half.get(), SHUT_WR);
-        EXPECT_EQ(read(half), kAnswer);
+        EXPECT_EQ(read_all(half), kAnswer);
         // A body, or a second request, is passed over, and does not cost the answer.
         const UniqueFd more = connect();
-        send(more, std::string("POST / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n") + std::string(1'000'000, 'x'));
-        EXPECT_EQ(read(more), kAnswer);
+        send_text(more,
+                  std::string("POST / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n") + std::string(1'000'000, 'x'));
+        EXPECT_EQ(read_all(more), kAnswer);
     });
     EXPECT_EQ(requests_.size(), 4U);
     EXPECT_EQ(requests_.back(), "POST / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n");
@@ -139,11 +104,11 @@ TEST_F(HttpServerTest, HeadersHaveALimit) {
     start({.request_bytes = 100, .time = kPatience});
     script_.run([&] {
         const UniqueFd endless = connect();
-        send(endless, std::string(200, 'x'));
-        EXPECT_EQ(read(endless), "TOO LONG");
+        send_text(endless, std::string(200, 'x'));
+        EXPECT_EQ(read_all(endless), "TOO LONG");
         const UniqueFd large = connect();
-        send(large, "GET / HTTP/1.1\r\nX: " + std::string(100, 'x') + "\r\n\r\n");
-        EXPECT_EQ(read(large), "TOO LONG");
+        send_text(large, "GET / HTTP/1.1\r\nX: " + std::string(100, 'x') + "\r\n\r\n");
+        EXPECT_EQ(read_all(large), "TOO LONG");
         expect_service();
     });
     EXPECT_EQ(requests_.size(), 1U);
@@ -156,13 +121,13 @@ TEST_F(HttpServerTest, TheSilentKeepNobodyOut) {
         std::vector<UniqueFd> silent;
         for (int i = 0; i < 12; ++i) {
             silent.push_back(connect());
-            send(silent.back(), "GET / HT");
+            send_text(silent.back(), "GET / HT");
         }
         expect_service();
-        EXPECT_EQ(read(silent.front()), "");
+        EXPECT_EQ(read_all(silent.front()), "");
         script_.on_loop([&] { EXPECT_LE(server_->connections(), 4U); });
-        send(silent.back(), "TP/1.1\r\n\r\n");
-        EXPECT_EQ(read(silent.back()), kAnswer) << "the youngest are still served";
+        send_text(silent.back(), "TP/1.1\r\n\r\n");
+        EXPECT_EQ(read_all(silent.back()), kAnswer) << "the youngest are still served";
     });
 }
 
@@ -171,15 +136,39 @@ TEST_F(HttpServerTest, AConnectionHasADeadline) {
     start({.time = std::chrono::milliseconds(200)});
     script_.run([&] {
         const UniqueFd silent = connect();
-        send(silent, "GET / HTTP/1.1\r\n");
-        EXPECT_EQ(read(silent), "");
+        send_text(silent, "GET / HTTP/1.1\r\n");
+        EXPECT_EQ(read_all(silent), "");
         script_.on_loop([&] { answer_.assign(std::size_t{64} << 20, 'a'); });
         const UniqueFd deaf = connect();
-        send(deaf, kRequest);
+        send_text(deaf, kRequest);
         EXPECT_TRUE(wait_for_connections(0));
-        EXPECT_LT(read(deaf).size(), std::size_t{64} << 20);
+        EXPECT_LT(read_all(deaf).size(), std::size_t{64} << 20);
     });
     EXPECT_EQ(requests_.size(), 1U);
+}
+
+// Without a descriptor for it a client stays in the queue, and nobody is there to be cut off.
+TEST_F(HttpServerTest, WithoutDescriptorsClientsWait) {
+    start();
+    script_.run([&] {
+        expect_service();
+        EXPECT_TRUE(wait_for_connections(0));
+        const UniqueFd next(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        rlimit before{};
+        ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+        rlimit none = before;
+        {
+            const UniqueFd lowest_free(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+            none.rlim_cur = static_cast<rlim_t>(lowest_free.get());
+        }
+        ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+        connect(next);
+        EXPECT_TRUE(script_.wait_until([&] { return server_->pauses(); })) << "it looks again and again";
+        ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+        send_text(next, kRequest);
+        EXPECT_EQ(read_all(next), kAnswer) << "then it is let in";
+        script_.on_loop([&] { EXPECT_FALSE(server_->pauses()); });
+    });
 }
 
 TEST_F(HttpServerTest, WhoHangsUpIsForgotten) {
@@ -187,7 +176,7 @@ TEST_F(HttpServerTest, WhoHangsUpIsForgotten) {
     script_.run([&] {
         {
             const UniqueFd gone = connect();
-            send(gone, "GET");
+            send_text(gone, "GET");
             EXPECT_TRUE(wait_for_connections(1));
         }
         EXPECT_TRUE(wait_for_connections(0));
@@ -200,6 +189,15 @@ TEST(ListenAt, AddressesAreNumbers) {
     EXPECT_THAT(address_of(listen_at("127.0.0.1:0").value().get()), StartsWith("127.0.0.1:"));
     if (const Result<UniqueFd> six = listen_at("[::1]:0"))
         EXPECT_THAT(address_of(six->get()), StartsWith("[::1]:"));
+    if (const Result<UniqueFd> all = listen_at("[::]:0")) {
+        const std::string address = address_of(all->get());
+        EXPECT_THAT(address, StartsWith("[::]:"));
+        (void)connect_to(std::stoi(address.substr(address.rfind(':') + 1))); // by IPv4
+        int six_only = -1;
+        socklen_t size = sizeof six_only;
+        EXPECT_EQ(::getsockopt(all->get(), IPPROTO_IPV6, IPV6_V6ONLY, &six_only, &size), 0);
+        EXPECT_EQ(six_only, 0);
+    }
     for (const char* text : {"", "10616", ":10616", "localhost:10616", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536",
                              "127.0.0.1:-1", "::1:10616", "[127.0.0.1]:10616", "[::1]", "127.0.0.1:http"}) {
         const Result<UniqueFd> wrong = listen_at(text);

@@ -44,5 +44,12 @@ TEST(Negotiation, WhatReadersAskFor) {
         EXPECT_EQ(wanted_format(test.accept), test.format) << test.description;
 }
 
+TEST(Negotiation, WhoTakesGzip) {
+    for (const char* yes : {"gzip", "deflate, GZip;q=0.5", "gzip;q=1.0, *;q=0"})
+        EXPECT_TRUE(accepts_gzip(yes)) << yes;
+    for (const char* no : {"", "identity", "gzip;q=0", "gzipped", "*;q=0", "br, ;;,"})
+        EXPECT_FALSE(accepts_gzip(no)) << no;
+}
+
 } // namespace
 } // namespace scxhost

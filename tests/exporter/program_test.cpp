@@ -3,6 +3,7 @@
 // The program itself between a client of HTTP and a control socket, started as a service manager starts it.
 #include "host/control/server.hpp"
 #include "host/exporter/http_server.hpp"
+#include "tests/exporter/tcp_client.hpp"
 #include "tests/support/loop_script.hpp"
 #include "tests/support/places.hpp"
 #include "tests/support/temp_dir.hpp"
@@ -11,11 +12,12 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <httplib.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <fstream>
 #include <iterator>
 #include <memory>
@@ -27,7 +29,9 @@ namespace scxhost {
 namespace {
 
 using nlohmann::json;
+using testing::AllOf;
 using testing::HasSubstr;
+using testing::StartsWith;
 
 constexpr int kFirstSocket = 3; // sd_listen_fds(3)
 
@@ -94,11 +98,6 @@ protected:
         std::ifstream file(dir_.path() / "log");
         return {std::istreambuf_iterator<char>(file), {}};
     }
-    [[nodiscard]] httplib::Result get(const httplib::Headers& headers = {}) const {
-        httplib::Client client("127.0.0.1", port_);
-        return client.Get("/metrics", headers);
-    }
-
     TempDir dir_;
     Config config_;
     LoopScript script_;
@@ -112,13 +111,11 @@ TEST_F(ExporterTest, TellsWhatTheHostTells) {
     start_host();
     start_exporter();
     script_.run([&] {
-        const httplib::Result text = get();
-        ASSERT_TRUE(text) << httplib::to_string(text.error());
-        EXPECT_EQ(text->status, 200);
-        EXPECT_THAT(text->body, HasSubstr("\nscxhost_uptime_seconds 7\n"));
-        const httplib::Result open = get({{"Accept", "application/openmetrics-text; version=1.0.0"}});
-        ASSERT_TRUE(open);
-        EXPECT_THAT(open->body, HasSubstr("\n# EOF\n"));
+        const std::string text = get_metrics(port_);
+        EXPECT_THAT(text, StartsWith("HTTP/1.1 200 OK\r\n"));
+        EXPECT_THAT(text, HasSubstr("\nscxhost_uptime_seconds 7\n"));
+        EXPECT_THAT(get_metrics(port_, "Accept: application/openmetrics-text; version=1.0.0\r\n"),
+                    HasSubstr("\n# EOF\n"));
     });
     ::kill(pid_, SIGTERM);
     EXPECT_EQ(wait(), 0);
@@ -128,19 +125,16 @@ TEST_F(ExporterTest, TellsWhatTheHostTells) {
 // It goes on, and finds the host that comes.
 TEST_F(ExporterTest, TheHostMayComeLater) {
     start_exporter();
-    httplib::Result away = get();
-    ASSERT_TRUE(away) << httplib::to_string(away.error());
-    EXPECT_EQ(away->status, 503);
-    EXPECT_THAT(away->body, HasSubstr("no host is running at " + config_.control.socket.string()));
+    EXPECT_THAT(get_metrics(port_), AllOf(StartsWith("HTTP/1.1 503 "), HasSubstr("\r\n\r\nno host is running at " +
+                                                                                 config_.control.socket.string())));
     EXPECT_THAT(log(), HasSubstr("no host is running at"));
     start_host();
     script_.run([&] {
         const auto deadline = std::chrono::steady_clock::now() + kPatience;
-        httplib::Result there = get();
-        while (there && there->status == 503 && std::chrono::steady_clock::now() < deadline)
-            there = get();
-        ASSERT_TRUE(there);
-        EXPECT_EQ(there->status, 200);
+        std::string there = get_metrics(port_);
+        while (there.starts_with("HTTP/1.1 503 ") && std::chrono::steady_clock::now() < deadline)
+            there = get_metrics(port_);
+        EXPECT_THAT(there, StartsWith("HTTP/1.1 200 "));
     });
 }
 

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
+#include <zlib.h>
 
 #include <string>
 
@@ -44,9 +45,41 @@ TEST_F(ResponderTest, AnswersInTheFormatThatIsAskedFor) {
                       HasSubstr("\nscxhost_uptime_seconds 1"), EndsWith("\n# EOF\n")));
     EXPECT_THAT(get(responder, "/metrics", "Accept-Encoding: gzip\r\n"),
                 AllOf(HasSubstr("Content-Encoding: gzip\r\n"), Not(HasSubstr("scxhost_uptime_seconds"))));
+    EXPECT_THAT(get(responder, "/metrics", "Accept-Encoding: gzip;q=0\r\n"),
+                AllOf(Not(HasSubstr("Content-Encoding")), HasSubstr("\nscxhost_uptime_seconds 1\n")));
     // Parts of it would be no metrics.
     EXPECT_THAT(get(responder, "/metrics", "Range: bytes=2-3\r\n"),
                 AllOf(StartsWith("HTTP/1.1 200 "), HasSubstr("\nscxhost_uptime_seconds 1\n")));
+}
+
+// What is packed is what was to be read, whole.
+TEST_F(ResponderTest, GzipHoldsTheMetrics) {
+    Responder responder(counting());
+    const auto body_of = [](const std::string& answer) { return answer.substr(answer.find("\r\n\r\n") + 4); };
+    const std::string answer = get(responder, "/metrics", "Accept-Encoding: deflate, gzip\r\n");
+    std::string packed = body_of(answer);
+    EXPECT_THAT(answer, HasSubstr(fmt::format("Content-Length: {}\r\n", packed.size())));
+    std::string text(1U << 20U, '\0');
+    z_stream stream{};
+    ASSERT_EQ(::inflateInit2(&stream, MAX_WBITS + 16), Z_OK);
+    stream.next_in = reinterpret_cast<Bytef*>(packed.data());
+    stream.avail_in = static_cast<uInt>(packed.size());
+    stream.next_out = reinterpret_cast<Bytef*>(text.data());
+    stream.avail_out = static_cast<uInt>(text.size());
+    EXPECT_EQ(::inflate(&stream, Z_FINISH), Z_STREAM_END);
+    text.resize(stream.total_out);
+    ::inflateEnd(&stream);
+    EXPECT_EQ(text, body_of(get(responder, "/metrics")));
+}
+
+// A connection that is read at its end only needs a length all the same, and HEAD tells that of GET.
+TEST_F(ResponderTest, SaysHowLongAnAnswerIs) {
+    Responder responder(counting(), std::chrono::hours(1));
+    const std::string answer = get(responder, "/metrics");
+    const std::size_t headers = answer.find("\r\n\r\n") + 4;
+    const std::string length = fmt::format("\r\nContent-Length: {}\r\n", answer.size() - headers);
+    EXPECT_THAT(answer, AllOf(HasSubstr(length), HasSubstr("\r\nConnection: close\r\n")));
+    EXPECT_EQ(responder.respond("HEAD /metrics HTTP/1.1\r\n\r\n", true), answer.substr(0, headers));
 }
 
 TEST_F(ResponderTest, AsksTheHostOnceInAWhile) {
@@ -93,6 +126,7 @@ TEST_F(ResponderTest, OtherNamesAreNotServedOverLoopback) {
         EXPECT_THAT(ask(host, true), StartsWith("HTTP/1.1 403 ")) << host;
         EXPECT_THAT(ask(host, false), StartsWith("HTTP/1.1 200 ")) << host;
     }
+    EXPECT_THAT(ask("localhost\r\nHost: localhost", true), StartsWith("HTTP/1.1 400 ")) << "which of them?";
     EXPECT_THAT(responder.respond("GET /metrics HTTP/1.0\r\n\r\n", true), StartsWith("HTTP/1.1 200 "));
 }
 
@@ -107,9 +141,13 @@ TEST_F(ResponderTest, WhatIsNoRequestIsRefused) {
           std::string("GET /metrics HTTP/1.1\r\nRange: bytes=99999999999999999999999-\r\n\r\n"),
           std::string("POST /metrics HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"), nul}) {
         const std::string answer = responder.respond(request, true);
-        EXPECT_THAT(answer, testing::AnyOf("", StartsWith("HTTP/1.1 4"), StartsWith("HTTP/1.1 200 "))) << request;
+        EXPECT_THAT(answer, testing::AnyOf(StartsWith("HTTP/1.1 4"), StartsWith("HTTP/1.1 200 "))) << request;
     }
-    EXPECT_THAT(responder.respond("GARBAGE\r\n\r\n", true), Not(HasSubstr(" 200 ")));
+    EXPECT_THAT(responder.respond("GARBAGE\r\n\r\n", true), StartsWith("HTTP/1.1 400 "));
+    EXPECT_THAT(responder.respond("GET /metrics HTTP/1.1\n\n", true), StartsWith("HTTP/1.1 400 "));
+    // Nothing looks into it, which may take a deep stack.
+    EXPECT_THAT(get(responder, "/metrics", "Range: bytes=" + std::string(8000, ',') + "\r\n"),
+                StartsWith("HTTP/1.1 200 "));
     EXPECT_THAT(get(responder, "/metrics"), StartsWith("HTTP/1.1 200 "));
 }
 

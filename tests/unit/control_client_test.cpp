@@ -15,7 +15,9 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstring>
+#include <future>
 #include <string>
 #include <thread>
 #include <vector>
@@ -137,6 +139,35 @@ TEST_F(ControlClientTest, AHostThatDoesNotAnswer) {
     ASSERT_FALSE(answer);
     EXPECT_EQ(answer.error().kind, ErrorKind::kIo);
     EXPECT_THAT(answer.error().what, HasSubstr("does not answer"));
+}
+
+// Neither with the connection nor with taking the call; without a deadline either may last ten seconds.
+TEST_F(ControlClientTest, TheDeadlineIsOfConnectingAndSendingToo) {
+    constexpr auto kSooner = std::chrono::seconds(6);
+    const auto soon = [] { return ControlClient::Clock::now() + std::chrono::milliseconds(50); };
+    const auto expect_silence = [&](std::future<Result<>> tried, const char* what) {
+        EXPECT_EQ(tried.wait_for(kSooner), std::future_status::ready) << what;
+        const Result<> result = tried.get();
+        ASSERT_FALSE(result) << what;
+        EXPECT_EQ(result.error().kind, ErrorKind::kIo) << what;
+        EXPECT_EQ(result.error().what, "the host does not answer") << what;
+    };
+    ControlClient client = connect();
+    const json much = std::string(std::size_t{16} << 20U, 'x'); // more than the socket's buffers hold
+    expect_silence(std::async(std::launch::async,
+                              [&]() -> Result<> {
+                                  const auto answer = client.call("status", much, soon());
+                                  return answer ? Result<>() : fail(answer.error());
+                              }),
+                   "sending");
+    std::vector<ControlClient> queued;
+    expect_silence(std::async(std::launch::async,
+                              [&]() -> Result<> {
+                                  for (int i = 0; i < 100; ++i)
+                                      queued.push_back(SCXHOST_TRY(ControlClient::connect(path_, soon())));
+                                  return {};
+                              }),
+                   "connecting");
 }
 
 TEST_F(ControlClientTest, AHostThatEndsMeanwhile) {

@@ -208,14 +208,14 @@ std::string call(int id, const std::string& method, const json& params = json::o
     return format_call({.id = id, .method = method, .params = params});
 }
 
-TEST_F(ControlServerTest, TheSocketIsForItsOwnerAndGroupOnly) {
+TEST_F(ControlServerTest, TheSocketIsForItsOwnerOnly) {
     const mode_t umask_before = ::umask(0077);
     start();
     ::umask(umask_before);
     struct stat status{};
     ASSERT_EQ(::lstat(path_.c_str(), &status), 0);
     EXPECT_TRUE(S_ISSOCK(status.st_mode));
-    EXPECT_EQ(status.st_mode & 07777U, 0660U);
+    EXPECT_EQ(status.st_mode & 07777U, 0600U);
     EXPECT_EQ(status.st_uid, ::geteuid());
     ASSERT_EQ(::lstat(path_.parent_path().c_str(), &status), 0);
     EXPECT_EQ(status.st_mode & 07777U, 0755U) << "whatever the umask";
@@ -568,6 +568,7 @@ TEST_F(ControlServerTest, TheGroupMayChange) {
     struct stat status{};
     ASSERT_EQ(::lstat(path_.c_str(), &status), 0);
     EXPECT_EQ(status.st_gid, 1U);
+    EXPECT_EQ(status.st_mode & 07777U, 0660U);
     std::vector<gid_t> many;
     for (gid_t gid = 1000; gid < 1200; ++gid)
         many.push_back(gid);
@@ -585,6 +586,50 @@ TEST_F(ControlServerTest, TheGroupMayChange) {
             EXPECT_EQ(with_address(path_, [&](auto* to, auto size) { return ::connect(fd.get(), to, size); }), -1);
             EXPECT_EQ(errno, EACCES);
         });
+    });
+}
+
+// Many a service that is not root any more is still in root's group.
+TEST_F(ControlServerTest, RootsGroupIsNoGroup) {
+    if (::geteuid() != 0)
+        GTEST_SKIP() << "needs root";
+    ASSERT_EQ(::chmod(dir_.path().c_str(), 0755), 0);
+    const auto expect_root_only = [&](mode_t mode) {
+        struct stat status{};
+        ASSERT_EQ(::lstat(path_.c_str(), &status), 0);
+        EXPECT_EQ(status.st_mode & 07777U, mode);
+        as_other_user(kStranger, 0, {}, [&] {
+            const UniqueFd fd = unix_socket();
+            EXPECT_EQ(with_address(path_, [&](auto* to, auto size) { return ::connect(fd.get(), to, size); }), -1);
+            EXPECT_EQ(errno, EACCES);
+        });
+    };
+    script_.run([&] {
+        for (const char* name : {"", "root"}) {
+            config_.control.group = name;
+            config_.control.readers = name;
+            script_.on_loop([&] { start(); });
+            expect_root_only(0600);
+            let_in_everybody();
+            as_other_user(kStranger, 0, {}, [&] {
+                RawClient client(path_);
+                EXPECT_EQ(client.ask("whoami")["result"], json({{"may_change", false}, {"is_reader", false}}));
+            });
+            script_.on_loop([&] { server_.reset(); });
+        }
+        // Where an access list lets others in, its mask is what the mode shows for the group.
+        users_ = {1003};
+        Result<> opened;
+        script_.on_loop([&] {
+            if (auto server = open())
+                server_ = *std::move(server);
+            else
+                opened = fail(server.error());
+        });
+        if (opened)
+            expect_root_only(0660);
+        else
+            EXPECT_EQ(opened.error().kind, ErrorKind::kUnsupported) << opened.error().what;
     });
 }
 
@@ -628,6 +673,32 @@ TEST_F(ControlServerTest, UsersOnTheListGetIn) {
     });
 }
 
+// The dump names the threads of all users, for instance.
+TEST_F(ControlServerTest, WhoMayOnlyLookIsNotToldEverything) {
+    if (::geteuid() != 0)
+        GTEST_SKIP() << "needs root";
+    start();
+    let_in_everybody();
+    const json event = {{"event", "noise"}, {"exit", {{"kind", "ERROR_BPF"}, {"dump", "all threads"}}}, {"n", 1}};
+    const json open = {{"event", "noise"}, {"exit", {{"kind", "ERROR_BPF"}}}, {"n", 1}};
+    script_.run([&] {
+        publish(event);
+        const auto expect_to_see = [&](const json& expected) {
+            RawClient client(path_);
+            EXPECT_EQ(client.ask("events")["result"]["events"], json::array({expected}));
+            client.ask("subscribe");
+            script_.on_loop([&] { server_->publish(event); });
+            EXPECT_EQ(client.read().value()["params"], expected);
+        };
+        as_other_user(kStranger, kStranger, {}, [&] { expect_to_see(open); });
+        RawClient root(path_);
+        EXPECT_EQ(root.ask("events")["result"]["events"], json::array({event, event}));
+        root.ask("subscribe");
+        publish(event);
+        EXPECT_EQ(root.read().value()["params"], event);
+    });
+}
+
 // By the same list, whichever of their groups it is; and they are told apart from those who only have got in.
 TEST_F(ControlServerTest, ReadersGetInAndChangeNothing) {
     const group* readers = ::getgrgid(2);
@@ -665,12 +736,29 @@ TEST_F(ControlServerTest, ReadersGetInAndChangeNothing) {
         // They leave places to those who may more.
         std::vector<std::unique_ptr<RawClient>> clients;
         as_other_user(kStranger, 2, {}, [&] {
-            for (std::size_t i = 0; i < ControlServer::kClientsOfListedUser; ++i) {
+            for (std::size_t i = 0; i < ControlServer::kClientsOfReader; ++i) {
                 clients.push_back(std::make_unique<RawClient>(path_));
                 ASSERT_TRUE(clients.back()->ask("version").contains("result")) << i;
             }
             RawClient refused(path_);
             EXPECT_EQ(refused.read().value()["error"]["data"]["kind"], "busy");
+        });
+        clients.clear();
+        // And those of delegates are not theirs.
+        as_other_user(1003, kStranger, {}, [&] {
+            for (std::size_t i = 0; i < ControlServer::kClientsOfDelegate; ++i) {
+                clients.push_back(std::make_unique<RawClient>(path_));
+                ASSERT_TRUE(clients.back()->ask("version").contains("result")) << i;
+            }
+        });
+        for (uid_t user = 2000; user < 2000 + ControlServer::kClientsOfReaders; ++user)
+            as_other_user(user, 2, {}, [&] {
+                clients.push_back(std::make_unique<RawClient>(path_));
+                ASSERT_TRUE(clients.back()->ask("version").contains("result")) << user;
+            });
+        as_other_user(1999, 2, {}, [&] {
+            RawClient refused(path_);
+            EXPECT_EQ(refused.read().value()["error"]["data"]["kind"], "busy") << "all have their places";
         });
     });
 }
@@ -694,8 +782,8 @@ TEST_F(ControlServerTest, UsersOnTheListFillTheirPlacesOnly) {
         });
     };
     script_.run([&] {
-        expect_places(1001, ControlServer::kClientsOfListedUser);
-        expect_places(1002, ControlServer::kClientsOfListedUsers - ControlServer::kClientsOfListedUser);
+        expect_places(1001, ControlServer::kClientsOfDelegate);
+        expect_places(1002, ControlServer::kClientsOfDelegates - ControlServer::kClientsOfDelegate);
         expect_places(1003, 0);
         as_other_user(kStranger, kStranger, {}, [&] {
             RawClient other(path_);

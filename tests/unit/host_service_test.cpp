@@ -237,6 +237,14 @@ TEST_F(HostServiceTest, ADelegateWhoIsAReaderSeesAll) {
     EXPECT_TRUE(service.shows({{"event", "enabled"}, {"seat", "machine"}}, alice));
 }
 
+// What a program writes is a matter of those who may run one.
+TEST_F(HostServiceTest, TheOutputOfProgramsIsNotForReaders) {
+    const json output = {{"event", "output"}, {"seat", "machine"}, {"text", "password"}};
+    EXPECT_FALSE(service_.shows(output, {.uid = 65534, .is_reader = true}));
+    EXPECT_FALSE(service_.shows(output, {.uid = 65534}));
+    EXPECT_TRUE(service_.shows(output, {.uid = 65534, .may_change = true}));
+}
+
 TEST_F(HostServiceTest, WithoutAConfigurationThereIsNothingToReadAgain) {
     const Result<json> answer = call("swap", json::object());
     ASSERT_FALSE(answer);

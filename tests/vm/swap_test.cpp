@@ -936,7 +936,7 @@ TEST_F(SwapVm, SocketIsNobodyElses) {
     const auto host = start();
     struct stat info{};
     ASSERT_EQ(::stat("/run/scxhost/control.sock", &info), 0);
-    EXPECT_EQ(info.st_mode & 07777, 0660U);
+    EXPECT_EQ(info.st_mode & 07777, 0600U);
     EXPECT_EQ(info.st_uid, 0U);
     const pid_t child = ::fork();
     if (child == 0) {
