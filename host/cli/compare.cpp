@@ -10,6 +10,7 @@
 #include "host/cli/control.hpp"
 #include "host/cli/diagnostic.hpp"
 #include "host/cli/live_table.hpp"
+#include "host/cli/program.hpp"
 #include "host/cli/standard_output.hpp"
 #include "host/cli/terminal.hpp"
 #include "host/measure/builtin_workloads.hpp"
@@ -136,16 +137,14 @@ Result<ComparisonPlan> plan_of(const CompareArguments& arguments) {
     if (arguments.workload.empty() == arguments.command.empty())
         return fail(ErrorKind::kUsage, "expected one workload, by --workload or after --",
                     "--workload builtin:periodic, --workload \"make -j8\", or -- make -j8");
-    Result<std::chrono::nanoseconds> time = parse_duration(arguments.time);
-    if (!time || time->count() <= 0)
-        return fail(ErrorKind::kUsage, "--time: " + (time ? "expected a time above 0" : time.error().what));
+    const auto time = SCXHOST_TRY(duration_option("--time", arguments.time, std::chrono::nanoseconds(1)));
     if (arguments.workload.starts_with(kBuiltinWorkload)) {
         const BuiltinWorkload* found =
             SCXHOST_TRY(find_builtin_workload(std::string_view(arguments.workload).substr(kBuiltinWorkload.size())));
         plan.command = {"/proc/self/exe", std::string(kWorkloadCommand), std::string(found->name),
-                        std::to_string(time->count())};
+                        std::to_string(time.count())};
         plan.prints_figures = true;
-        plan.workload = fmt::format("{} for {}", arguments.workload, format_duration(*time));
+        plan.workload = fmt::format("{} for {}", arguments.workload, format_duration(time));
     } else if (arguments.command.empty()) {
         plan.command = SCXHOST_TRY(split_command(arguments.workload));
         plan.workload = arguments.workload;

@@ -2,6 +2,7 @@
 #include "host/cli/program.hpp"
 
 #include "host/base/suggest.hpp"
+#include "host/base/units.hpp"
 #include "host/cli/diagnostic.hpp"
 #include "host/cli/standard_output.hpp"
 
@@ -90,6 +91,20 @@ int run_program(CLI::App& app, std::vector<std::string> words, int argc, const c
         return static_cast<int>(ExitStatus::kUsage);
     }
     return end_command(run_chosen(chosen));
+}
+
+Result<std::chrono::nanoseconds> duration_option(std::string_view option, const std::string& text,
+                                                 std::chrono::nanoseconds least) {
+    Result<std::chrono::nanoseconds> duration = parse_duration(text);
+    if (!duration) {
+        duration.error().kind = ErrorKind::kUsage;
+        duration.error().what = fmt::format("{}: {}", option, duration.error().what);
+    } else if (*duration < least) {
+        return fail(ErrorKind::kUsage, least > std::chrono::nanoseconds(1)
+                                           ? fmt::format("{}: expected {} or more", option, format_duration(least))
+                                           : fmt::format("{}: expected a time above 0", option));
+    }
+    return duration;
 }
 
 } // namespace scxhost

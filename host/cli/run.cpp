@@ -11,6 +11,7 @@
 #include "host/cli/live_table.hpp"
 #include "host/cli/log.hpp"
 #include "host/cli/output.hpp"
+#include "host/cli/program.hpp"
 #include "host/cli/statistics_view.hpp"
 #include "host/cli/terminal.hpp"
 #include "host/control/host_service.hpp"
@@ -232,15 +233,8 @@ Result<bool> wants_sub_cgroup(const Config& config) {
 
 CommandResult run(const RunArguments& arguments) {
     SupervisorSettings settings;
-    if (!arguments.duration.empty()) {
-        Result<std::chrono::nanoseconds> duration = parse_duration(arguments.duration);
-        if (!duration) {
-            duration.error().kind = ErrorKind::kUsage;
-            duration.error().what = "--for: " + duration.error().what;
-            return fail(std::move(duration).error());
-        }
-        settings.duration = *duration;
-    }
+    if (!arguments.duration.empty())
+        settings.duration = SCXHOST_TRY(duration_option("--for", arguments.duration, std::chrono::nanoseconds(0)));
     // A reader of our output that goes away ends the run like a signal, with a clean detach.
     ::signal(SIGPIPE, SIG_IGN);
 

@@ -4,6 +4,7 @@
 #include "host/base/units.hpp"
 #include "host/cli/control.hpp"
 #include "host/cli/live_table.hpp"
+#include "host/cli/program.hpp"
 #include "host/cli/standard_output.hpp"
 #include "host/cli/terminal.hpp"
 
@@ -38,9 +39,7 @@ std::string table(const nlohmann::json& answer) {
 }
 
 CommandResult stats(const StatsArguments& arguments) {
-    const Result<std::chrono::nanoseconds> interval = parse_duration(arguments.interval);
-    if (!interval || interval->count() <= 0)
-        return fail(ErrorKind::kUsage, "--interval: " + (interval ? "expected a time above 0" : interval.error().what));
+    const auto interval = SCXHOST_TRY(duration_option("--interval", arguments.interval, std::chrono::nanoseconds(1)));
     ControlClient client = SCXHOST_TRY(connect_to_host(arguments.control));
     const bool in_place = arguments.watch && ::isatty(STDOUT_FILENO) == 1;
     LiveTable live(STDOUT_FILENO);
@@ -58,7 +57,7 @@ CommandResult stats(const StatsArguments& arguments) {
         }
         if (!flush_stdout() || !arguments.watch)
             return ExitStatus::kDone;
-        std::this_thread::sleep_for(*interval);
+        std::this_thread::sleep_for(interval);
     }
 }
 

@@ -5,6 +5,7 @@
 #include "host/base/suggest.hpp"
 #include "host/base/units.hpp"
 #include "host/cli/control.hpp"
+#include "host/cli/program.hpp"
 #include "host/cli/standard_output.hpp"
 #include "host/cli/terminal.hpp"
 #include "host/cli/top_keys.hpp"
@@ -281,10 +282,8 @@ Result<> print_once(const TopArguments& arguments) {
 
 CommandResult top(const TopArguments& arguments) {
     constexpr auto kShortest = std::chrono::milliseconds(100); // more often would be in the host's way
-    const Result<std::chrono::nanoseconds> interval = parse_duration(arguments.interval);
-    if (!interval || *interval < kShortest)
-        return fail(ErrorKind::kUsage, "--interval: " + (interval ? "expected 100ms or more" : interval.error().what));
-    SCXHOST_TRY(arguments.once ? print_once(arguments) : watch_host(arguments, *interval));
+    const auto interval = SCXHOST_TRY(duration_option("--interval", arguments.interval, kShortest));
+    SCXHOST_TRY(arguments.once ? print_once(arguments) : watch_host(arguments, interval));
     return ExitStatus::kDone;
 }
 

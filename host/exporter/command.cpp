@@ -77,15 +77,8 @@ private:
 CommandResult serve(const ExporterArguments& arguments) {
     const Log log(LogLevel::kInfo);
     std::chrono::nanoseconds idle{};
-    if (!arguments.idle.empty()) {
-        Result<std::chrono::nanoseconds> parsed = parse_duration(arguments.idle);
-        if (!parsed) {
-            parsed.error().kind = ErrorKind::kUsage;
-            parsed.error().what = "--idle: " + parsed.error().what;
-            return fail(std::move(parsed).error());
-        }
-        idle = *parsed;
-    }
+    if (!arguments.idle.empty())
+        idle = SCXHOST_TRY(duration_option("--idle", arguments.idle, std::chrono::nanoseconds(0)));
     std::vector<UniqueFd> sockets = SCXHOST_TRY(open_sockets(arguments));
     EventLoop loop = SCXHOST_TRY(EventLoop::make());
     for (const int signal : {SIGINT, SIGTERM})
