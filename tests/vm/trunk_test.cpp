@@ -72,6 +72,15 @@ protected:
     static void put(pid_t pid, const std::string& name) {
         write_text(cgroup_of(name) + "/cgroup.procs", std::to_string(pid));
     }
+    // Where it runs, or ran last: the 39th field of proc_pid_stat(5), of which the second may hold blanks.
+    static int cpu_of(pid_t pid) {
+        std::istringstream fields(read_text(fmt::format("/proc/{}/stat", pid)));
+        fields.ignore(1 << 12, ')');
+        std::string field;
+        for (int number = 3; number <= 39; ++number)
+            fields >> field;
+        return std::stoi(field);
+    }
     static bool works(Children& crowd, std::size_t index) {
         const std::uint64_t work = crowd.board().work[index].load();
         return wait_until([&] { return crowd.board().work[index].load() > work; });
@@ -131,6 +140,40 @@ TEST_F(Trunk, ABranchThatCannotHaveItsShareLeavesTheOthersTheirs) {
     const auto share =
         static_cast<double>(after[0] - before[0]) / static_cast<double>(after[0] - before[0] + after[1] - before[1]);
     EXPECT_NEAR(share, 0.5, 0.2);
+    crowd.end_all();
+    branches.clear();
+    detach_trunk(*trunk);
+}
+
+// A branch's CPUs are those of its cgroup: the kernel holds it to them, and trunk gives the rest to the others.
+TEST_F(Trunk, ABranchStaysOnTheCpusOfItsCgroup) {
+    write_text(std::string(kMount) + "/cgroup.subtree_control", "+cpuset");
+    make_cgroup("few", 10000);
+    make_cgroup("all");
+    write_text(cgroup_of("few") + "/cpuset.cpus", "1");
+    const auto trunk = attach_trunk();
+    std::vector<std::unique_ptr<LivePolicy>> branches;
+    for (const char* name : {"few", "all"})
+        branches.push_back(attach_branch(name));
+    Children crowd;
+    for (const char* name : {"few", "few", "all", "all"})
+        put(crowd.spinner(), name);
+    fill_cpus(crowd, 0); // trunk's own
+    const auto run = [&] { return trunk->statistics({"own_run", "branch1_run", "branch2_run"}); };
+    const std::vector<std::int64_t> before = run();
+    for (int round = 0; round < 5; ++round)
+        for (std::size_t i = 0; i < crowd.pids().size(); ++i) {
+            EXPECT_TRUE(works(crowd, i)) << i;
+            if (i < 2)
+                EXPECT_EQ(cpu_of(crowd.pids()[i]), 1) << i;
+        }
+    const std::vector<std::int64_t> after = run();
+    // One CPU is the heavy one's, nearly; the other one is for the rest.
+    for (std::size_t i = 0; i < before.size(); ++i)
+        EXPECT_GT(after[i], before[i]) << i;
+    for (const auto& branch : branches)
+        EXPECT_TRUE(branch->running()) << branch->exit_record().message;
+    EXPECT_TRUE(trunk->running()) << trunk->exit_record().message;
     crowd.end_all();
     branches.clear();
     detach_trunk(*trunk);
