@@ -42,3 +42,24 @@ expect_runs() {
 	*) fail "'$(ops)' runs and not $1" ;;
 	esac
 }
+# start_prometheus COMMAND...: has Prometheus scrape as ./prometheus.yml says, twice in four seconds, and be asked at its port.
+start_prometheus() {
+	mkdir "$container/run/prometheus"
+	{
+		echo 'global: {scrape_interval: 2s, scrape_timeout: 2s}'
+		cat prometheus.yml
+	} >"$container/run/prometheus/prometheus.yml"
+	"$@" --config.file=/run/prometheus/prometheus.yml --storage.tsdb.path=/run/prometheus/data \
+		--web.listen-address=127.0.0.1:9090 --log.level=warn >/run/prometheus.log 2>&1 &
+}
+# prometheus_value QUERY: of its one result, as Prometheus' API has it.
+prometheus_value() { wget -q -O - "http://127.0.0.1:9090/api/v1/query?query=$1" | sed -n 's/.*"value":\[[^,]*,"\([^"]*\)"\]}\]}}.*/\1/p'; }
+# scraped QUERY VALUE: waits until Prometheus has that.
+scraped() {
+	tries=0
+	until [ "$(prometheus_value "$1" 2>/dev/null)" = "$2" ]; do
+		tries=$((tries + 1))
+		[ $tries -lt 300 ] || fail "Prometheus has '$(prometheus_value "$1" 2>&1 || true)' and not '$2' for $1: $(cat /run/prometheus.log)"
+		sleep 0.2
+	done
+}
