@@ -23,6 +23,7 @@ struct SwapArguments {
     std::string at;
     bool no_wait = false;
     bool force = false;
+    bool again = false;
 };
 
 // What a failed swap is in an exit status: a refusal has its own cause, anything else is the scheduler's failure.
@@ -50,6 +51,8 @@ void print_error_of(const nlohmann::json& report) {
 
 CommandResult swap(const SwapArguments& arguments) {
     nlohmann::json params = {{"wait", !arguments.no_wait}, {"force", arguments.force}};
+    if (arguments.again)
+        params["again"] = true;
     if (!arguments.at.empty())
         params["at"] = arguments.at;
     if (!arguments.selection.what.empty() || !arguments.selection.object.empty() ||
@@ -108,6 +111,10 @@ void add_swap(CommandLine line) {
         ->type_name("BRANCH");
     command->add_flag("--no-wait", arguments->no_wait, "Do not wait for the outcome");
     command->add_flag("--force", arguments->force, "Even if this build failed before and is quarantined");
+    CLI::Option* again = command->add_flag(
+        "--again", arguments->again, "What runs, prepared anew from its files with all that it was started with");
+    for (const char* choice : {"WHAT", "--object", "--program"})
+        again->excludes(choice);
     add_control(*command, arguments->control);
     command->footer(R"(
 The new scheduler is prepared and verified while the old one runs; only then it takes its place. If it fails to start, or
@@ -120,6 +127,7 @@ Examples:
   scxhost swap qmap --at games --set slice=1ms
   scxhost swap --program /usr/bin/scx_lavd -- --performance
   scxhost swap /etc/scxhost/night.toml --no-wait
+  scxhost swap --again
   scxhost swap)");
     command->callback([arguments, &chosen = line.chosen] { chosen = [arguments] { return swap(*arguments); }; });
 }

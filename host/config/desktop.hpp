@@ -23,7 +23,7 @@ inline constexpr std::array<std::string_view, 5> kDesktopModes = {"Auto", "Gamin
 // What the control socket's `swap` is asked for.
 struct DesktopChoice {
     std::string what;             // a plugin's name, or the absolute path of a configuration
-    std::string object = {};      // in place of `what`: the path of an object that is no plugin's
+    bool again = false;           // in place of `what`: what runs
     std::vector<std::string> set; // "scheduler.options.slice=\"1ms\"", as in the host's status
 
     bool operator==(const DesktopChoice&) const = default;

@@ -231,7 +231,7 @@ const HostService::Method* HostService::find(std::string_view name) {
         {"stats", false, "at", &HostService::stats},
         {"metrics", false, kNone, &HostService::metrics},
         {"check", true, kSelection, &HostService::check}, // loads into the kernel
-        {"swap", true, "what object program args set plugin_dirs wait force at", &HostService::swap},
+        {"swap", true, "what object program args set plugin_dirs again wait force at", &HostService::swap},
         {"stop", true, "at", &HostService::stop},
         {"resume", true, "at", &HostService::resume},
         {"borrow", true, kNone, &HostService::borrow},
@@ -365,6 +365,9 @@ void HostService::swap(const json& params, const Peer& caller, // NOLINT(bugpron
         const std::string seat = SCXHOST_TRY(seat_of(params));
         SCXHOST_TRY(supervisor_.check_seat(seat));
         const std::optional<Selection> selection = SCXHOST_TRY(selection_of(params));
+        const bool again = SCXHOST_TRY(flag(params, "again", false));
+        if (again && selection)
+            return fail(wrong_parameter("again", "no parameter what, object or program beside it"));
         Supervisor::OutcomeCallback done;
         if (wait != Wait::kNo)
             done = [reply, wait, answered = std::make_shared<bool>(false)](const SwapReport& report) {
@@ -378,7 +381,9 @@ void HostService::swap(const json& params, const Peer& caller, // NOLINT(bugpron
             if (wait == Wait::kNo)
                 reply(json{{"outcome", "accepted"}, {"phase", to_string(supervisor_.phase(seat))}});
         };
-        if (selection)
+        if (again)
+            supervisor_.restart(seat, asked, std::move(done));
+        else if (selection)
             supervisor_.request(seat, reading(seat, *selection, caller), force, asked, std::move(done));
         else
             supervisor_.reload(seat, force, asked, std::move(done));

@@ -264,8 +264,8 @@ void Bridge::swap(const std::string& seat, const DesktopChoice& choice, bool for
     if (swapping_)
         return outcome(fail(ErrorKind::kBusy, "another scheduler is being prepared", "ask again when it runs"));
     nlohmann::json params = {{"force", force}, {"wait", "confirmed"}};
-    if (!choice.object.empty())
-        params.update({{"object", choice.object}, {"set", choice.set}});
+    if (choice.again)
+        params["again"] = true;
     else if (!choice.what.empty())
         params.update({{"what", choice.what}, {"set", choice.set}});
     if (!seat.empty())

@@ -67,19 +67,4 @@ DesktopState desktop_state(const nlohmann::json& status, const std::vector<Deskt
     return state;
 }
 
-DesktopChoice choice_of_running(const nlohmann::json& status) {
-    DesktopChoice choice;
-    const nlohmann::json& running = json_member(status, "scheduler");
-    choice.what = json_text(running, "config");
-    if (choice.what.empty())
-        choice.object = json_text(running, "object");
-    if (choice.what.empty() && choice.object.empty() && json_member(running, "process").is_null())
-        choice.what = json_text(running, "name");
-    if (const nlohmann::json& options = json_member(running, "options"); options.is_object())
-        for (const auto& [key, text] : options.items())
-            if (text.is_string())
-                choice.set.push_back(fmt::format("{}{}={}", kOptions, key, text.get_ref<const std::string&>()));
-    return choice;
-}
-
 } // namespace scxhost

@@ -33,10 +33,6 @@ struct DesktopRun {
 [[nodiscard]] DesktopState desktop_state(const nlohmann::json& status, const std::vector<DesktopScheduler>& schedulers,
                                          const DesktopRun& chosen);
 
-// The choice that would start once more what runs, by the host's status. Its `what` is empty when nothing runs, or a
-// program that no configuration names.
-[[nodiscard]] DesktopChoice choice_of_running(const nlohmann::json& status);
-
 // The enable_seq of what runs by the host's view; 0: nothing does.
 [[nodiscard]] std::uint64_t running_seq(const nlohmann::json& status);
 

@@ -57,14 +57,11 @@ struct Bridge::Loader {
             const std::uint64_t seq = running_seq(bridge.status_);
             if (seq == 0)
                 return fail(ErrorKind::kUsage, "there is nothing to restart: no scheduler of the host's runs");
-            if (bridge.chosen_.enable_seq == seq) {
+            // A configuration that a client chose is read again.
+            if (bridge.chosen_.enable_seq == seq)
                 request.choice = bridge.chosen_.choice;
-                return request;
-            }
-            request.choice = choice_of_running(bridge.status_);
-            if (request.choice.what.empty() && request.choice.object.empty())
-                return fail(ErrorKind::kUsage, "what runs is a program that no configuration names",
-                            "start it anew as it was started: scxhost swap");
+            else
+                request.choice.again = true;
             return request;
         });
     }

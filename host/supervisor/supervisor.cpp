@@ -236,7 +236,8 @@ void Supervisor::request(const std::string& seat, ConfigReader::Read read, bool 
         (*shared_asked)(reading);
 }
 
-Result<> Supervisor::submit(Seat& seat, Result<Config> config, bool force, OutcomeCallback done) {
+Result<> Supervisor::submit(Seat& seat, Result<Config> config, bool force, OutcomeCallback done,
+                            std::shared_ptr<const Config> base) {
     Config wanted = SCXHOST_TRY(std::move(config));
     // Who asked for it meant that cgroup, and may have a say in no other.
     if (wanted.branch.cgroup != seat.place().cgroup)
@@ -245,7 +246,18 @@ Result<> Supervisor::submit(Seat& seat, Result<Config> config, bool force, Outco
     if (seat.phase() == Phase::kWaiting)
         return fail(ErrorKind::kUsage, fmt::format("the branch \"{}\" waits: {}", seat.name(), seat.missing_place()),
                     "ask again when it is there; scxhost status shows that");
-    return seat.request(std::move(wanted), force, std::move(done));
+    return seat.request(std::move(wanted), force, std::move(done), std::move(base));
+}
+
+void Supervisor::restart(const std::string& seat, AskedCallback asked, OutcomeCallback done) {
+    Seat* there = find_seat(seat);
+    if (there == nullptr)
+        return asked(check_seat(seat));
+    std::optional<Config> running = there->running_config();
+    if (!running)
+        return asked(fail(ErrorKind::kUsage, "there is nothing to start again: no scheduler of the host's runs",
+                          "name what to swap to: scxhost swap CONFIG|PLUGIN"));
+    asked(submit(*there, *std::move(running), /*force=*/true, std::move(done), there->base()));
 }
 
 void Supervisor::reload(const std::string& seat, bool force, AskedCallback asked, OutcomeCallback done) {

@@ -124,6 +124,8 @@ public:
     // Likewise with the configuration that the host was started from; of a branch, with what the last configuration
     // says of it.
     void reload(const std::string& seat, bool force, AskedCallback asked, OutcomeCallback done);
+    // Likewise with what runs, prepared anew from its files with all that it was started with. kUsage: nothing runs.
+    void restart(const std::string& seat, AskedCallback asked, OutcomeCallback done);
     // Prepares a scheduler as for a swap, up to the verifier, and unloads it again. The callback gets the notes.
     void check(ConfigReader::Read read, std::function<void(Result<std::vector<std::string>>)> done);
     // A branch's tasks are then with the scheduler above it. Of the machine's, with the kernel's own; the branches
@@ -166,7 +168,8 @@ private:
     [[nodiscard]] Seat* find_seat(const std::string& name) const;
     // Grows when a stop is asked for that concerns a request for this seat.
     [[nodiscard]] std::uint64_t stops_of(const std::string& seat) const;
-    Result<> submit(Seat& seat, Result<Config> config, bool force, OutcomeCallback done);
+    Result<> submit(Seat& seat, Result<Config> config, bool force, OutcomeCallback done,
+                    std::shared_ptr<const Config> base = nullptr);
     // `content`: what was read; null when the reading was given up.
     Result<> submit_reload(Result<Config> config, const std::optional<FileVersion>* content, bool force,
                            const OutcomeCallback& done);

@@ -134,20 +134,10 @@ TEST(DesktopStateOf, WhatAClientChoseIsKnownByItsRun) {
     EXPECT_EQ(desktop_state(runs("simple", nullptr, {}, 8), all, chosen), (DesktopState{"scx_simple", 0, {}}));
 }
 
-TEST(DesktopStateOf, WhatRunsCanBeChosenOnceMore) {
-    const DesktopChoice choice = choice_of_running(runs("simple", nullptr, {{"slice", "\"9ms\""}}));
-    EXPECT_EQ(choice.what, "simple");
-    EXPECT_THAT(choice.set, ElementsAre("scheduler.options.slice=\"9ms\""));
-    EXPECT_EQ(choice_of_running(runs("a", "/b.toml", {})).what, "/b.toml");
-    EXPECT_EQ(choice_of_running({{"scheduler", nullptr}}).what, "");
-}
-
 // An object that is no plugin's has a name as well, which may be that of a plugin.
 TEST(DesktopStateOf, AnObjectIsNoPluginOfItsName) {
     nlohmann::json status = runs("simple", nullptr, {});
     status.at("scheduler")["object"] = "/srv/simple.bpf.o";
-    EXPECT_EQ(choice_of_running(status).object, "/srv/simple.bpf.o");
-    EXPECT_EQ(choice_of_running(status).what, "");
     EXPECT_NE(desktop_state(status, schedulers(kThree), {}).scheduler, "scx_simple");
 }
 

@@ -104,6 +104,8 @@ TEST_F(HostServiceTest, ParametersThatAreRefused) {
         }
     EXPECT_THAT(call("swap", {{"wait", 1}}).error().what, HasSubstr("wait: expected"));
     EXPECT_THAT(call("swap", {{"force", "yes"}}).error().what, HasSubstr("force: expected"));
+    EXPECT_THAT(call("swap", {{"again", true}, {"what", "qmap"}}).error().what, HasSubstr("again: expected"));
+    EXPECT_THAT(call("swap", {{"again", true}, {"set", {"a=1"}}}).error().what, HasSubstr("what: expected"));
     EXPECT_THAT(call("check", {{"what", "qmap"}, {"force", true}}).error().what, HasSubstr("no parameter"));
     EXPECT_THAT(call("check", json::object()).error().what, HasSubstr("what: expected"));
     EXPECT_THAT(call("status", {{"verbose", true}}).error().what, HasSubstr("no parameter"));

@@ -120,6 +120,15 @@ TEST_F(BareVm, OptionsAndStatisticsReachBothWays) {
     EXPECT_TRUE(wait_until([] { return statistic("stats[0]") > 0 && statistic("stats[1]") > 0; }));
     EXPECT_GE(statistic("counts.enqueued"), statistic("stats[0]") / 2);
     expect_traced();
+
+    // Once more, with all of it.
+    EXPECT_EQ(HostProcess({"swap", "--again", "--no-wait"}).wait(), 0);
+    const auto again = host->wait_for_event("enabled");
+    ASSERT_TRUE(again) << host->out();
+    EXPECT_GT(again->at("enable_seq"), enabled->at("enable_seq"));
+    EXPECT_EQ(again->at("options"), enabled->at("options"));
+    EXPECT_EQ(again->at("notes"), enabled->at("notes"));
+    EXPECT_EQ(statistic("seen.slice_us"), 7000);
     end(*host);
     EXPECT_THAT(linked_programs(), Not(Contains("bare_fork")));
 }
