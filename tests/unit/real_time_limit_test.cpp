@@ -43,13 +43,15 @@ Outcome spin() {
             ;
         lowered = policy() == SCHED_OTHER;
     });
+    bool raised = false; // for a moment, if the machine is so busy that these turns hardly sleep
     const Result<> looks = loop.every(1ms, [&] {
-        if (!lowered || (told > 0 && policy() == SCHED_RR) || cpu_seconds() > 10s)
+        raised = told > 0 && policy() == SCHED_RR;
+        if (!lowered || raised || cpu_seconds() > 10s)
             loop.stop();
     });
     if (!turns || !looks || !loop.run())
         return kNotStarted;
-    return !lowered ? kNeverLowered : told == 0 ? kNotTold : policy() != SCHED_RR ? kNotRaisedAgain : kGood;
+    return !lowered ? kNeverLowered : told == 0 ? kNotTold : !raised ? kNotRaisedAgain : kGood;
 }
 
 TEST(RealTimeLimitTest, ALoopThatNeverSleepsLosesItsPriorityForAWhile) {
