@@ -27,6 +27,7 @@
  *	pins		pins its link to the BPF file system, so that it outlives the process
  *	nests		makes cgroups below its own
  *	linkless	registers its scheduler without a link, as objects in a plain .struct_ops section do
+ *	below=ID	takes the object's scheduler in cid form, and is one for the cgroup of this number
  * Each VARIABLE is one of the object's read-only globals, set before it is loaded.
  */
 #define _GNU_SOURCE
@@ -52,6 +53,7 @@ extern char **environ;
 
 static volatile sig_atomic_t stop;
 static const char *habit = "";
+static const char *below;
 
 static void on_signal(int signal)
 {
@@ -235,26 +237,51 @@ static bool set_variable(struct bpf_object *object, const char *assignment)
 	return false;
 }
 
+/* The struct that a struct_ops map is an instance of. */
+static const struct btf_type *type_of(struct bpf_object *object, struct bpf_map *scheduler)
+{
+	const struct btf *btf = bpf_object__btf(object);
+	int id = btf__find_by_name_kind(btf, bpf_map__name(scheduler), BTF_KIND_VAR);
+
+	return btf__type_by_id(btf, btf__type_by_id(btf, id)->type);
+}
+
+static void set_member(struct bpf_object *object, struct bpf_map *scheduler, const char *name, unsigned long long number)
+{
+	const struct btf_type *ops = type_of(object, scheduler);
+	size_t size;
+	char *values = bpf_map__initial_value(scheduler, &size);
+
+	for (int i = 0; i < btf_vlen(ops); i++)
+		if (strcmp(btf__name_by_offset(bpf_object__btf(object), btf_members(ops)[i].name_off), name) == 0)
+			memcpy(values + btf_member_bit_offset(ops, i) / 8, &number, sizeof(number));
+}
+
 /* For which CPUs this is: the kernel refuses it when one has come or gone since. */
 static void set_hotplug_seq(struct bpf_object *object, struct bpf_map *scheduler)
 {
-	const struct btf *btf = bpf_object__btf(object);
-	int id = btf__find_by_name_kind(btf, "sched_ext_ops", BTF_KIND_STRUCT);
 	FILE *file = fopen("/sys/kernel/sched_ext/hotplug_seq", "re");
 	unsigned long long number = 0;
-	size_t size;
 
-	if (file && fscanf(file, "%llu", &number) == 1 && id > 0) {
-		const struct btf_type *ops = btf__type_by_id(btf, id);
-		const struct btf_member *members = btf_members(ops);
-		char *values = bpf_map__initial_value(scheduler, &size);
-
-		for (int i = 0; i < btf_vlen(ops); i++)
-			if (strcmp(btf__name_by_offset(btf, members[i].name_off), "hotplug_seq") == 0)
-				memcpy(values + btf_member_bit_offset(ops, i) / 8, &number, sizeof(number));
-	}
+	if (file && fscanf(file, "%llu", &number) == 1)
+		set_member(object, scheduler, "hotplug_seq", number);
 	if (file)
 		fclose(file);
+}
+
+/* Of an object that has both forms of its scheduler, the one that it takes; its place in the tree of them. */
+static bool choose_form(struct bpf_object *object, struct bpf_map *scheduler)
+{
+	const struct btf_type *ops = type_of(object, scheduler);
+	bool is_cid = strcmp(btf__name_by_offset(bpf_object__btf(object), ops->name_off), "sched_ext_ops_cid") == 0;
+
+	if (is_cid != (below != NULL)) {
+		bpf_map__set_autocreate(scheduler, false);
+		return false;
+	}
+	if (below)
+		set_member(object, scheduler, "sub_cgroup_id", strtoull(below, NULL, 0));
+	return true;
 }
 
 /* Links of another kind, which the kernel refuses each. */
@@ -292,8 +319,9 @@ static int run(const char *path, char **variables)
 			return 1;
 		}
 	bpf_object__for_each_map(map, object) {
-		if (bpf_map__type(map) != BPF_MAP_TYPE_STRUCT_OPS)
+		if (bpf_map__type(map) != BPF_MAP_TYPE_STRUCT_OPS || !choose_form(object, map))
 			continue;
+		scheduler = map;
 		set_hotplug_seq(object, map);
 		if (is("linkless"))
 			bpf_map__set_map_flags(map, bpf_map__map_flags(map) & ~BPF_F_LINK);
@@ -303,9 +331,7 @@ static int run(const char *path, char **variables)
 		return 1;
 	}
 	bpf_object__for_each_map(map, object) {
-		if (bpf_map__type(map) == BPF_MAP_TYPE_STRUCT_OPS)
-			scheduler = map;
-		else if (strstr(bpf_map__name(map), ".data") && !strstr(bpf_map__name(map), "uei"))
+		if (strstr(bpf_map__name(map), ".data") && !strstr(bpf_map__name(map), "uei"))
 			record = map;
 	}
 	if (!scheduler || !record)
@@ -372,6 +398,8 @@ int main(int argc, char **argv)
 	if (argc < 2)
 		return 2;
 	habit = argc > 2 ? argv[2] : "";
+	if (strncmp(habit, "below=", strlen("below=")) == 0)
+		below = habit + strlen("below=");
 	signal(SIGINT, is("stubborn") ? SIG_IGN : on_signal);
 	signal(SIGTERM, is("stubborn") ? SIG_IGN : on_signal);
 

@@ -103,7 +103,7 @@ TEST_F(BareVm, OptionsAndStatisticsReachBothWays) {
                              "--set", "weights=[[], [33]]",
                              "--set", "scheduler.ops.timeout_ms=15000",
                              "--set", "scheduler.ops.flags=SCX_OPS_ENQ_LAST,SCX_OPS_ENQ_EXITING"});
-    const auto enabled = host->wait_for_event("enabled");
+    const auto enabled = host->next_event("enabled");
     ASSERT_TRUE(enabled) << host->out();
     EXPECT_EQ(enabled->at("options").at("mode"), "\"BARE_WILD\"");
     EXPECT_THAT(enabled->at("notes"), Contains(HasSubstr("has no teleport: not used")));
@@ -123,7 +123,7 @@ TEST_F(BareVm, OptionsAndStatisticsReachBothWays) {
 
     // Once more, with all of it.
     EXPECT_EQ(HostProcess({"swap", "--again", "--no-wait"}).wait(), 0);
-    const auto again = host->wait_for_event("enabled");
+    const auto again = host->next_event("enabled");
     ASSERT_TRUE(again) << host->out();
     EXPECT_GT(again->at("enable_seq"), enabled->at("enable_seq"));
     EXPECT_EQ(again->at("options"), enabled->at("options"));

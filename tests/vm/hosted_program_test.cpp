@@ -13,15 +13,18 @@
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <memory>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -463,6 +466,61 @@ TEST_F(HostedProgramVm, AConfigurationIsFollowed) {
     EXPECT_NE(running_process(), first);
     EXPECT_EQ(status().at("scheduler").at("options").value("args", ""), fmt::format("{} threads", kObject));
     finish();
+}
+
+// A program says itself for which cgroup its scheduler is, and the host holds it to what the configuration says.
+TEST_F(HostedProgramVm, IsABranch) {
+    SCX_SKIP_WITHOUT("sub-capabilities");
+    constexpr const char* kCgroup = "/sys/fs/cgroup/games";
+    fs::create_directory(kCgroup);
+    struct stat cgroup{};
+    ASSERT_EQ(::stat(kCgroup, &cgroup), 0);
+    const auto write = [](std::uint64_t id) {
+        write_text(kConfig, fmt::format("[scheduler]\nplugin = \"trunk\"\n[swap]\nprobation = \"0s\"\n"
+                                        "[[below]]\ncgroup = \"/games\"\nprogram = \"{}\"\n"
+                                        "args = [\"/usr/lib/scxhost/plugins/simple.bpf.o\", \"below={}\"]\n",
+                                        kProgram, id));
+    };
+    const auto branch = [] { return status().at("below").at(0); };
+    const auto ops = [&] {
+        const std::string file = fmt::format("/sys/kernel/sched_ext/root/sub/sub-{}/ops", cgroup.st_ino);
+        return fs::exists(file) ? read_text(file) : "";
+    };
+    write(cgroup.st_ino);
+    start({kConfig});
+    ASSERT_TRUE(host_->next_event("enabled")) << host_->out() << host_->err();
+    EXPECT_EQ(branch().at("scheduler").value("title", ""), "scx_example");
+    EXPECT_EQ(ops(), "simple\n");
+    const pid_t first = branch().at("scheduler").at("process").at("pid").get<pid_t>();
+    EXPECT_EQ(processes(), std::vector<pid_t>{first});
+
+    // Another one there and the program again, while what is above stays.
+    const std::uint64_t root = kernel_status().enable_seq;
+    EXPECT_EQ(swap({"qmap", "--at", "games"}).report.value("outcome", ""), "good");
+    EXPECT_THAT(ops(), StartsWith("qmap_"));
+    EXPECT_TRUE(wait_until([] { return processes().empty(); }));
+    const Answer back = swap({"--at", "games"});
+    EXPECT_EQ(back.report.value("outcome", ""), "good") << back.report << back.err;
+    EXPECT_EQ(ops(), "simple\n");
+    EXPECT_EQ(kernel_status().enable_seq, root);
+
+    // For another cgroup, and for none, which would be the whole machine.
+    const pid_t second = branch().at("scheduler").at("process").at("pid").get<pid_t>();
+    for (const std::uint64_t wrong : {std::uint64_t{cgroup.st_ino} + 1, std::uint64_t{0}}) {
+        write(wrong);
+        ASSERT_EQ(HostProcess({"swap"}).wait(), 0); // of the machine's nothing changes
+        std::optional<nlohmann::json> settled;
+        do
+            settled = host_->next_event("settled");
+        while (settled && (settled->value("seat", "") != "games" || settled->value("outcome", "") == "good"));
+        ASSERT_TRUE(settled) << host_->out() << host_->err();
+        EXPECT_EQ(settled->value("outcome", ""), "refused");
+        EXPECT_THAT(settled->at("error").dump(), HasSubstr("would not run where the branch"));
+        EXPECT_EQ(ops(), "simple\n");
+        EXPECT_EQ(processes(), std::vector<pid_t>{second});
+    }
+    finish();
+    fs::remove(kCgroup);
 }
 
 // It starts over by itself when its scheduler has left: that is the host's to do.
