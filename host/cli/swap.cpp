@@ -111,8 +111,8 @@ void add_swap(CommandLine line) {
         ->type_name("BRANCH");
     command->add_flag("--no-wait", arguments->no_wait, "Do not wait for the outcome");
     command->add_flag("--force", arguments->force, "Even if this build failed before and is quarantined");
-    CLI::Option* again = command->add_flag(
-        "--again", arguments->again, "What runs, prepared anew from its files with all that it was started with");
+    CLI::Option* again = command->add_flag("--again", arguments->again,
+                                           "What runs, prepared anew from its files with all that it was started with");
     for (const char* choice : {"WHAT", "--object", "--program"})
         again->excludes(choice);
     add_control(*command, arguments->control);

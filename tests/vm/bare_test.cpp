@@ -103,7 +103,7 @@ TEST_F(BareVm, OptionsAndStatisticsReachBothWays) {
                              "--set", "weights=[[], [33]]",
                              "--set", "scheduler.ops.timeout_ms=15000",
                              "--set", "scheduler.ops.flags=SCX_OPS_ENQ_LAST,SCX_OPS_ENQ_EXITING"});
-    const auto enabled = host->next_event("enabled");
+    const auto enabled = host->wait_for_event("enabled");
     ASSERT_TRUE(enabled) << host->out();
     EXPECT_EQ(enabled->at("options").at("mode"), "\"BARE_WILD\"");
     EXPECT_THAT(enabled->at("notes"), Contains(HasSubstr("has no teleport: not used")));
