@@ -155,6 +155,8 @@ protected:
         ADD_FAILURE() << "status shows no branch " << name;
         return json::object();
     }
+    static json away(const std::string& name) { return branch(name).at("away"); }
+    static double longest_ms(const std::string& name) { return away(name).at("longest_seconds").get<double>() * 1000; }
     static std::int64_t statistic_at(const std::string& seat, const std::string& name) {
         HostProcess command({"stats", "--json", "--at", seat});
         EXPECT_EQ(command.wait(), 0) << command.err();
@@ -233,8 +235,8 @@ TEST_F(Tree, ASwapAtABranchTouchesNoOther) {
     EXPECT_EQ(branch("games").at("scheduler").at("options").at("slice"), "\"1ms\"");
     EXPECT_EQ(kernel_status().enable_seq, enable_seq);
     const json back = enabled_at(*host, "games");
-    EXPECT_GT(back.value("away_ms", 0.0) + back.value("gap_ms", 0.0), 0.0) << back.dump(1);
-    enabled_at(*host, "shooters");
+    EXPECT_GT(back.value("gap_ms", 0.0), 0.0) << back.dump(1);
+    const json lower = enabled_at(*host, "shooters");
     EXPECT_THAT(name_at({kGames, kShooters}), HasSubstr("qmap"));
     EXPECT_EQ(branch("shooters").at("phase"), "good");
     EXPECT_EQ(name_at({kWork}), work);
@@ -242,6 +244,13 @@ TEST_F(Tree, ASwapAtABranchTouchesNoOther) {
     EXPECT_EQ(count("enabled", "machine"), 1);
     EXPECT_EQ(count("suspended", "work"), 0);
     EXPECT_EQ(count("preparing", "shooters"), 1) << "it stayed loaded";
+    // As the event has it: none of them was away but for this, and to begin with.
+    EXPECT_EQ(away("games").at("count"), 2);
+    EXPECT_DOUBLE_EQ(longest_ms("games"), back.at("gap_ms").get<double>());
+    EXPECT_EQ(away("shooters").at("count"), 2);
+    EXPECT_DOUBLE_EQ(longest_ms("shooters"), lower.at("away_ms").get<double>());
+    EXPECT_EQ(away("work").at("count"), 1);
+    EXPECT_EQ(longest_ms("work"), 0);
 
     const Answer unknown = swap({"qmap", "--at", "gmaes"});
     EXPECT_EQ(unknown.status, 2);
@@ -577,6 +586,10 @@ TEST_F(FailingTree, ABranchThatFailsGoesBackToItsLastGoodOne) {
     EXPECT_EQ(answer.status, 1) << answer.report << answer.err;
     EXPECT_EQ(answer.report.value("outcome", ""), "rolled-back") << answer.report;
     EXPECT_EQ(branch("work").at("quarantine").size(), 1U);
+    // To begin with, in the swap, and from the error until the old one was back.
+    EXPECT_EQ(away("work").at("count"), 3);
+    EXPECT_GT(longest_ms("work"), 0);
+    EXPECT_EQ(away("games").at("count"), 1);
     EXPECT_EQ(branch("games").at("quarantine").size(), 0U) << "quarantine goes by place too";
     EXPECT_THAT(name_at({kWork}), HasSubstr("qmap"));
     EXPECT_EQ(kernel_status().enable_seq, enable_seq);
@@ -603,6 +616,9 @@ TEST_F(FailingTree, ABranchWithNothingLeftLeavesItsTasksToTheOneAbove) {
     const std::uint64_t work = crowd.board().work[0].load();
     EXPECT_TRUE(wait_until([&] { return crowd.board().work[0].load() > work; })) << "the root has its task";
     EXPECT_EQ(branch("work").at("phase"), "stood-down");
+    const double so_far = longest_ms("work");
+    EXPECT_TRUE(wait_until([&] { return longest_ms("work") > so_far; })) << "and has it as long as nobody comes";
+    EXPECT_EQ(away("work").at("count"), 2);
     EXPECT_TRUE(reaches("shooters", "good"));
     EXPECT_THAT(host->err(), HasSubstr("work: "));
     crowd.end_all();
@@ -630,6 +646,8 @@ TEST_F(ChangingTree, ABranchWaitsForItsCgroup) {
         remove_cgroup(kGames);
         EXPECT_TRUE(reaches("games", "waiting"));
     }
+    const json so_far = away("games");
+    EXPECT_EQ(away("games"), so_far) << "there are no tasks that could be away";
     EXPECT_EQ(branch("games").at("recent_failures"), 0);
     EXPECT_EQ(count("enabled", "work"), 1);
     end(*host);
