@@ -13,7 +13,8 @@
  *			scx_child_grant(id, SCX_GRANT_ENQ, &all_cids);
  *	sub_detach:	scx_children_remove(&children, (u64)ops);
  *			scx_cidperf_restore(SCX_CPUPERF_ONE);	(where SCX_GRANT_PERF was granted)
- *	dispatch:	for each place: id = scx_child_cgroup(&children, place); if (id && scx_sub_dispatch(id)) return;
+ *	dispatch:	for each place below children.top: id = scx_child_cgroup(&children, place);
+ *			if (id && scx_sub_dispatch(id)) return;
  *
  * A child needs nothing from here but the arena, which the kernel asks of every policy that is to be below another one.
  */
@@ -21,7 +22,10 @@
 
 #include "arena.bpf.h"
 
+/* A power of two. What has statistics for more, or needs less, says so before it includes this. */
+#ifndef SCX_MAX_CHILDREN
 #define SCX_MAX_CHILDREN 8
+#endif
 #define SCX_MAX_CIDS 1024
 
 /*
@@ -36,6 +40,7 @@ struct scx_child {
 struct scx_children {
 	struct scx_child at[SCX_MAX_CHILDREN];
 	u32 count;
+	u32 top; /* nobody has had a place from here on: who looks at all children stops here */
 };
 
 static __always_inline void scx_children_reset(struct scx_children *children)
@@ -47,6 +52,7 @@ static __always_inline void scx_children_reset(struct scx_children *children)
 		children->at[i].cgroup_id = 0;
 	}
 	children->count = 0;
+	children->top = 0;
 }
 
 /* The place of a new child, or -ENOSPC. */
@@ -55,6 +61,8 @@ static __always_inline s32 scx_children_add(struct scx_children *children, u64 o
 	u32 i;
 
 	bpf_for(i, 0, SCX_MAX_CHILDREN) {
+		/* Before the place is taken: it is at least i by now. */
+		__sync_val_compare_and_swap(&children->top, i, i + 1);
 		if (__sync_val_compare_and_swap(&children->at[i].ops, 0, ops))
 			continue;
 		children->at[i].cgroup_id = cgroup_id;

@@ -39,6 +39,16 @@ std::string describe_scheduler(const nlohmann::json& seat) {
                        human_duration(duration_in(scheduler, "running_seconds", std::chrono::seconds(1))));
 }
 
+// Nothing where it only began.
+void add_away(Rows& rows, const std::string& title, const nlohmann::json& seat) {
+    const nlohmann::json& away = member(seat, "away");
+    const auto time = [&](const char* key) { return duration_in(away, key, std::chrono::seconds(1)); };
+    if (time("longest_seconds").count() > 0)
+        rows.push_back({title, fmt::format("without a scheduler of its own {} times, for {} in all, {} at the longest",
+                                           integer_in(away, "count"), human_duration(time("seconds")),
+                                           human_duration(time("longest_seconds")))});
+}
+
 // The tree, each branch below what it is below: one row for each.
 void add_branches(Rows& rows, const nlohmann::json& below, const std::string& above, std::size_t depth) {
     for (const nlohmann::json& branch : below) {
@@ -58,6 +68,7 @@ void add_branches(Rows& rows, const nlohmann::json& below, const std::string& ab
             for (const nlohmann::json& build : quarantine)
                 rows.push_back(
                     {"", fmt::format("quarantined: {}: {}", text_in(build, "title"), text_in(build, "reason"))});
+        add_away(rows, "", branch);
         add_branches(rows, below, name, depth + 1);
     }
 }
@@ -125,6 +136,7 @@ CommandResult status(const StatusArguments& arguments) {
                             fmt::format("{} (build {}): {}", text_in(build, "title"), text_in(build, "build_id"),
                                         text_in(build, "reason"))});
     add_swap(rows, member(answer, "last_swap"));
+    add_away(rows, "away", answer);
     rows.push_back(
         {"host", fmt::format("process {}, scxhost {}", integer_in(answer, "pid"), text_in(answer, "version"))});
     print(format_table(rows));

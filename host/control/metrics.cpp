@@ -211,6 +211,17 @@ void write_totals(Writer& out, const std::vector<SeatAnswer>& seats) {
         out.add(count(json_member(gaps, "count")), {{"seat", seat.name}}, "_count");
         out.add(number(gaps, "seconds"), {{"seat", seat.name}}, "_sum");
     }
+    out.begin({"scxhost_away_seconds", Type::kSummary, "Time without a scheduler of the host's, for whatever reason",
+               "seconds"});
+    for (const SeatAnswer& seat : seats) {
+        const nlohmann::json& away = json_member(seat.status, "away");
+        out.add(count(json_member(away, "count")), {{"seat", seat.name}}, "_count");
+        out.add(number(away, "seconds"), {{"seat", seat.name}}, "_sum");
+    }
+    out.begin({"scxhost_away_longest_seconds", Type::kGauge,
+               "The longest time without a scheduler of the host's since the seat had its first one", "seconds"});
+    for (const SeatAnswer& seat : seats)
+        out.add(number(json_member(seat.status, "away"), "longest_seconds"), {{"seat", seat.name}});
     out.begin({"scxhost_failures", Type::kCounter, "Schedulers that failed to start or were ejected"});
     for (const SeatAnswer& seat : seats)
         out.add(count(json_member(seat.answer, "failures")), {{"seat", seat.name}});

@@ -58,7 +58,11 @@ nlohmann::json status_json(const SeatStatus& status) {
             {"stood_down", std::move(stood_down)},
             {"preparing", or_null(status.preparing)},
             {"last_swap", status.last_swap ? to_json(*status.last_swap) : nlohmann::json(nullptr)},
-            {"recent_failures", status.recent_failures}};
+            {"recent_failures", status.recent_failures},
+            {"away",
+             {{"count", status.away.count},
+              {"seconds", seconds(status.away.total)},
+              {"longest_seconds", seconds(status.away.longest)}}}};
 }
 
 nlohmann::json branch_json(const SeatStatus& status) {

@@ -51,7 +51,16 @@ Error no_place_error(const Scheduler& scheduler, int error) {
 Error not_started_error(const Scheduler& scheduler, const ExitReport& report) {
     std::string what = fmt::format("{} left as it was attached", scheduler.facts().title);
     what += report.left() ? ": " + describe_exit(report) : ", and keeps no record of why";
-    return {.kind = ErrorKind::kAttach, .what = std::move(what), .detail = report.dump};
+    // What a scheduler above answers that has its places taken (7.3.4: "parent rejected (-28)").
+    const bool no_room = report.left() && report.message.starts_with("parent rejected") &&
+                         report.message.find(fmt::format("{}", -ENOSPC)) != std::string::npos;
+    return {.kind = ErrorKind::kAttach,
+            .what = std::move(what),
+            .hint = no_room
+                        ? "the scheduler above it has no room for one more: its README says for how many; stop another "
+                          "one there, or give this one a place below another branch"
+                        : "",
+            .detail = report.dump};
 }
 
 } // namespace

@@ -7,6 +7,7 @@
 #include "host/base/result.hpp"
 #include "host/bpf/exit_report.hpp"
 #include "host/plugins/plugin.hpp"
+#include "host/supervisor/away_time.hpp"
 #include "host/supervisor/lifecycle.hpp"
 #include "host/supervisor/scheduler.hpp"
 #include "host/supervisor/swap_window.hpp"
@@ -82,6 +83,7 @@ struct SeatStatus {
     std::string waits_for; // why a branch is waiting
     std::optional<SwapReport> last_swap;
     std::size_t recent_failures = 0;
+    AwayTotals away; // as the host sees it: the kernel may have ended what ran a moment earlier
 };
 
 // Counts since the host began.

@@ -118,6 +118,7 @@ void Seat::start(const Config& config) {
         has_place_ = false;
         handle(event::PlaceLost{});
     }
+    note_away();
     const SchedulerId id = add_spec(config);
     adopt(id);
     arm_interval();
@@ -414,8 +415,15 @@ void Seat::carry_out(const action::Switch& step) {
                 services_.probe, expedite_ ? services_.rcu : nullptr, dead ? &*dead : nullptr);
 
     to.report.window = result.times;
+    if (from != nullptr && result.times.start != Clock::time_point())
+        away_.begin(result.times.start, ever_enabled_);
     if (result.from_had_left)
         previous = note_leaving("");
+    if (result.running) {
+        const std::chrono::nanoseconds away = away_.end(result.times.start + result.times.gap);
+        if (from == nullptr && ever_enabled_)
+            to.report.away = away;
+    }
     if (result.error)
         return switch_failed(step.to, result, std::move(previous));
     enabled(step.to, *std::move(result.running), std::move(previous));
@@ -428,8 +436,6 @@ void Seat::enabled(SchedulerId id, Attached attached, std::optional<event::Left>
     spec.report.switched = true;
     spec.report.running = spec.report.to;
     spec.report.error.reset();
-    if (const auto since = std::exchange(away_since_, std::nullopt))
-        spec.report.away = Clock::now() - *since;
     if (!spec.report.from.empty()) {
         ++totals_.gaps;
         totals_.gap_time += spec.report.window.gap;
@@ -546,7 +552,14 @@ void Seat::end_running(Spec& spec, bool by_us) {
     else if (!knows)
         spec.scheduler->after_leaving();
     spec.scheduler->detach_programs();
+    note_away();
     warn_if_failed(running_->attached.link.detach());
+}
+
+// Nothing of ours has the tasks from now on. Without its cgroup a branch has none.
+void Seat::note_away() {
+    if (!is_branch() || find_cgroup(place_.cgroup))
+        away_.begin(Clock::now(), ever_enabled_);
 }
 
 void Seat::carry_out(const action::StartProbation&) {
@@ -660,6 +673,10 @@ void Seat::look_at_place() {
         return;
     const bool has_cgroup = find_cgroup(place_.cgroup).has_value();
     const bool there = has_cgroup && place_.above->offers_place();
+    if (!has_cgroup)
+        (void)away_.end(Clock::now());
+    else if (!running_)
+        note_away();
     if (!has_cgroup && place_.above->offers_place() && !std::exchange(cgroup_told_, true))
         emit("waiting-for-cgroup", {{"cgroup", place_.cgroup}, {"message", missing_place()}});
     cgroup_told_ = cgroup_told_ && !has_cgroup;
@@ -681,7 +698,6 @@ void Seat::lose_place() {
         handle(event::PlaceLost{});
         return handle(left);
     }
-    away_since_ = Clock::now();
     listener_.on_seat_leaving(*this);
     end_running(spec, true);
     outcome_.exit = spec.scheduler->read_exit_record().value_or(ExitReport{});
@@ -868,7 +884,6 @@ event::Left Seat::note_leaving(const std::string& other) {
     }
     ran_below_cgroup_ = spec.below_cgroup;
     running_.reset();
-    away_since_ = Clock::now();
     listener_.on_seat_leaving(*this);
     outcome_.exit = std::move(exit);
     outcome_.other_name = other;
@@ -1017,6 +1032,7 @@ SeatStatus Seat::status() const {
     status.preparing = label_of(lifecycle_.pending());
     status.last_swap = last_swap_;
     status.recent_failures = lifecycle_.recent_failures();
+    status.away = away_.totals(Clock::now());
     return status;
 }
 

@@ -16,6 +16,7 @@
 #include "host/kernel/kernel_log.hpp"
 #include "host/kernel/rcu_expediting.hpp"
 #include "host/kernel/sched_ext_sysfs.hpp"
+#include "host/supervisor/away_time.hpp"
 #include "host/supervisor/canary.hpp"
 #include "host/supervisor/incident_recorder.hpp"
 #include "host/supervisor/lifecycle.hpp"
@@ -216,6 +217,7 @@ private:
     void switch_failed(SchedulerId id, WindowResult& result, std::optional<event::Left> previous);
     [[nodiscard]] event::SwitchFailed cause_of(const Spec& to, const Error& error, const ExitReport& exit) const;
     void end_running(Spec& spec, bool by_us);
+    void note_away();
     [[nodiscard]] bool is_out_of_place(const Spec& spec);
     [[nodiscard]] std::string instead() const;
     event::Left note_leaving(const std::string& other);
@@ -269,8 +271,8 @@ private:
     bool has_place_ = true;
     bool cgroup_told_ = false; // that it is waited for
     std::size_t preparing_ = 0;
-    std::optional<Clock::time_point> away_since_; // of a branch: the scheduler above has its tasks
-    std::uint64_t hotplug_seq_ = 0;               // as of the last look
+    AwayTime away_;
+    std::uint64_t hotplug_seq_ = 0; // as of the last look
     Outcome outcome_;
     EventLoop::Watch probation_timer_;
     EventLoop::Watch patience_timer_; // for the canary's answer

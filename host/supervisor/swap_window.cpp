@@ -28,6 +28,7 @@ WindowResult swap_in(Scheduler& to, Scheduler* from, std::optional<Attached> fro
     result.times.rcu_expedited = rcu != nullptr && rcu->raise();
 
     const Clock::time_point start = Clock::now();
+    result.times.start = start;
     Result<> disabled;
     if (from_attached)
         disabled = from_attached->link.disable();

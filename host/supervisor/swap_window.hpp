@@ -18,10 +18,11 @@
 namespace scxhost {
 
 struct WindowTimes {
+    std::chrono::steady_clock::time_point start{}; // of the detach; the epoch: it did not come to that
     std::chrono::nanoseconds detach{};
     std::chrono::nanoseconds attach{};
     std::chrono::nanoseconds confirm{};
-    std::chrono::nanoseconds gap{}; // from the start of the detach to the confirmation, by the host's monotonic clock
+    std::chrono::nanoseconds gap{}; // from `start` to the confirmation, by the host's monotonic clock
     bool rcu_expedited = false;
 };
 

@@ -44,9 +44,12 @@ static bool dispatch_subs(cpu_ctx_t *cpuc)
 
 	if (!use_cids || !children.count)
 		return false;
-	bpf_for(i, 0, SCX_MAX_CHILDREN) {
-		u64 id = scx_child_cgroup(&children, ++cpuc->sub_cursor);
+	bpf_for(i, 0, children.top) {
+		u64 id;
 
+		if (++cpuc->sub_cursor >= children.top)
+			cpuc->sub_cursor = 0;
+		id = scx_child_cgroup(&children, cpuc->sub_cursor);
 		if (id && scx_sub_dispatch(id))
 			return true;
 	}

@@ -33,7 +33,7 @@ static u32 branch_of(struct scx_sched *sched)
 	/* An index that is no constant is for memory only, as which the kernel takes anything that has no type. */
 	ancestors = bpf_rdonly_cast(sched->ancestors, 0);
 	branch = ancestors[level + 1];
-	bpf_for(i, 1, NR_ENTITIES)
+	bpf_for(i, 1, nr_entities())
 		if (entity_at(i)->sch == branch)
 			return i;
 	return NOBODY;

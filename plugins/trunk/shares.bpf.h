@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#define SCX_MAX_CHILDREN 16 /* each has a TRUNK_ROW below, and a bit in struct turn */
 #include <scxhost/bpf/sub.bpf.h>
 
 #include "options.bpf.h"
@@ -71,6 +72,14 @@ struct {
 	TRUNK_ROW(branch6, "branch 6")
 	TRUNK_ROW(branch7, "branch 7")
 	TRUNK_ROW(branch8, "branch 8")
+	TRUNK_ROW(branch9, "branch 9")
+	TRUNK_ROW(branch10, "branch 10")
+	TRUNK_ROW(branch11, "branch 11")
+	TRUNK_ROW(branch12, "branch 12")
+	TRUNK_ROW(branch13, "branch 13")
+	TRUNK_ROW(branch14, "branch 14")
+	TRUNK_ROW(branch15, "branch 15")
+	TRUNK_ROW(branch16, "branch 16")
 } rows;
 
 static __always_inline struct row *row_of(u32 index)
@@ -81,6 +90,12 @@ static __always_inline struct row *row_of(u32 index)
 static __always_inline struct entity *entity_at(u32 index)
 {
 	return &entities[index < NR_ENTITIES ? index : OWN];
+}
+
+/* Entities from here on have never been there, so that nothing that is done for each CPU grows with the room. */
+static __always_inline u32 nr_entities(void)
+{
+	return 1 + children.top;
 }
 
 static bool exists(u32 index)
@@ -166,7 +181,7 @@ static void advance(void)
 	bool found = false, waits = false;
 	u32 i;
 
-	bpf_for(i, 0, NR_ENTITIES) {
+	bpf_for(i, 0, nr_entities()) {
 		bool has_more = !entity_at(i)->empty;
 		u64 vtime = entity_at(i)->vtime;
 
@@ -201,7 +216,7 @@ static u32 furthest_behind(u32 passed)
 	u32 found = NOBODY, i;
 	u64 least = 0;
 
-	bpf_for(i, 0, NR_ENTITIES) {
+	bpf_for(i, 0, nr_entities()) {
 		u64 vtime;
 
 		if ((passed >> i & 1) || !exists(i))

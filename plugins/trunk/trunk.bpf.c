@@ -101,7 +101,7 @@ void SCX_OP(trunk_dispatch, s32 cid, struct task_struct *prev)
 	now = scx_bpf_now();
 	charge(turn, now);
 	advance();
-	bpf_for(round, 0, NR_ENTITIES) {
+	bpf_for(round, 0, nr_entities()) {
 		u32 index = furthest_behind(passed);
 
 		if (index >= NR_ENTITIES)

@@ -69,6 +69,7 @@ json tree_answer() {
           {"agrees", true},
           {"quarantine", json::array()},
           {"recent_failures", 0},
+          {"away", {{"count", 3}, {"seconds", 1.5}, {"longest_seconds", 0.75}}},
           {"kernel", {{"ops", "other_1"}}},
           {"scheduler", {{"name", "q"}, {"title", "q 2"}, {"running_seconds", 1.5}, {"plugin_hangs", nullptr}}}}},
         {"stats",
@@ -181,6 +182,8 @@ TEST(Metrics, EachSeatHasItsRows) {
              "scxhost_phase{seat=\"work\",scxhost_phase=\"waiting\"} 1\n",
              "scxhost_swaps_total{seat=\"games\",outcome=\"good\"} 1\n",
              "scxhost_failures_total{seat=\"games\"} 2\n",
+             "scxhost_away_seconds_count{seat=\"games\"} 3\nscxhost_away_seconds_sum{seat=\"games\"} 1.5\n",
+             "scxhost_away_longest_seconds{seat=\"games\"} 0.75\n",
              "scxhost_scheduler_info{seat=\"games\",scheduler=\"q\",title=\"q 2\"} 1\n",
              "scxhost_kernel_events_total{seat=\"games\",scheduler=\"q\",event=\"SCX_EV_REFILL_SLICE_DFL\"} 9\n",
              // The same statistic, also where a scheduler counts it in another unit.

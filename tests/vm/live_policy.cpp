@@ -32,7 +32,7 @@ T value_of(Result<T> result) {
 } // namespace
 
 LivePolicy::LivePolicy(const std::string& plugin, const std::vector<std::string>& options,
-                       const std::string& struct_ops)
+                       const std::string& struct_ops, const std::string& cgroup)
     : plugin_(plugin) {
     Config config;
     if (plugin.ends_with(".o"))
@@ -40,11 +40,11 @@ LivePolicy::LivePolicy(const std::string& plugin, const std::vector<std::string>
     else
         config.scheduler.plugin = plugin;
     config.scheduler.struct_ops = struct_ops;
+    config.branch.cgroup = config.branch.name = cgroup;
     for (const std::string& option : options)
         value_of(apply_override(config, option));
-    scheduler_ = value_of(PreparedScheduler::open(config));
     const KernelBtf kernel = value_of(KernelBtf::load());
-    value_of(scheduler_->bind_options(config, &kernel));
+    scheduler_ = value_of(PreparedScheduler::select(config, kernel));
     value_of(scheduler_->fit(kernel));
     value_of(scheduler_->configure([](int, std::string_view, std::string_view) {}));
     value_of(scheduler_->load());

@@ -20,10 +20,10 @@ namespace scxhost {
 class LivePolicy {
 public:
     // Loads the installed plugin, or the object with this path, with these `--set` options. `struct_ops`: which form;
-    // empty: what fits the kernel. Throws std::runtime_error, as everything below, with the host's own words: set-up
-    // that fails is a failed test.
+    // empty: what fits the kernel. `cgroup`: as the branch of it. Throws std::runtime_error, as everything below, with
+    // the host's own words: set-up that fails is a failed test.
     explicit LivePolicy(const std::string& plugin, const std::vector<std::string>& options = {},
-                        const std::string& struct_ops = {});
+                        const std::string& struct_ops = {}, const std::string& cgroup = {});
     LivePolicy(const LivePolicy&) = delete;
     LivePolicy& operator=(const LivePolicy&) = delete;
     ~LivePolicy(); // detaches

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What schedulers have asked of a CPU's performance, as the kernel keeps it: for qmap_below_test.cpp. */
+/* What schedulers have asked of a CPU's performance, as the kernel keeps it: for performance_target.hpp. */
 #include <scxhost/bpf/common.bpf.h>
 
 char _license[] SEC("license") = "GPL";

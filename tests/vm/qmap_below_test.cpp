@@ -6,9 +6,8 @@
 #include "tests/vm/guest_test.hpp"
 #include "tests/vm/host_commands.hpp"
 #include "tests/vm/live_policy.hpp"
+#include "tests/vm/performance_target.hpp"
 
-#include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -19,7 +18,6 @@
 #include <cerrno>
 #include <filesystem>
 #include <memory>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -172,29 +170,6 @@ TEST_F(QmapBelow, TasksChangeHandsWithTheirCgroup) {
     crowd.end_all();
     parent.detach();
 }
-
-// How fast a CPU is to be, as the kernel keeps it (0 to 1024).
-class PerformanceTarget {
-public:
-    PerformanceTarget()
-        : object_(::bpf_object__open_file("/root/performance.bpf.o", nullptr)) {
-        if (object_ == nullptr || ::bpf_object__load(object_) != 0)
-            throw std::runtime_error("performance.bpf.o cannot be loaded");
-    }
-    PerformanceTarget(const PerformanceTarget&) = delete;
-    PerformanceTarget& operator=(const PerformanceTarget&) = delete;
-    ~PerformanceTarget() { ::bpf_object__close(object_); }
-
-    [[nodiscard]] int of(std::uint64_t cpu) const {
-        LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &cpu, .ctx_size_in = sizeof cpu);
-        const int program = ::bpf_program__fd(::bpf_object__find_program_by_name(object_, "performance_target"));
-        EXPECT_EQ(::bpf_prog_test_run_opts(program, &options), 0);
-        return static_cast<int>(options.retval);
-    }
-
-private:
-    bpf_object* object_;
-};
 
 // The parent has no task of its own, whose ticks would set it anyway.
 TEST_F(QmapBelow, WhatAChildAskedOfACpuGoesWithIt) {
@@ -381,6 +356,7 @@ TEST_F(QmapBelow, TheNinthIsRefusedAndItsBuildIsNotBlamed) {
     HostProcess ninth({"run", "qmap", "--json", "--set", "sub_cgroup=/qmap-below/8"});
     EXPECT_EQ(ninth.wait(), 1) << ninth.out();
     EXPECT_THAT(ninth.err(), HasSubstr("parent rejected"));
+    EXPECT_THAT(ninth.err(), HasSubstr("has no room for one more"));
     EXPECT_FALSE(ninth.wait_for_event("quarantined")) << ninth.out();
     for (const auto& child : children)
         EXPECT_TRUE(child->running()) << child->exit_record().message;

@@ -155,6 +155,8 @@ protected:
         ADD_FAILURE() << "status shows no branch " << name;
         return json::object();
     }
+    static json away(const std::string& name) { return branch(name).at("away"); }
+    static double longest_ms(const std::string& name) { return away(name).at("longest_seconds").get<double>() * 1000; }
     static std::int64_t statistic_at(const std::string& seat, const std::string& name) {
         HostProcess command({"stats", "--json", "--at", seat});
         EXPECT_EQ(command.wait(), 0) << command.err();
@@ -233,8 +235,8 @@ TEST_F(Tree, ASwapAtABranchTouchesNoOther) {
     EXPECT_EQ(branch("games").at("scheduler").at("options").at("slice"), "\"1ms\"");
     EXPECT_EQ(kernel_status().enable_seq, enable_seq);
     const json back = enabled_at(*host, "games");
-    EXPECT_GT(back.value("away_ms", 0.0) + back.value("gap_ms", 0.0), 0.0) << back.dump(1);
-    enabled_at(*host, "shooters");
+    EXPECT_GT(back.value("gap_ms", 0.0), 0.0) << back.dump(1);
+    const json lower = enabled_at(*host, "shooters");
     EXPECT_THAT(name_at({kGames, kShooters}), HasSubstr("qmap"));
     EXPECT_EQ(branch("shooters").at("phase"), "good");
     EXPECT_EQ(name_at({kWork}), work);
@@ -242,6 +244,13 @@ TEST_F(Tree, ASwapAtABranchTouchesNoOther) {
     EXPECT_EQ(count("enabled", "machine"), 1);
     EXPECT_EQ(count("suspended", "work"), 0);
     EXPECT_EQ(count("preparing", "shooters"), 1) << "it stayed loaded";
+    // As the event has it: none of them was away but for this, and to begin with.
+    EXPECT_EQ(away("games").at("count"), 2);
+    EXPECT_DOUBLE_EQ(longest_ms("games"), back.at("gap_ms").get<double>());
+    EXPECT_EQ(away("shooters").at("count"), 2);
+    EXPECT_DOUBLE_EQ(longest_ms("shooters"), lower.at("away_ms").get<double>());
+    EXPECT_EQ(away("work").at("count"), 1);
+    EXPECT_EQ(longest_ms("work"), 0);
 
     const Answer unknown = swap({"qmap", "--at", "gmaes"});
     EXPECT_EQ(unknown.status, 2);
@@ -577,6 +586,10 @@ TEST_F(FailingTree, ABranchThatFailsGoesBackToItsLastGoodOne) {
     EXPECT_EQ(answer.status, 1) << answer.report << answer.err;
     EXPECT_EQ(answer.report.value("outcome", ""), "rolled-back") << answer.report;
     EXPECT_EQ(branch("work").at("quarantine").size(), 1U);
+    // To begin with, in the swap, and from the error until the old one was back.
+    EXPECT_EQ(away("work").at("count"), 3);
+    EXPECT_GT(longest_ms("work"), 0);
+    EXPECT_EQ(away("games").at("count"), 1);
     EXPECT_EQ(branch("games").at("quarantine").size(), 0U) << "quarantine goes by place too";
     EXPECT_THAT(name_at({kWork}), HasSubstr("qmap"));
     EXPECT_EQ(kernel_status().enable_seq, enable_seq);
@@ -603,6 +616,9 @@ TEST_F(FailingTree, ABranchWithNothingLeftLeavesItsTasksToTheOneAbove) {
     const std::uint64_t work = crowd.board().work[0].load();
     EXPECT_TRUE(wait_until([&] { return crowd.board().work[0].load() > work; })) << "the root has its task";
     EXPECT_EQ(branch("work").at("phase"), "stood-down");
+    const double so_far = longest_ms("work");
+    EXPECT_TRUE(wait_until([&] { return longest_ms("work") > so_far; })) << "and has it as long as nobody comes";
+    EXPECT_EQ(away("work").at("count"), 2);
     EXPECT_TRUE(reaches("shooters", "good"));
     EXPECT_THAT(host->err(), HasSubstr("work: "));
     crowd.end_all();
@@ -630,6 +646,8 @@ TEST_F(ChangingTree, ABranchWaitsForItsCgroup) {
         remove_cgroup(kGames);
         EXPECT_TRUE(reaches("games", "waiting"));
     }
+    const json so_far = away("games");
+    EXPECT_EQ(away("games"), so_far) << "there are no tasks that could be away";
     EXPECT_EQ(branch("games").at("recent_failures"), 0);
     EXPECT_EQ(count("enabled", "work"), 1);
     end(*host);
@@ -814,7 +832,7 @@ private:
     std::thread thread_;
 };
 
-// What happens to the cgroups of branches from outside. In a boot of its own.
+// What happens to the cgroups of branches from outside, below either root that takes them. In a boot of its own.
 class CgroupsOfTree : public Tree {
 protected:
     // Two that take none below them, and are loaded fast.
@@ -869,7 +887,7 @@ TEST_F(CgroupsOfTree, FrozenTasksAreMovedAndRunOnWhenTheyThaw) {
         work.push_back(crowd.board().work[child].load());
     swap_at("games", "qmap", 1000);
     EXPECT_TRUE(reaches("shooters", "good"));
-    swap_at("machine", "qmap", 1000);
+    swap_at("machine", "trunk", 1000);
     for (const char* seat : {"games", "work", "shooters"})
         EXPECT_TRUE(reaches(seat, "good")) << seat;
     EXPECT_EQ(statistic_at("games", "in_use"), 2);
@@ -905,7 +923,7 @@ TEST_F(CgroupsOfTree, LimitsOfTheCpuControllerChangeWhileABranchIsSwapped) {
             ::usleep(1000);
         });
         swap_at("games", "qmap", 1000);
-        swap_at("machine", "qmap", 1000);
+        swap_at("machine", "trunk", 1000);
         changes.wait_for(1);
     }
     write_text(std::string(kGames) + "/cpu.max", "20000 100000");
@@ -932,6 +950,12 @@ TEST_F(CgroupsOfTree, TasksAreKilledAndMovedWhileBranchesAreSwapped) {
             ::usleep(1000);
         });
         for (int i = 0; i < 2; ++i) {
+            if (i > 0) {
+                swap_at("machine", "trunk", 1000);
+                for (const char* what : {"the branch's own swap", "the one above it"})
+                    EXPECT_FALSE(enabled_at(*host, "games").empty()) << what;
+                EXPECT_TRUE(reaches("shooters", "good"));
+            }
             Children doomed;
             for (int n = 0; n < 3; ++n) {
                 put(waker(doomed), kGames);
@@ -973,8 +997,12 @@ TEST_F(CgroupsOfTree, AThreadedCgroupHasItsThreads) {
         for (;; ++board.work[0])
             ::usleep(2000);
     });
-    for (const char* plugin : {"simple", "qmap"}) {
-        swap_at("work", plugin, 1000);
+    for (const bool below_trunk : {false, true}) {
+        if (below_trunk) {
+            swap_at("machine", "trunk", 1000);
+            EXPECT_TRUE(reaches("work", "good"));
+        }
+        swap_at("work", below_trunk ? "qmap" : "simple", 1000);
         expect_progress(crowd, 0);
         expect_progress(crowd, 1);
         EXPECT_EQ(branch("work").at("tasks"), 1);

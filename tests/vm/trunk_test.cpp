@@ -5,6 +5,7 @@
 #include "tests/vm/children.hpp"
 #include "tests/vm/guest_test.hpp"
 #include "tests/vm/live_policy.hpp"
+#include "tests/vm/performance_target.hpp"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -62,10 +63,10 @@ protected:
         trunk.object().detach_programs();
         trunk.detach();
     }
-    static std::unique_ptr<LivePolicy> attach_branch(const std::string& name, std::vector<std::string> options = {},
+    static std::unique_ptr<LivePolicy> attach_branch(const std::string& name,
+                                                     const std::vector<std::string>& options = {},
                                                      const std::string& policy = "qmap") {
-        options.push_back(fmt::format("sub_cgroup=/trunk-{}", name));
-        auto branch = std::make_unique<LivePolicy>(policy, options);
+        auto branch = std::make_unique<LivePolicy>(policy, options, "", "/trunk-" + name);
         branch->attach();
         return branch;
     }
@@ -171,11 +172,72 @@ TEST_F(Trunk, ABranchStaysOnTheCpusOfItsCgroup) {
     // One CPU is the heavy one's, nearly; the other one is for the rest.
     for (std::size_t i = 0; i < before.size(); ++i)
         EXPECT_GT(after[i], before[i]) << i;
+
+    // With a partition its CPU is nobody else's, also while it has nothing to do.
+    write_text(cgroup_of("few") + "/cpuset.cpus.partition", "root");
+    ASSERT_EQ(read_text(cgroup_of("few") + "/cpuset.cpus.partition"), "root\n");
+    for (std::size_t i = 0; i < 2; ++i)
+        EXPECT_EQ(::kill(crowd.pids()[i], SIGSTOP), 0);
+    for (int round = 0; round < 4; ++round)
+        for (std::size_t i = 2; i < crowd.pids().size(); ++i) {
+            EXPECT_TRUE(works(crowd, i)) << i;
+            if (round > 0) // what ran elsewhere has left by then
+                EXPECT_EQ(cpu_of(crowd.pids()[i]), 0) << i;
+        }
+    for (std::size_t i = 0; i < 2; ++i) {
+        EXPECT_EQ(::kill(crowd.pids()[i], SIGCONT), 0);
+        EXPECT_TRUE(works(crowd, i)) << i;
+        EXPECT_EQ(cpu_of(crowd.pids()[i]), 1) << i;
+    }
     for (const auto& branch : branches)
         EXPECT_TRUE(branch->running()) << branch->exit_record().message;
     EXPECT_TRUE(trunk->running()) << trunk->exit_record().message;
     crowd.end_all();
     branches.clear();
+    detach_trunk(*trunk);
+}
+
+// More than qmap has room for. What becomes of one too many is tested there.
+TEST_F(Trunk, ServesTheNinthBranchAsTheFirst) {
+    const auto trunk = attach_trunk();
+    std::vector<std::unique_ptr<LivePolicy>> branches;
+    for (int i = 1; i <= 9; ++i) {
+        make_cgroup(std::to_string(i));
+        branches.push_back(attach_branch(std::to_string(i), {}, "simple"));
+    }
+    Children crowd;
+    put(crowd.spinner(), "9");
+    put(crowd.spinner(), "1");
+    fill_cpus(crowd, 0); // trunk's own
+    for (std::size_t i = 0; i < crowd.pids().size(); ++i)
+        EXPECT_TRUE(works(crowd, i)) << i;
+    EXPECT_GT(trunk->statistic("branch9_run"), 0);
+    for (const auto& branch : branches)
+        EXPECT_TRUE(branch->running()) << branch->exit_record().message;
+    EXPECT_TRUE(trunk->running()) << trunk->exit_record().message;
+    crowd.end_all();
+    branches.clear();
+    detach_trunk(*trunk);
+}
+
+// trunk has no tasks of its own here, whose ticks would set it anyway.
+TEST_F(Trunk, WhatABranchAskedOfACpuGoesWithIt) {
+    constexpr int kSchedExt = 7;
+    constexpr int cpu = 1;
+    const PerformanceTarget target;
+    make_cgroup("slow");
+    const auto trunk = attach_trunk({"partial=true", "grant_perf=true"});
+    const auto slow = attach_branch("slow");
+    Children crowd;
+    const pid_t light = crowd.spinner({.nice = 10, .cpu = cpu});
+    put(light, "slow");
+    const sched_param none{};
+    ASSERT_EQ(::sched_setscheduler(light, kSchedExt, &none), 0); // from then on it is the branch's
+    EXPECT_TRUE(wait_until([&] { return target.of(cpu) == 0; })) << target.of(cpu);
+    crowd.end_all();
+    EXPECT_EQ(target.of(cpu), 0);
+    slow->detach();
+    EXPECT_GT(target.of(cpu), 0);
     detach_trunk(*trunk);
 }
 

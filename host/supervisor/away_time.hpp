@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// How long a seat's tasks have been without a scheduler of that seat, whatever the reason: for a moment while one is
+// swapped for another, or for long while none is left to try.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+
+namespace scxhost {
+
+struct AwayTotals {
+    std::uint64_t count = 0;            // how often, that of now included
+    std::chrono::nanoseconds total{};   // up to now
+    std::chrono::nanoseconds longest{}; // since the seat had its first one: what comes before that is no loss
+};
+
+class AwayTime {
+public:
+    using Clock = std::chrono::steady_clock;
+
+    // They are without from now on; where they are already nothing changes. `had_one`: the seat has had a scheduler.
+    void begin(Clock::time_point now, bool had_one);
+    // One has them, or there are none any more. How long they were without; 0: they were not.
+    std::chrono::nanoseconds end(Clock::time_point now);
+
+    [[nodiscard]] AwayTotals totals(Clock::time_point now) const;
+
+private:
+    struct Absence {
+        Clock::time_point since;
+        bool had_one = false;
+    };
+    AwayTotals past_;
+    std::optional<Absence> absence_;
+};
+
+} // namespace scxhost
