@@ -2,9 +2,9 @@
 //
 // Measures in a guest what others see of the swap of a branch: the longest time in which a busy task did not run, and
 // the longest fork, of tasks in the branch and outside it. Beside it, the swap of a root that has all of these tasks,
-// and as much time without any swap, which tells how much of a silence is only other tasks' turns. qmap below qmap,
-// with a number of tasks that sleep in the branch and others that sleep outside. Prints medians and worst cases in
-// milliseconds.
+// and as much time without any swap, which tells what a silence is without one. The busy tasks have a CPU each, so that
+// they wait for nothing but the swap; all else, the host included, shares two others. qmap below qmap, with a number of
+// tasks that sleep in the branch and others that sleep outside. Prints medians and worst cases in milliseconds.
 #include "tests/bench/bench.hpp"
 #include "tests/bench/swap_watch.hpp"
 #include "tests/vm/host_process.hpp"
@@ -84,7 +84,6 @@ nlohmann::json must_swap(std::vector<std::string> words) {
 
 Row measure(Swapped what, int inside, int outside, int rounds) {
     // The root row has no branch: the same tasks, in the same cgroup, are the root's.
-    // Slices are short, so that the turns of other tasks do not cover what the swap does.
     std::ofstream(kConfig) << "[scheduler]\nplugin = \"qmap\"\noptions = { slice = \"1ms\" }\n"
                            << "[swap]\nprobation = \"0s\"\n"
                            << (what == Swapped::kRoot ? ""
@@ -99,8 +98,8 @@ Row measure(Swapped what, int inside, int outside, int rounds) {
     Row row{.what = what, .tasks = what == Swapped::kRoot ? inside + outside : inside};
     const Sleepers here(inside, kCgroup);
     const Sleepers there(outside);
-    Silence in(kCgroup);
-    Silence out;
+    Silence in(kCgroup, 2);
+    Silence out("", 3);
     for (int round = 0; round <= rounds; ++round) {
         in.reset();
         out.reset();
@@ -141,6 +140,7 @@ void print(const Row& row) {
 }
 
 void run(const Arguments& arguments) {
+    stay_on({0, 1});
     if (::mkdir((std::string("/sys/fs/cgroup") + kCgroup).c_str(), 0755) != 0 && errno != EEXIST)
         throw std::runtime_error("the branch's cgroup cannot be made");
     if (!arguments.json)

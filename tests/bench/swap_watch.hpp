@@ -4,6 +4,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -13,6 +14,8 @@
 #include <chrono>
 #include <cstdint>
 #include <fstream>
+#include <initializer_list>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -23,6 +26,16 @@ namespace scxhost {
 inline void enter_cgroup(const std::string& cgroup) {
     if (!cgroup.empty())
         std::ofstream("/sys/fs/cgroup" + cgroup + "/cgroup.procs") << "0" << std::flush; // 0 is who writes
+}
+
+// Keeps the calling process, and what it starts from now on, on these CPUs.
+inline void stay_on(std::initializer_list<int> cpus) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    for (const int cpu : cpus)
+        CPU_SET(static_cast<std::size_t>(cpu), &set);
+    if (::sched_setaffinity(0, sizeof set, &set) != 0)
+        throw std::runtime_error("cannot choose CPUs");
 }
 
 // A process of many sleeping threads.
@@ -73,11 +86,14 @@ private:
 // What others see of a swap: the longest time in which a busy task did not run, and the longest fork.
 class Silence {
 public:
-    explicit Silence(const std::string& cgroup = "")
+    // With a CPU of its own, which nobody else may use, the busy task waits for nobody's turn.
+    explicit Silence(const std::string& cgroup = "", std::optional<int> cpu = {})
         : cgroup_(cgroup)
         , shared_(static_cast<Shared*>(
               ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0))) {
-        start([this] {
+        start([this, cpu] {
+            if (cpu)
+                stay_on({*cpu});
             for (auto last = Clock::now();;) {
                 const auto now = Clock::now();
                 raise(shared_->running_us, now - last);
