@@ -53,7 +53,7 @@ static u32 sample;	    /* the last one that is complete */
 static u64 sample_total[2]; /* sum of the weights of all runnable tasks */
 
 struct {
-	SCX_GAUGE("Cgroups whose cpu.weight is not the default: with none, weights of cgroups cost nothing")
+	SCX_GAUGE("Cgroups whose cpu.weight is not the default: with none, cgroups are not looked at")
 	SCX_GROUP("cgroup") u64 weighted;
 	SCX_COUNTER("Times that it was looked which cgroups have something to run") SCX_GROUP("cgroup") u64 samples;
 } group_stats;

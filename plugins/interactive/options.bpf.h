@@ -21,7 +21,7 @@ enum cgroups {
 	CGROUPS_NEVER,
 };
 
-SCX_OPTION("cgroups", enum, "When cgroups share by cpu.weight: once one has another weight than the default, always, or never")
+SCX_OPTION("cgroups", enum, "When cgroups share by cpu.weight: once one's is not the default, always, or never")
 SCX_PREFIX(CGROUPS_)
 const volatile enum cgroups cgroups = CGROUPS_WEIGHTED;
 

@@ -4,10 +4,11 @@
  *
  *	deadline = vtime + usual / weight
  *
- * vtime advances by run time / weight, where groups matter times what that costs in the task's group. A domain's own virtual time is that of the task which started furthest on; a
- * task's is held between LAG behind it, which is what sleeping earns at most, and DEBT before it. One that waits for its turn
- * is behind by what it asks for, too: a light one that asks for much waits long, and would lose what is due to it. What has been queued
- * keeps its key, and the domain's time never stands still: so everything queued becomes the earliest some time.
+ * vtime advances by run time / weight, where groups matter times what that costs in the task's group. A domain's own
+ * virtual time is that of the task which started furthest on; a task's is held between LAG behind it, which is what
+ * sleeping earns at most, and DEBT before it. One that waits for its turn is behind by what it asks for, too: a light one
+ * that asks for much waits long, and would lose what is due to it. What has been queued keeps its key, and the domain's
+ * time never stands still: so everything queued becomes the earliest some time.
  */
 #pragma once
 

@@ -82,8 +82,8 @@ static void leave_load(task_ctx_t *taskc)
 }
 
 /*
- * It is runnable, with this weight. Looked at when it wakes up, and when it is given a CPU: its weight may have changed, and
- * groups come to matter while it runs.
+ * It is runnable, with this weight. Looked at when it wakes up, and when it is given a CPU: its weight may have changed,
+ * or groups have come to matter while it ran.
  */
 static void join_load(struct task_struct *p, task_ctx_t *taskc)
 {

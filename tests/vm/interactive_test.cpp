@@ -121,7 +121,7 @@ std::vector<OfCache> by_cache(LivePolicy& policy) {
     return caches;
 }
 
-// Also for larger guests than the usual one, by hand: what each cache did is written in any case.
+// What each cache did is written in any case, for who runs it by hand in a larger guest.
 TEST_F(Interactive, EachCacheServesItsOwnQueueUnderLoad) {
     LivePolicy policy("interactive");
     LivePolicy other("simple");
