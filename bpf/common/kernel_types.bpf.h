@@ -104,6 +104,7 @@ enum cgroup_subsys_id {
 
 struct cgroup {
 	struct cgroup_subsys_state self;
+	int level; /* 0: the root */
 	struct kernfs_node *kn;
 	struct cgroup_subsys_state *subsys[CGROUP_SUBSYS_COUNT];
 };
@@ -357,7 +358,7 @@ struct sched_ext_ops {
 	s32 (*cgroup_prep_move)(struct task_struct *p, struct cgroup *from, struct cgroup *to); /* sleepable */
 	void (*cgroup_move)(struct task_struct *p, struct cgroup *from, struct cgroup *to);
 	void (*cgroup_cancel_move)(struct task_struct *p, struct cgroup *from, struct cgroup *to);
-	void (*cgroup_set_weight)(struct cgroup *cgrp, u32 weight);				/* sleepable */
+	void (*cgroup_set_weight)(struct cgroup *cgrp, u32 weight);
 	void (*cgroup_set_bandwidth)(struct cgroup *cgrp, u64 period_us, u64 quota_us, u64 burst_us); /* 6.17 */
 	void (*cgroup_set_idle)(struct cgroup *cgrp, bool idle);				      /* 6.19 */
 	s32 (*sub_attach)(struct scx_sub_attach_args *args);  /* 7.1, sleepable */
@@ -398,7 +399,7 @@ struct sched_ext_ops_cid {
 	void (*dump_task)(struct scx_dump_ctx *dump, struct task_struct *p);
 	s32 (*cpuctl_init)(struct cgroup *cgrp, struct scx_cgroup_init_args *args); /* sleepable */
 	void (*cpuctl_move)(struct task_struct *p, struct cgroup *from, struct cgroup *to);
-	void (*cpuctl_set_weight)(struct cgroup *cgrp, u32 weight); /* sleepable */
+	void (*cpuctl_set_weight)(struct cgroup *cgrp, u32 weight);
 	void (*cpuctl_set_bandwidth)(struct cgroup *cgrp, u64 period_us, u64 quota_us, u64 burst_us);
 	s32 (*sub_attach)(struct scx_sub_attach_args *args);  /* sleepable */
 	void (*sub_detach)(struct scx_sub_detach_args *args); /* sleepable */

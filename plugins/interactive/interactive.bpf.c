@@ -2,15 +2,18 @@
 /*
  * interactive: one queue for each last-level cache, in the order of a virtual deadline that is early for tasks which
  * run briefly between sleeps. README.md has the idea and the formula. The files, each built on the one before:
- * options, tasks (contexts), order (virtual time and deadline), slices, then this one.
+ * options, groups (of tasks, by cgroup), tasks (contexts), order (virtual time and deadline), slices, samples (which
+ * groups compete), then this one.
  */
 #include <scxhost/bpf/common.bpf.h>
 #include <scxhost/bpf/exit_info.bpf.h>
 
 #include "options.bpf.h"
+#include "groups.bpf.h"
 #include "tasks.bpf.h"
 #include "order.bpf.h"
 #include "slices.bpf.h"
+#include "samples.bpf.h"
 
 char _license[] SEC("license") = "GPL";
 
@@ -103,12 +106,14 @@ void SCX_OP(interactive_enqueue, struct task_struct *p, u64 enq_flags)
 		return;
 	}
 
-	deadline = place(p, taskc, cpuc->domain, now);
+	deadline = place(p, taskc, cpuc->domain);
 	if (preempt && wakes && preempt_somebody(p, cpu, deadline, now, enq_flags))
 		return;
 
 	taskc->queued = now;
 	this_cpu_ctx()->queued++;
+	if (groups_matter())
+		start_samples();
 	scx_dsq_insert_vtime(p, cpuc->domain, SLICE_ALONE_NS, deadline, enq_flags);
 
 	/* It thought that it is alone. */
@@ -123,19 +128,71 @@ void SCX_OP(interactive_enqueue, struct task_struct *p, u64 enq_flags)
 	}
 }
 
+/* The task has the CPU from now on, with a slice of its own. */
+static void begin_turn(struct task_struct *p, task_ctx_t *taskc, s32 cpu, u64 now)
+{
+	cpu_ctx_t *cpuc = cpu_ctx_of(cpu);
+
+	cpuc->deadline = place(p, taskc, cpuc->domain);
+	advance(domain_at(cpuc->domain), taskc->vtime, now);
+	cpuc->started = now;
+	cpuc->preempted = 0;
+	begin_slice(cpu, cpuc, now);
+}
+
+/* Charges the task that runs for what it has run, whether or not it goes on. */
+static void end_turn(struct task_struct *p, task_ctx_t *taskc, cpu_ctx_t *cpuc, u64 now)
+{
+	charge(p, taskc, now - cpuc->started);
+	cpuc->started = now;
+}
+
+/* Somebody waits in the queue whose deadline is not later than this. */
+static bool waits_before(u32 domain, u64 deadline)
+{
+	bool before = false;
+	struct task_struct *p;
+
+	if (scx_bpf_dsq_nr_queued(domain) <= 0)
+		return false;
+	bpf_for_each(scx_dsq, p, domain, 0) {
+		before = !scx_time_before(deadline, p->scx.dsq_vtime);
+		break;
+	}
+	return before;
+}
+
 void SCX_OP(interactive_dispatch, s32 cpu, struct task_struct *prev)
 {
 	cpu_ctx_t *cpuc = cpu_ctx_of(cpu);
 	u32 own = cpuc->domain, i;
+	task_ctx_t *taskc = NULL;
+	u64 now = scx_bpf_now();
 
 	scx_arena_uses(arena);
+	/*
+	 * The task that has had its slice is not in the queue yet. Where it is the first all the same it goes on, or heavy
+	 * ones would have to give a turn to somebody after each of theirs.
+	 */
+	if (prev && (prev->scx.flags & SCX_TASK_QUEUED))
+		taskc = lookup_task_ctx(prev);
+	if (taskc) {
+		end_turn(prev, taskc, cpuc, now);
+		if (!waits_before(own, place(prev, taskc, own))) {
+			cpuc->gone_on++;
+			begin_turn(prev, taskc, cpu, now);
+			return;
+		}
+	}
 	if (scx_dsq_move_to_local(own, 0)) {
 		cpuc->taken++;
 		return;
 	}
 	/* A task that goes on is better for the cache than one that is brought here. */
-	if (prev && (prev->scx.flags & SCX_TASK_QUEUED))
+	if (taskc) {
+		begin_turn(prev, taskc, cpu, now);
 		return;
+	}
 	bpf_for(i, 1, INTERACTIVE_MAX_DOMAINS) {
 		u32 other = own + i;
 
@@ -154,8 +211,12 @@ void SCX_OP(interactive_runnable, struct task_struct *p, u64 enq_flags)
 {
 	task_ctx_t *taskc = lookup_task_ctx(p);
 
-	if (taskc && (enq_flags & SCX_ENQ_WAKEUP))
+	if (!taskc)
+		return;
+	if (enq_flags & SCX_ENQ_WAKEUP)
 		taskc->run = 0;
+	if (groups_matter())
+		join_load(p, taskc);
 }
 
 static void count_wait(cpu_ctx_t *cpuc, task_ctx_t *taskc, u64 now)
@@ -188,12 +249,10 @@ void SCX_OP(interactive_running, struct task_struct *p)
 	taskc = lookup_task_ctx(p);
 	if (!taskc)
 		return;
+	if (groups_matter())
+		join_load(p, taskc);
+	begin_turn(p, taskc, cpu, now);
 	count_wait(cpuc, taskc, now);
-	cpuc->deadline = place(p, taskc, cpuc->domain, now);
-	advance(domain_at(cpuc->domain), taskc->vtime, now);
-	cpuc->started = now;
-	cpuc->preempted = 0;
-	begin_slice(cpuc, now);
 }
 
 void SCX_OP(interactive_stopping, struct task_struct *p, bool runnable)
@@ -205,9 +264,11 @@ void SCX_OP(interactive_stopping, struct task_struct *p, bool runnable)
 	if (!taskc)
 		return;
 	cpuc->deadline = 0;
-	charge(p, taskc, scx_bpf_now() - cpuc->started);
-	if (!runnable)
-		taskc->usual = (taskc->usual * 3 + taskc->run) / 4;
+	end_turn(p, taskc, cpuc, scx_bpf_now());
+	if (runnable)
+		return;
+	leave_load(taskc);
+	taskc->usual = (taskc->usual * 3 + taskc->run) / 4;
 }
 
 void SCX_OP(interactive_tick, struct task_struct *p)
@@ -231,7 +292,7 @@ void SCX_OP(interactive_enable, struct task_struct *p)
 		return;
 	/* A child begins with a debt, so that forking does not earn time. */
 	taskc->domain = cpuc->domain;
-	taskc->vtime = domain_at(cpuc->domain)->vtime + weighted(p, USUAL_NEW_NS);
+	taskc->vtime = domain_at(cpuc->domain)->vtime + weighted(p, taskc, USUAL_NEW_NS);
 }
 
 s32 SCX_OP_SLEEPABLE(interactive_init)
@@ -251,6 +312,7 @@ s32 SCX_OP_SLEEPABLE(interactive_init)
 		bpf_for(word, 0, sizeof(struct cpu_ctx) / sizeof(u64))
 			words[word] = 0;
 	}
+	forget_groups();
 	err = find_domains();
 	if (err)
 		return err;
@@ -266,12 +328,14 @@ s32 SCX_OP_SLEEPABLE(interactive_init)
 		scx_error("no pages for the task_ctx slab (%d)", err);
 		return -SCX_ENOMEM;
 	}
-	return init_timers();
+	err = init_samples();
+	return err ?: init_timers();
 }
 
 void SCX_OP_SLEEPABLE(interactive_exit, struct scx_exit_info *info)
 {
 	stop_timers();
+	stop_samples();
 	scx_exit_info_record(uei, info);
 }
 
@@ -284,8 +348,13 @@ SCX_OPS(interactive_ops) = {
 	.stopping = (void *)interactive_stopping,
 	.tick = (void *)interactive_tick,
 	.enable = (void *)interactive_enable,
+	.disable = (void *)interactive_disable,
 	.init_task = (void *)interactive_init_task,
 	.exit_task = (void *)interactive_exit_task,
+	.cgroup_init = (void *)interactive_cgroup_init,
+	.cgroup_exit = (void *)interactive_cgroup_exit,
+	.cgroup_move = (void *)interactive_cgroup_move,
+	.cgroup_set_weight = (void *)interactive_cgroup_set_weight,
 	.init = (void *)interactive_init,
 	.exit = (void *)interactive_exit,
 	.name = "interactive",

@@ -29,6 +29,8 @@ struct cpu_ctx {
 
 	SCX_COUNTER("Tasks that had to wait in a queue") SCX_GROUP("queue") __u64 queued;
 	SCX_COUNTER("Tasks taken from the CPU's own queue") SCX_GROUP("queue") __u64 taken;
+	SCX_COUNTER("Tasks that went on after their slice, since nobody with an earlier deadline waited") SCX_GROUP("queue")
+	__u64 gone_on;
 	SCX_COUNTER("Tasks taken from the queue of another last-level cache") SCX_GROUP("queue") __u64 stolen;
 
 	SCX_COUNTER("Wake-ups that took the CPU of a task with a later deadline") SCX_GROUP("preempt") __u64 preemptions;

@@ -15,6 +15,16 @@ const volatile u64 slice_min_ns = 3000000;
 SCX_OPTION("preempt", bool, "Let a task that wakes up take the CPU of one with a clearly later deadline")
 const volatile bool preempt = true;
 
+enum cgroups {
+	CGROUPS_WEIGHTED,
+	CGROUPS_ALWAYS,
+	CGROUPS_NEVER,
+};
+
+SCX_OPTION("cgroups", enum, "When cgroups share by cpu.weight: once one's is not the default, always, or never")
+SCX_PREFIX(CGROUPS_)
+const volatile enum cgroups cgroups = CGROUPS_WEIGHTED;
+
 SCX_OPTION("max_tasks", int, "Entries in the slab of task contexts: with more tasks the policy ends")
 SCX_MIN("1") SCX_MAX("4194304")
 const volatile u32 max_tasks = 1048576;
@@ -32,6 +42,7 @@ SCX_NEEDS(scx_bpf_create_dsq)
 SCX_NEEDS(scx_bpf_error_bstr)
 SCX_NEEDS(scx_bpf_dsq_nr_queued)
 SCX_NEEDS(scx_bpf_kick_cpu)
+SCX_NEEDS(bpf_iter_scx_dsq_new)
 SCX_NEEDS(scx_bpf_pick_idle_cpu)
 SCX_NEEDS(scx_bpf_select_cpu_dfl)
 SCX_NEEDS(scx_bpf_test_and_clear_cpu_idle)

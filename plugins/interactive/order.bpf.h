@@ -4,15 +4,17 @@
  *
  *	deadline = vtime + usual / weight
  *
- * vtime advances by run time / weight. A domain's own virtual time is that of the task which started furthest on; a
- * task's is held between LAG behind it, which is what sleeping earns at most, and DEBT before it. What has been queued
- * keeps its key, and the domain's time never stands still: so everything queued becomes the earliest some time.
+ * vtime advances by run time / weight, where groups matter times what that costs in the task's group. A domain's own
+ * virtual time is that of the task which started furthest on; a task's is held between LAG behind it, which is what
+ * sleeping earns at most, and DEBT before it. One that waits for its turn is behind by what it asks for, too: a light one
+ * that asks for much waits long, and would lose what is due to it. What has been queued keeps its key, and the domain's
+ * time never stands still: so everything queued becomes the earliest some time.
  */
 #pragma once
 
 #include "tasks.bpf.h"
 
-#define LAG_NS 20000000ULL	 /* of virtual time: what a task that sleeps can save up */
+#define LAG_NS 20000000ULL	 /* of virtual time: what a task that sleeps can save up, and a deadline be behind */
 #define DEBT_NS 200000000ULL	 /* ... and what one can owe, whatever its weight */
 #define USUAL_MAX_NS 20000000ULL /* a task that runs longer between sleeps is no later for it */
 #define WALL_SHARE 20		 /* a domain's virtual time moves at least by this part of the clock */
@@ -26,35 +28,42 @@ static u32 nr_domains;
 extern const int sd_llc_id __ksym __weak;
 
 /* Run time in virtual time. 100 is the weight of nice 0. */
-static u64 weighted(const struct task_struct *p, u64 ns)
+static u64 weighted(const struct task_struct *p, const task_ctx_t *taskc, u64 ns)
 {
-	return ns * 100 / (p->scx.weight ?: 1);
+	u64 virtual = ns * 100 / (p->scx.weight ?: 1);
+
+	return groups_matter() ? costs_in_group(taskc->group, virtual) : virtual;
 }
 
 /* Brings a task's virtual time into the domain, and into its bounds. Returns its deadline. */
-static u64 place(struct task_struct *p, task_ctx_t *taskc, u32 index, u64 now)
+static u64 place(struct task_struct *p, task_ctx_t *taskc, u32 index)
 {
 	u64 vtime = domain_at(index)->vtime;
+	bool slept = !taskc->run && !taskc->queued;
 	u64 usual = taskc->usual;
 	u64 mine = taskc->vtime;
+	u64 least;
 
 	/* Between caches what travels is the distance. */
 	if (taskc->domain != index) {
 		mine += vtime - domain_at(taskc->domain)->vtime;
 		taskc->domain = index;
 	}
-	if (scx_time_before(mine, vtime - LAG_NS))
-		mine = vtime - LAG_NS;
-	else if (scx_time_before(vtime + DEBT_NS, mine))
-		mine = vtime + DEBT_NS;
-	taskc->vtime = mine;
-
 	if (usual < taskc->run)
 		usual = taskc->run;
 	if (usual > USUAL_MAX_NS)
 		usual = USUAL_MAX_NS;
-	usual = weighted(p, usual);
-	return mine + (usual < DEBT_NS ? usual : DEBT_NS);
+	usual = weighted(p, taskc, usual);
+	if (usual > DEBT_NS)
+		usual = DEBT_NS;
+
+	least = vtime - LAG_NS - (slept ? 0 : usual);
+	if (scx_time_before(mine, least))
+		mine = least;
+	else if (scx_time_before(vtime + DEBT_NS, mine))
+		mine = vtime + DEBT_NS;
+	taskc->vtime = mine;
+	return mine + usual;
 }
 
 /* A task starts at this virtual time. Not exact when two CPUs meet here, and it need not be. */
@@ -73,7 +82,7 @@ static void advance(domain_t *domain, u64 vtime, u64 now)
 static void charge(struct task_struct *p, task_ctx_t *taskc, u64 ran)
 {
 	taskc->run += ran;
-	taskc->vtime += weighted(p, ran);
+	taskc->vtime += weighted(p, taskc, ran);
 }
 
 /* The kernel's number of the CPU's last-level cache, or a negative one. */

@@ -86,7 +86,7 @@ static void arm_timer(u32 cpu, cpu_ctx_t *cpuc, u64 ns)
 }
 
 /* A task starts on this CPU. */
-static void begin_slice(cpu_ctx_t *cpuc, u64 now)
+static void begin_slice(s32 cpu, cpu_ctx_t *cpuc, u64 now)
 {
 	s32 waiting = scx_bpf_dsq_nr_queued(cpuc->domain);
 
@@ -96,7 +96,7 @@ static void begin_slice(cpu_ctx_t *cpuc, u64 now)
 	}
 	cpuc->slice = slice_among(waiting, domain_at(cpuc->domain)->nr_cpus);
 	if (!cpuc->timer_armed)
-		arm_timer(bpf_get_smp_processor_id(), cpuc, cpuc->slice);
+		arm_timer(cpu, cpuc, cpuc->slice);
 }
 
 /* What runs on the CPU is to end `slice` after it started: somebody has come who waits for it. */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Contexts of tasks, in an arena slab, and of CPUs and domains. */
+/* Contexts of tasks, in an arena slab, and of CPUs and domains; what tasks are to their cgroups. */
 #pragma once
 
 #include <scxhost/bpf/arena_slab.bpf.h>
 
 #include "interactive.h"
-#include "options.bpf.h"
+#include "groups.bpf.h"
 
 /* 1 GiB with pages of 4 KiB: more than max_tasks can ask for. */
 SCX_ARENA(arena, 1 << 18);
@@ -23,8 +23,9 @@ struct task_ctx {
 	u64 run;    /* what it has run since it woke up, ns */
 	u64 queued; /* when it was put into a queue, 0: it is in none; ns */
 	u32 domain; /* whose measure vtime is in */
+	u32 group;   /* of its cgroup */
+	u32 load;    /* what it adds to the group's load: its weight, 0 while it sleeps */
 	u32 unused;
-	u64 padding;
 };
 
 typedef struct task_ctx __arena task_ctx_t;
@@ -71,6 +72,51 @@ static __always_inline domain_t *domain_at(u32 index)
 	return &ia.domains[index & (INTERACTIVE_MAX_DOMAINS - 1)];
 }
 
+/* It is no longer runnable, or not in this group. */
+static void leave_load(task_ctx_t *taskc)
+{
+	if (!taskc->load)
+		return;
+	__sync_fetch_and_sub(&group_at(taskc->group)->load, taskc->load);
+	taskc->load = 0;
+}
+
+/*
+ * It is runnable, with this weight. Looked at when it wakes up, and when it is given a CPU: its weight may have changed,
+ * or groups have come to matter while it ran.
+ */
+static void join_load(struct task_struct *p, task_ctx_t *taskc)
+{
+	struct group *group = group_at(taskc->group);
+	u32 weight = p->scx.weight;
+
+	if (taskc->load != weight) {
+		__sync_fetch_and_add(&group->load, (u64)weight - taskc->load);
+		taskc->load = weight;
+	}
+	mark_active(taskc->group);
+}
+
+void SCX_OP(interactive_cgroup_move, struct task_struct *p, struct cgroup *from, struct cgroup *to)
+{
+	task_ctx_t *taskc = lookup_task_ctx(p);
+
+	if (!taskc)
+		return;
+	/* The kernel takes it out of its run queue for this, and back: then it joins again. */
+	leave_load(taskc);
+	taskc->group = group_of(to->kn->id);
+}
+
+/* It goes to another class of scheduler, without having slept. */
+void SCX_OP(interactive_disable, struct task_struct *p)
+{
+	task_ctx_t *taskc = lookup_task_ctx(p);
+
+	if (taskc)
+		leave_load(taskc);
+}
+
 s32 SCX_OP_SLEEPABLE(interactive_init_task, struct task_struct *p, struct scx_init_task_args *args)
 {
 	struct task_slot *slot;
@@ -91,6 +137,8 @@ s32 SCX_OP_SLEEPABLE(interactive_init_task, struct task_struct *p, struct scx_in
 	taskc->run = 0;
 	taskc->queued = 0;
 	taskc->domain = 0;
+	taskc->load = 0;
+	taskc->group = bpf_core_field_exists(args->cgroup) ? group_of(args->cgroup->kn->id) : ROOT_GROUP;
 
 	slot = bpf_task_storage_get(&task_slots, p, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!slot) {

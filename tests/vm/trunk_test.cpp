@@ -10,27 +10,19 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sched.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <cstdint>
-#include <filesystem>
 #include <memory>
 #include <numeric>
-#include <sstream>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace scxhost {
 namespace {
-
-constexpr const char* kMount = "/sys/fs/cgroup";
-
-std::string cgroup_of(const std::string& name) {
-    return fmt::format("{}/trunk-{}", kMount, name);
-}
 
 class Trunk : public PolicyTest {
 protected:
@@ -39,19 +31,15 @@ protected:
         if (IsSkipped())
             return;
         SCX_SKIP_WITHOUT("sub-capabilities");
-        write_text(std::string(kMount) + "/cgroup.subtree_control", "+cpu");
+        cgroups_.emplace("trunk");
     }
     void TearDown() override {
-        for (const std::string& name : names_)
-            remove_cgroup(cgroup_of(name));
+        if (cgroups_)
+            cgroups_->remove_all();
         PolicyTest::TearDown();
     }
 
-    void make_cgroup(const std::string& name, int weight = 100) {
-        ASSERT_EQ(::mkdir(cgroup_of(name).c_str(), 0755), 0);
-        names_.insert(names_.begin(), name); // what is below another one goes first
-        write_text(cgroup_of(name) + "/cpu.weight", std::to_string(weight));
-    }
+    [[nodiscard]] CpuCgroups& cgroups() { return *cgroups_; }
     // trunk with its tracer, as the host has it.
     static std::unique_ptr<LivePolicy> attach_trunk(const std::vector<std::string>& options = {}) {
         auto trunk = std::make_unique<LivePolicy>("trunk", options);
@@ -70,36 +58,24 @@ protected:
         branch->attach();
         return branch;
     }
-    static void put(pid_t pid, const std::string& name) {
-        write_text(cgroup_of(name) + "/cgroup.procs", std::to_string(pid));
-    }
-    // Where it runs, or ran last: the 39th field of proc_pid_stat(5), of which the second may hold blanks.
-    static int cpu_of(pid_t pid) {
-        std::istringstream fields(read_text(fmt::format("/proc/{}/stat", pid)));
-        fields.ignore(1 << 12, ')');
-        std::string field;
-        for (int number = 3; number <= 39; ++number)
-            fields >> field;
-        return std::stoi(field);
-    }
     static bool works(Children& crowd, std::size_t index) {
         const std::uint64_t work = crowd.board().work[index].load();
         return wait_until([&] { return crowd.board().work[index].load() > work; });
     }
 
 private:
-    std::vector<std::string> names_;
+    std::optional<CpuCgroups> cgroups_;
 };
 
 TEST_F(Trunk, ServesItsOwnTasksAndItsBranches) {
-    make_cgroup("games");
-    make_cgroup("work");
+    cgroups().make("games");
+    cgroups().make("work");
     const auto trunk = attach_trunk();
     auto games = attach_branch("games");
     const auto work = attach_branch("work");
     Children crowd;
-    put(crowd.spinner(), "games");
-    put(crowd.spinner(), "work");
+    cgroups().put(crowd.spinner(), "games");
+    cgroups().put(crowd.spinner(), "work");
     fill_cpus(crowd, 0);
     for (std::size_t i = 0; i < crowd.pids().size(); ++i)
         EXPECT_TRUE(works(crowd, i)) << i;
@@ -123,17 +99,17 @@ TEST_F(Trunk, ServesItsOwnTasksAndItsBranches) {
 
 // One that is heavy and has a single task cannot have its share, and is behind for good. The others share what is left.
 TEST_F(Trunk, ABranchThatCannotHaveItsShareLeavesTheOthersTheirs) {
-    make_cgroup("heavy", 10000);
-    make_cgroup("first");
-    make_cgroup("second");
+    cgroups().make("heavy", 10000);
+    cgroups().make("first");
+    cgroups().make("second");
     const auto trunk = attach_trunk();
     std::vector<std::unique_ptr<LivePolicy>> branches;
     for (const char* name : {"heavy", "first", "second"})
         branches.push_back(attach_branch(name));
     Children crowd;
-    put(crowd.spinner(), "heavy");
+    cgroups().put(crowd.spinner(), "heavy");
     for (const char* name : {"first", "first", "second", "second"})
-        put(crowd.spinner(), name);
+        cgroups().put(crowd.spinner(), name);
     const auto run = [&] { return trunk->statistics({"branch2_run", "branch3_run"}); };
     const std::vector<std::int64_t> before = run();
     ASSERT_TRUE(wait_until([&] { return run()[0] + run()[1] - before[0] - before[1] > 3'000'000'000; }));
@@ -148,17 +124,17 @@ TEST_F(Trunk, ABranchThatCannotHaveItsShareLeavesTheOthersTheirs) {
 
 // A branch's CPUs are those of its cgroup: the kernel holds it to them, and trunk gives the rest to the others.
 TEST_F(Trunk, ABranchStaysOnTheCpusOfItsCgroup) {
-    write_text(std::string(kMount) + "/cgroup.subtree_control", "+cpuset");
-    make_cgroup("few", 10000);
-    make_cgroup("all");
-    write_text(cgroup_of("few") + "/cpuset.cpus", "1");
+    write_text("/sys/fs/cgroup/cgroup.subtree_control", "+cpuset");
+    cgroups().make("few", 10000);
+    cgroups().make("all");
+    write_text(cgroups().path("few") + "/cpuset.cpus", "1");
     const auto trunk = attach_trunk();
     std::vector<std::unique_ptr<LivePolicy>> branches;
     for (const char* name : {"few", "all"})
         branches.push_back(attach_branch(name));
     Children crowd;
     for (const char* name : {"few", "few", "all", "all"})
-        put(crowd.spinner(), name);
+        cgroups().put(crowd.spinner(), name);
     fill_cpus(crowd, 0); // trunk's own
     const auto run = [&] { return trunk->statistics({"own_run", "branch1_run", "branch2_run"}); };
     const std::vector<std::int64_t> before = run();
@@ -174,8 +150,8 @@ TEST_F(Trunk, ABranchStaysOnTheCpusOfItsCgroup) {
         EXPECT_GT(after[i], before[i]) << i;
 
     // With a partition its CPU is nobody else's, also while it has nothing to do.
-    write_text(cgroup_of("few") + "/cpuset.cpus.partition", "root");
-    ASSERT_EQ(read_text(cgroup_of("few") + "/cpuset.cpus.partition"), "root\n");
+    write_text(cgroups().path("few") + "/cpuset.cpus.partition", "root");
+    ASSERT_EQ(read_text(cgroups().path("few") + "/cpuset.cpus.partition"), "root\n");
     for (std::size_t i = 0; i < 2; ++i)
         EXPECT_EQ(::kill(crowd.pids()[i], SIGSTOP), 0);
     for (int round = 0; round < 4; ++round)
@@ -202,12 +178,12 @@ TEST_F(Trunk, ServesTheNinthBranchAsTheFirst) {
     const auto trunk = attach_trunk();
     std::vector<std::unique_ptr<LivePolicy>> branches;
     for (int i = 1; i <= 9; ++i) {
-        make_cgroup(std::to_string(i));
+        cgroups().make(std::to_string(i));
         branches.push_back(attach_branch(std::to_string(i), {}, "simple"));
     }
     Children crowd;
-    put(crowd.spinner(), "9");
-    put(crowd.spinner(), "1");
+    cgroups().put(crowd.spinner(), "9");
+    cgroups().put(crowd.spinner(), "1");
     fill_cpus(crowd, 0); // trunk's own
     for (std::size_t i = 0; i < crowd.pids().size(); ++i)
         EXPECT_TRUE(works(crowd, i)) << i;
@@ -225,12 +201,12 @@ TEST_F(Trunk, WhatABranchAskedOfACpuGoesWithIt) {
     constexpr int kSchedExt = 7;
     constexpr int cpu = 1;
     const PerformanceTarget target;
-    make_cgroup("slow");
+    cgroups().make("slow");
     const auto trunk = attach_trunk({"partial=true", "grant_perf=true"});
     const auto slow = attach_branch("slow");
     Children crowd;
     const pid_t light = crowd.spinner({.nice = 10, .cpu = cpu});
-    put(light, "slow");
+    cgroups().put(light, "slow");
     const sched_param none{};
     ASSERT_EQ(::sched_setscheduler(light, kSchedExt, &none), 0); // from then on it is the branch's
     EXPECT_TRUE(wait_until([&] { return target.of(cpu) == 0; })) << target.of(cpu);
@@ -239,13 +215,6 @@ TEST_F(Trunk, WhatABranchAskedOfACpuGoesWithIt) {
     slow->detach();
     EXPECT_GT(target.of(cpu), 0);
     detach_trunk(*trunk);
-}
-
-// Run time in ns that the kernel has counted for these tasks.
-std::uint64_t run_time(const std::vector<pid_t>& pids) {
-    return std::accumulate(pids.begin(), pids.end(), std::uint64_t{0}, [](std::uint64_t sum, pid_t pid) {
-        return sum + std::stoull(read_text(fmt::format("/proc/{}/schedstat", pid)));
-    });
 }
 
 // In a guest whose clock counts instructions: in others a virtual CPU stands still while its clock goes on.
@@ -282,16 +251,10 @@ protected:
             groups[i].counted = static_cast<std::uint64_t>(after[i] - counted[i]);
         }
     }
-    // To stop or to go on; returns when all have stopped.
     static void tell(const std::vector<Group>& groups, int signal) {
         for (const Group& group : groups)
-            for (const pid_t pid : group.idle ? std::vector<pid_t>() : group.pids) {
-                EXPECT_EQ(::kill(pid, signal), 0);
-                if (signal == SIGSTOP)
-                    EXPECT_TRUE(wait_until([&] {
-                        return read_text(fmt::format("/proc/{}/status", pid)).find("State:\tT") != std::string::npos;
-                    }));
-            }
+            if (!group.idle)
+                scxhost::tell(group.pids, signal);
     }
     // The others have the share of those that are idle, by their weights. Of trunk's own tasks the kernel's figure has
     // only those that were started for this, and the policy's also the test and the kernel's threads.
@@ -311,12 +274,12 @@ protected:
         }
     }
     // As many tasks for each as there are CPUs, so that each can use all of them.
-    static void start(Children& crowd, std::vector<Group>& groups) {
+    void start(Children& crowd, std::vector<Group>& groups) {
         for (Group& group : groups)
             for (long i = 0; i < ::sysconf(_SC_NPROCESSORS_ONLN); ++i) {
                 group.pids.push_back(crowd.spinner());
                 if (!group.name.empty())
-                    put(group.pids.back(), group.name);
+                    cgroups().put(group.pids.back(), group.name);
             }
     }
 };
@@ -328,7 +291,7 @@ TEST_F(TrunkShares, FollowTheWeights) {
     const auto trunk = attach_trunk();
     std::vector<std::unique_ptr<LivePolicy>> branches;
     for (std::size_t i = 1; i < groups.size(); ++i) {
-        make_cgroup(groups[i].name, groups[i].weight);
+        cgroups().make(groups[i].name, groups[i].weight);
         branches.push_back(attach_branch(groups[i].name));
     }
     Children crowd; // after the policies: to load one takes long beside others
@@ -349,7 +312,7 @@ TEST_F(TrunkShares, FollowTheWeights) {
 TEST_F(TrunkShares, ABranchThatNeverYieldsHasNoMore) {
     std::vector<Group> groups = {{"", 100}, {"greedy", 100}};
     const auto trunk = attach_trunk();
-    make_cgroup("greedy", 100);
+    cgroups().make("greedy", 100);
     const auto greedy = attach_branch("greedy", {"slice=10s"});
     Children crowd;
     start(crowd, groups);
@@ -367,7 +330,7 @@ TEST_F(TrunkShares, ABranchThatNeverYieldsHasNoMore) {
 TEST_F(TrunkShares, ABranchThatFillsACpusQueueHasNoMore) {
     std::vector<Group> groups = {{"", 100}, {"filling", 100}};
     const auto trunk = attach_trunk();
-    make_cgroup("filling", 100);
+    cgroups().make("filling", 100);
     const auto filling = attach_branch("filling", {}, "/root/filling.bpf.o");
     Children crowd;
     for (int i = 0; i < 2; ++i) // so that one is always there
@@ -389,7 +352,7 @@ TEST_F(TrunkShares, BranchesThatFillACpusQueueInTurnHaveNoMore) {
     const auto trunk = attach_trunk();
     std::vector<std::unique_ptr<LivePolicy>> branches;
     for (const char* name : {"filling", "other"}) {
-        make_cgroup(name, 100);
+        cgroups().make(name, 100);
         branches.push_back(attach_branch(name, {}, "/root/filling.bpf.o"));
     }
     Children crowd;
@@ -422,15 +385,15 @@ TEST_F(TrunkShares, BranchesThatFillACpusQueueInTurnHaveNoMore) {
 TEST_F(TrunkShares, ABranchThatDispatchesNothingTakesNothing) {
     std::vector<Group> groups = {{"", 100}, {"good", 100}};
     const auto trunk = attach_trunk();
-    make_cgroup("good", 100);
-    make_cgroup("lazy", 10000);
+    cgroups().make("good", 100);
+    cgroups().make("lazy", 10000);
     const auto good = attach_branch("good");
     const auto lazy = attach_branch("lazy", {"stall_user_nth=1", "timeout=20s"});
     Children crowd;
     start(crowd, groups);
     tell(groups, SIGSTOP);
     const pid_t waiting = crowd.spinner();
-    put(waiting, "lazy");
+    cgroups().put(waiting, "lazy");
     const std::uint64_t had = run_time({waiting});
     measure(*trunk, groups, 4 * kSecond);
     expect_shares(groups);

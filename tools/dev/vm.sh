@@ -12,6 +12,7 @@ exit status. Without CMD: a shell.
   --kernel V        series or release of kernels.list, path of an image, or all: every supported kernel in turn, with a
                     table of the results at the end (default: $(kernel_default))
   --cpus N          virtual CPUs (default: 2)           --threads N    threads per core (default: 1)
+  --sockets N       packages, each with a last-level cache (default: 1)
   --memory M        such as 512M or 2G (default: 1G)    --icount       the clock counts instructions
   --add PATH        copy a file or folder to /root; may be repeated
   --timeout S       end the guest after S seconds (0: never; default: 600, with a terminal 0)
@@ -38,7 +39,7 @@ cmd_vm() {
 		case $1 in
 		--kernel) need_value "$1" $# vm && kernel=$2 && shift ;;
 		--preset) need_value "$1" $# vm && preset=$2 && shift ;;
-		--cpus | --threads | --memory | --add | --timeout | --append | --expect-log | --log-dir)
+		--cpus | --threads | --sockets | --memory | --add | --timeout | --append | --expect-log | --log-dir)
 			need_value "$1" $# vm
 			options+=("$1" "$2")
 			shift
