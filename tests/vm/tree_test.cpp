@@ -887,7 +887,7 @@ TEST_F(CgroupsOfTree, FrozenTasksAreMovedAndRunOnWhenTheyThaw) {
         work.push_back(crowd.board().work[child].load());
     swap_at("games", "qmap", 1000);
     EXPECT_TRUE(reaches("shooters", "good"));
-    swap_at("machine", "trunk", 1000);
+    swap_at("machine", "trunk", 20000);
     for (const char* seat : {"games", "work", "shooters"})
         EXPECT_TRUE(reaches(seat, "good")) << seat;
     EXPECT_EQ(statistic_at("games", "in_use"), 2);
@@ -923,7 +923,7 @@ TEST_F(CgroupsOfTree, LimitsOfTheCpuControllerChangeWhileABranchIsSwapped) {
             ::usleep(1000);
         });
         swap_at("games", "qmap", 1000);
-        swap_at("machine", "trunk", 1000);
+        swap_at("machine", "trunk", 20000);
         changes.wait_for(1);
     }
     write_text(std::string(kGames) + "/cpu.max", "20000 100000");
