@@ -58,6 +58,16 @@ protected:
         branch->attach();
         return branch;
     }
+    // Each of them still runs; then nothing does.
+    static void expect_all_run_and_end(LivePolicy& trunk, std::vector<std::unique_ptr<LivePolicy>>& branches,
+                                       Children& crowd) {
+        for (const auto& branch : branches)
+            EXPECT_TRUE(branch->running()) << branch->exit_record().message;
+        EXPECT_TRUE(trunk.running()) << trunk.exit_record().message;
+        crowd.end_all();
+        branches.clear();
+        detach_trunk(trunk);
+    }
     static bool works(Children& crowd, std::size_t index) {
         const std::uint64_t work = crowd.board().work[index].load();
         return wait_until([&] { return crowd.board().work[index].load() > work; });
@@ -165,12 +175,7 @@ TEST_F(Trunk, ABranchStaysOnTheCpusOfItsCgroup) {
         EXPECT_TRUE(works(crowd, i)) << i;
         EXPECT_EQ(cpu_of(crowd.pids()[i]), 1) << i;
     }
-    for (const auto& branch : branches)
-        EXPECT_TRUE(branch->running()) << branch->exit_record().message;
-    EXPECT_TRUE(trunk->running()) << trunk->exit_record().message;
-    crowd.end_all();
-    branches.clear();
-    detach_trunk(*trunk);
+    expect_all_run_and_end(*trunk, branches, crowd);
 }
 
 // More than qmap has room for. What becomes of one too many is tested there.
@@ -188,12 +193,7 @@ TEST_F(Trunk, ServesTheNinthBranchAsTheFirst) {
     for (std::size_t i = 0; i < crowd.pids().size(); ++i)
         EXPECT_TRUE(works(crowd, i)) << i;
     EXPECT_GT(trunk->statistic("branch9_run"), 0);
-    for (const auto& branch : branches)
-        EXPECT_TRUE(branch->running()) << branch->exit_record().message;
-    EXPECT_TRUE(trunk->running()) << trunk->exit_record().message;
-    crowd.end_all();
-    branches.clear();
-    detach_trunk(*trunk);
+    expect_all_run_and_end(*trunk, branches, crowd);
 }
 
 // trunk has no tasks of its own here, whose ticks would set it anyway.
