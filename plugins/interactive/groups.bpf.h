@@ -199,7 +199,7 @@ s32 SCX_OP_SLEEPABLE(interactive_cgroup_init, struct cgroup *cgrp, struct scx_cg
 	group = group_at(index);
 	group->parent = group_of(cgrp->self.parent->cgroup->kn->id);
 	group->sum_sample[0] = group->sum_sample[1] = group->cost_sample = 0;
-	group->load = 0;
+	/* Its load is what a last task of the cgroup before may still take away: it ends at zero. */
 	group->weight = DEFAULT_WEIGHT;
 	if (bpf_map_update_elem(&groups_by_cgroup, &id, &index, BPF_ANY))
 		give_group(index);
@@ -231,13 +231,14 @@ void SCX_OP(interactive_cgroup_set_weight, struct cgroup *cgrp, u32 weight)
 /* The object may have been attached before. */
 static void forget_groups(void)
 {
-	u32 word;
+	u32 word, i;
 
+	bpf_for(i, 0, MAX_GROUPS)
+		group_at(i)->load = 0;
 	bpf_for(word, 0, GROUP_WORDS) {
 		groups_taken[word & (GROUP_WORDS - 1)] = word == 0; /* the root's */
 		groups_active[word & (GROUP_WORDS - 1)] = 0;
 	}
-	group_at(ROOT_GROUP)->load = 0;
 	/* Nothing has been seen in the sample that this makes the last one: all costs are one. */
 	sample_total[0] = sample_total[1] = 0;
 	sample += 2;

@@ -128,13 +128,18 @@ void SCX_OP(interactive_enqueue, struct task_struct *p, u64 enq_flags)
 	}
 }
 
-/* The task has the CPU from now on, with a slice of its own. */
-static void begin_turn(struct task_struct *p, task_ctx_t *taskc, s32 cpu, u64 now)
+/*
+ * The task has the CPU from now on, with a slice of its own. `first`: it comes before those that wait. Otherwise its time
+ * says nothing of theirs: a light one that has a CPU to itself would take the domain's along, and all others would be late
+ * alike, whatever their weights.
+ */
+static void begin_turn(struct task_struct *p, task_ctx_t *taskc, s32 cpu, u64 now, bool first)
 {
 	cpu_ctx_t *cpuc = cpu_ctx_of(cpu);
+	domain_t *domain = domain_at(cpuc->domain);
 
 	cpuc->deadline = place(p, taskc, cpuc->domain);
-	advance(domain_at(cpuc->domain), taskc->vtime, now);
+	advance(domain, first ? taskc->vtime : domain->vtime, now);
 	cpuc->started = now;
 	cpuc->preempted = 0;
 	begin_slice(cpu, cpuc, now);
@@ -143,7 +148,9 @@ static void begin_turn(struct task_struct *p, task_ctx_t *taskc, s32 cpu, u64 no
 /* Charges the task that runs for what it has run, whether or not it goes on. */
 static void end_turn(struct task_struct *p, task_ctx_t *taskc, cpu_ctx_t *cpuc, u64 now)
 {
-	charge(p, taskc, now - cpuc->started);
+	/* Clocks of two CPUs, where a core's sibling asks. */
+	if (!scx_time_before(now, cpuc->started))
+		charge(p, taskc, now - cpuc->started);
 	cpuc->started = now;
 }
 
@@ -180,7 +187,7 @@ void SCX_OP(interactive_dispatch, s32 cpu, struct task_struct *prev)
 		end_turn(prev, taskc, cpuc, now);
 		if (!waits_before(own, place(prev, taskc, own))) {
 			cpuc->gone_on++;
-			begin_turn(prev, taskc, cpu, now);
+			begin_turn(prev, taskc, cpu, now, scx_bpf_dsq_nr_queued(own) > 0);
 			return;
 		}
 	}
@@ -190,7 +197,7 @@ void SCX_OP(interactive_dispatch, s32 cpu, struct task_struct *prev)
 	}
 	/* A task that goes on is better for the cache than one that is brought here. */
 	if (taskc) {
-		begin_turn(prev, taskc, cpu, now);
+		begin_turn(prev, taskc, cpu, now, false);
 		return;
 	}
 	bpf_for(i, 1, INTERACTIVE_MAX_DOMAINS) {
@@ -251,7 +258,7 @@ void SCX_OP(interactive_running, struct task_struct *p)
 		return;
 	if (groups_matter())
 		join_load(p, taskc);
-	begin_turn(p, taskc, cpu, now);
+	begin_turn(p, taskc, cpu, now, true);
 	count_wait(cpuc, taskc, now);
 }
 
