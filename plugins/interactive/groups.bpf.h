@@ -231,11 +231,16 @@ void SCX_OP(interactive_cgroup_set_weight, struct cgroup *cgrp, u32 weight)
 /* The object may have been attached before. */
 static void forget_groups(void)
 {
-	u32 word, i;
+	u32 word, bit;
 
-	bpf_for(i, 0, MAX_GROUPS)
-		group_at(i)->load = 0;
 	bpf_for(word, 0, GROUP_WORDS) {
+		u64 taken = groups_taken[word & (GROUP_WORDS - 1)];
+
+		/* This is in the gap of a swap: those that nobody had are not touched. */
+		if (taken)
+			bpf_for(bit, 0, 64)
+				if (taken >> (bit & 63) & 1)
+					group_at(word * 64 + bit)->load = 0;
 		groups_taken[word & (GROUP_WORDS - 1)] = word == 0; /* the root's */
 		groups_active[word & (GROUP_WORDS - 1)] = 0;
 	}

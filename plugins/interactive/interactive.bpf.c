@@ -133,12 +133,12 @@ void SCX_OP(interactive_enqueue, struct task_struct *p, u64 enq_flags)
  * says nothing of theirs: a light one that has a CPU to itself would take the domain's along, and all others would be late
  * alike, whatever their weights.
  */
-static void begin_turn(struct task_struct *p, task_ctx_t *taskc, s32 cpu, u64 now, bool first)
+static void begin_turn(s32 cpu, const task_ctx_t *taskc, u64 deadline, u64 now, bool first)
 {
 	cpu_ctx_t *cpuc = cpu_ctx_of(cpu);
 	domain_t *domain = domain_at(cpuc->domain);
 
-	cpuc->deadline = place(p, taskc, cpuc->domain);
+	cpuc->deadline = deadline;
 	advance(domain, first ? taskc->vtime : domain->vtime, now);
 	cpuc->started = now;
 	cpuc->preempted = 0;
@@ -175,6 +175,7 @@ void SCX_OP(interactive_dispatch, s32 cpu, struct task_struct *prev)
 	u32 own = cpuc->domain, i;
 	task_ctx_t *taskc = NULL;
 	u64 now = scx_bpf_now();
+	u64 deadline = 0;
 
 	scx_arena_uses(arena);
 	/*
@@ -185,9 +186,10 @@ void SCX_OP(interactive_dispatch, s32 cpu, struct task_struct *prev)
 		taskc = lookup_task_ctx(prev);
 	if (taskc) {
 		end_turn(prev, taskc, cpuc, now);
-		if (!waits_before(own, place(prev, taskc, own))) {
+		deadline = place(prev, taskc, own);
+		if (!waits_before(own, deadline)) {
 			cpuc->gone_on++;
-			begin_turn(prev, taskc, cpu, now, scx_bpf_dsq_nr_queued(own) > 0);
+			begin_turn(cpu, taskc, deadline, now, scx_bpf_dsq_nr_queued(own) > 0);
 			return;
 		}
 	}
@@ -197,7 +199,7 @@ void SCX_OP(interactive_dispatch, s32 cpu, struct task_struct *prev)
 	}
 	/* A task that goes on is better for the cache than one that is brought here. */
 	if (taskc) {
-		begin_turn(prev, taskc, cpu, now, false);
+		begin_turn(cpu, taskc, deadline, now, false);
 		return;
 	}
 	bpf_for(i, 1, INTERACTIVE_MAX_DOMAINS) {
@@ -258,7 +260,7 @@ void SCX_OP(interactive_running, struct task_struct *p)
 		return;
 	if (groups_matter())
 		join_load(p, taskc);
-	begin_turn(p, taskc, cpu, now, true);
+	begin_turn(cpu, taskc, place(p, taskc, cpuc->domain), now, true);
 	count_wait(cpuc, taskc, now);
 }
 

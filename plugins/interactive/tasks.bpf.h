@@ -23,8 +23,8 @@ struct task_ctx {
 	u64 run;    /* what it has run since it woke up, ns */
 	u64 queued; /* when it was put into a queue, 0: it is in none; ns */
 	u32 domain; /* whose measure vtime is in */
-	u32 group;   /* of its cgroup */
-	u32 load;    /* what it adds to the group's load: its weight, 0 while it sleeps */
+	u32 group;  /* of its cgroup */
+	u32 load;   /* what it adds to the group's load: its weight, 0 while it sleeps */
 	u32 unused;
 };
 

@@ -178,6 +178,26 @@ TEST_F(Interactive, ACacheWithNothingToDoTakesFromTheOther) {
     policy.detach();
 }
 
+// One of hardly any weight that has a CPU to itself says nothing of what is due to those that wait for the other one.
+// Its time moves 70 times as fast, and with it they would all have been as late as can be.
+TEST_F(Interactive, WhoHasACpuToItselfMovesNobodysTime) {
+    LivePolicy policy("interactive");
+    policy.attach();
+    Children crowd;
+    crowd.spinner({.nice = 19, .cpu = 0, .policy = -1});
+    const pid_t heavy = crowd.spinner({.nice = 0, .cpu = 1, .policy = -1});
+    const pid_t light = crowd.spinner({.nice = 10, .cpu = 1, .policy = -1});
+    const auto had = [&] { return run_time({heavy, light}); };
+    const std::uint64_t before = had();
+    const std::uint64_t of_light = run_time({light});
+    EXPECT_TRUE(wait_until([&] { return had() - before > 4 * kSecond; }));
+    // A tenth is due to it.
+    EXPECT_LT(run_time({light}) - of_light, (had() - before) / 4);
+    EXPECT_TRUE(policy.running()) << policy.exit_record().message;
+    crowd.end_all();
+    policy.detach();
+}
+
 // The bound that README.md derives, 8.4 s, with the weights as far apart as they can be. The hog of low weight waits
 // for seconds, and would wait for 20 s and more if only the others' weighted time moved the queue's.
 TEST_F(Interactive, NobodyWaitsLongerThanTheBound) {
@@ -263,7 +283,7 @@ TEST_F(InteractiveShares, FollowTheWeightsOfCgroups) {
     policy.attach();
     std::vector<Group> groups = {{"one", 3 / 4.}, {"many", 1 / 4., 3}};
     start(groups);
-    EXPECT_EQ(policy.statistic("weighted"), 1);
+    EXPECT_TRUE(wait_until([&] { return policy.statistic("weighted") == 1; })) << "what is removed goes later";
     expect_shares(policy, groups);
     // A weight that changes while tasks run, and tasks that come and go meanwhile.
     tell(groups[1].pids, SIGCONT);
