@@ -140,6 +140,13 @@ TEST_F(HostedProgramVm, RunsAndEnds) {
     EXPECT_EQ(command.wait(), 0) << command.err();
     EXPECT_THAT(command.out(),
                 HasSubstr("process " + std::to_string(running_process()) + ": /root/scx_example /root/"));
+
+    // Once more, as it was started.
+    const pid_t first = running_process();
+    const nlohmann::json options = status().at("scheduler").at("options");
+    EXPECT_EQ(swap({"--again"}).report.value("outcome", ""), "good");
+    EXPECT_NE(expect_program_runs(), first);
+    EXPECT_EQ(status().at("scheduler").at("options"), options);
     finish();
 }
 
