@@ -39,11 +39,11 @@ std::string describe_scheduler(const nlohmann::json& seat) {
                        human_duration(duration_in(scheduler, "running_seconds", std::chrono::seconds(1))));
 }
 
-// Nothing where it only began.
+// Nothing where it never was.
 void add_away(Rows& rows, const std::string& title, const nlohmann::json& seat) {
     const nlohmann::json& away = member(seat, "away");
     const auto time = [&](const char* key) { return duration_in(away, key, std::chrono::seconds(1)); };
-    if (time("longest_seconds").count() > 0)
+    if (integer_in(away, "count") > 0)
         rows.push_back({title, fmt::format("without a scheduler of its own {} times, for {} in all, {} at the longest",
                                            integer_in(away, "count"), human_duration(time("seconds")),
                                            human_duration(time("longest_seconds")))});

@@ -218,8 +218,8 @@ void write_totals(Writer& out, const std::vector<SeatAnswer>& seats) {
         out.add(count(json_member(away, "count")), {{"seat", seat.name}}, "_count");
         out.add(number(away, "seconds"), {{"seat", seat.name}}, "_sum");
     }
-    out.begin({"scxhost_away_longest_seconds", Type::kGauge,
-               "The longest time without a scheduler of the host's since the seat had its first one", "seconds"});
+    out.begin({"scxhost_away_longest_seconds", Type::kGauge, "The longest time without a scheduler of the host's",
+               "seconds"});
     for (const SeatAnswer& seat : seats)
         out.add(number(json_member(seat.status, "away"), "longest_seconds"), {{"seat", seat.name}});
     out.begin({"scxhost_failures", Type::kCounter, "Schedulers that failed to start or were ejected"});

@@ -53,7 +53,7 @@ Error not_started_error(const Scheduler& scheduler, const ExitReport& report) {
     what += report.left() ? ": " + describe_exit(report) : ", and keeps no record of why";
     // What a scheduler above answers that has its places taken (7.3.4: "parent rejected (-28)").
     const bool no_room = report.left() && report.message.starts_with("parent rejected") &&
-                         report.message.find(fmt::format("{}", -ENOSPC)) != std::string::npos;
+                         report.message.find(fmt::format("({})", -ENOSPC)) != std::string::npos;
     return {.kind = ErrorKind::kAttach,
             .what = std::move(what),
             .hint = no_room

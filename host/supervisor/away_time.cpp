@@ -5,29 +5,28 @@
 
 namespace scxhost {
 
-void AwayTime::begin(Clock::time_point now, bool had_one) {
-    if (!absence_)
-        absence_ = Absence{now, had_one};
+void AwayTime::begin(Clock::time_point now) {
+    if (!since_)
+        since_ = now;
 }
 
 std::chrono::nanoseconds AwayTime::end(Clock::time_point now) {
-    if (!absence_)
+    if (!since_)
         return {};
-    const std::chrono::nanoseconds took = now - absence_->since;
+    const std::chrono::nanoseconds took = now - *since_;
     past_ = totals(now);
-    absence_.reset();
+    since_.reset();
     return took;
 }
 
 AwayTotals AwayTime::totals(Clock::time_point now) const {
     AwayTotals totals = past_;
-    if (!absence_)
+    if (!since_)
         return totals;
-    const std::chrono::nanoseconds so_far = now - absence_->since;
+    const std::chrono::nanoseconds so_far = now - *since_;
     ++totals.count;
     totals.total += so_far;
-    if (absence_->had_one)
-        totals.longest = std::max(totals.longest, so_far);
+    totals.longest = std::max(totals.longest, so_far);
     return totals;
 }
 

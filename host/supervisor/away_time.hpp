@@ -11,29 +11,26 @@
 namespace scxhost {
 
 struct AwayTotals {
-    std::uint64_t count = 0;            // how often, that of now included
-    std::chrono::nanoseconds total{};   // up to now
-    std::chrono::nanoseconds longest{}; // since the seat had its first one: what comes before that is no loss
+    std::uint64_t count = 0;          // how often, that of now included
+    std::chrono::nanoseconds total{}; // up to now
+    std::chrono::nanoseconds longest{};
 };
 
 class AwayTime {
 public:
     using Clock = std::chrono::steady_clock;
 
-    // They are without from now on; where they are already nothing changes. `had_one`: the seat has had a scheduler.
-    void begin(Clock::time_point now, bool had_one);
+    // They are without from now on; where they are already nothing changes. What comes before the seat's first
+    // scheduler is no loss, and not for here.
+    void begin(Clock::time_point now);
     // One has them, or there are none any more. How long they were without; 0: they were not.
     std::chrono::nanoseconds end(Clock::time_point now);
 
     [[nodiscard]] AwayTotals totals(Clock::time_point now) const;
 
 private:
-    struct Absence {
-        Clock::time_point since;
-        bool had_one = false;
-    };
     AwayTotals past_;
-    std::optional<Absence> absence_;
+    std::optional<Clock::time_point> since_;
 };
 
 } // namespace scxhost

@@ -118,7 +118,6 @@ void Seat::start(const Config& config) {
         has_place_ = false;
         handle(event::PlaceLost{});
     }
-    note_away();
     const SchedulerId id = add_spec(config);
     adopt(id);
     arm_interval();
@@ -416,12 +415,12 @@ void Seat::carry_out(const action::Switch& step) {
 
     to.report.window = result.times;
     if (from != nullptr && result.times.start != Clock::time_point())
-        away_.begin(result.times.start, ever_enabled_);
+        away_.begin(result.times.start);
     if (result.from_had_left)
         previous = note_leaving("");
     if (result.running) {
         const std::chrono::nanoseconds away = away_.end(result.times.start + result.times.gap);
-        if (from == nullptr && ever_enabled_)
+        if (from == nullptr) // else the gap is all of it
             to.report.away = away;
     }
     if (result.error)
@@ -556,10 +555,10 @@ void Seat::end_running(Spec& spec, bool by_us) {
     warn_if_failed(running_->attached.link.detach());
 }
 
-// Nothing of ours has the tasks from now on. Without its cgroup a branch has none.
+// Nothing of ours has the tasks any more. Without its cgroup a branch has none.
 void Seat::note_away() {
-    if (!is_branch() || find_cgroup(place_.cgroup))
-        away_.begin(Clock::now(), ever_enabled_);
+    if (ever_enabled_ && (!is_branch() || find_cgroup(place_.cgroup)))
+        away_.begin(Clock::now());
 }
 
 void Seat::carry_out(const action::StartProbation&) {
